@@ -1,0 +1,125 @@
+//! A plan in the language of this host: every step of every phase, with its undo, and the preview of it.
+
+use serde::{Deserialize, Serialize};
+
+use crate::advice::Advice;
+use crate::answers::Answers;
+use crate::facts::BackendId;
+use crate::plan::Plan;
+use crate::step::Action;
+use crate::transaction::Phase;
+
+/// Everything that one transaction does. Stored in the journal before the first step.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Change {
+    /// The firewall it is written for.
+    pub backend: BackendId,
+    /// The port through which the proof must come; `None` when no SSH port is opened by it.
+    pub door: Option<u16>,
+    /// TCP ports that trial 2 shuts.
+    pub closing: Vec<u16>,
+    /// Fingerprint of the ruleset it was rendered from.
+    pub fingerprint: String,
+    /// Native dry runs.
+    pub check: Vec<Action>,
+    /// Trial 1.
+    pub trial_1: Vec<Action>,
+    /// Trial 2; empty when nothing is shut.
+    pub trial_2: Vec<Action>,
+    /// Commit.
+    pub commit: Vec<Action>,
+    /// For the outcome: `TCP/33001`, `UDP/33001`.
+    pub opened: Vec<String>,
+    /// For the outcome: `TCP/22`.
+    pub closed: Vec<String>,
+    /// Files that keep it over a reboot.
+    pub files: Vec<String>,
+    /// The committed transaction that this one takes back.
+    pub reverts: Option<String>,
+}
+
+impl Change {
+    /// The actions of a phase.
+    pub fn actions(&self, phase: Phase) -> &[Action] {
+        match phase {
+            Phase::Check => &self.check,
+            Phase::Trial1 => &self.trial_1,
+            Phase::Trial2 => &self.trial_2,
+            Phase::Commit => &self.commit,
+        }
+    }
+}
+
+/// What becomes of a port.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum RuleState {
+    /// Will be added.
+    Add,
+    /// Is there already.
+    Present,
+    /// Will be taken away, or shut.
+    Remove,
+}
+
+/// One line of the preview in words.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct RuleLine {
+    /// Id of the requirement.
+    pub id: String,
+    /// `accept` or `drop`.
+    pub action: String,
+    /// `in` or `out`.
+    pub direction: String,
+    /// `tcp` or `udp`.
+    pub protocol: String,
+    /// `33001` or `33001-33100`.
+    pub ports: String,
+    /// Networks; empty is everyone.
+    pub sources: Vec<String>,
+    /// Why.
+    pub why: String,
+    /// Who says so.
+    pub source: String,
+    /// What becomes of it.
+    pub state: RuleState,
+}
+
+/// A file before and after, or the ruleset.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Diff {
+    /// `/etc/nftables.conf`, `table inet filter (live)`, ...
+    pub name: String,
+    /// Unified lines, each beginning with `+`, `-`, blank, or `@`.
+    pub lines: Vec<String>,
+}
+
+/// Everything that the preview shows.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Preview {
+    /// The answers it was made from.
+    pub answers: Answers,
+    /// The plan.
+    pub plan: Plan,
+    /// The change; `None` when there is nothing to do or it cannot be done.
+    pub change: Option<Change>,
+    /// Rules in words.
+    pub rules: Vec<RuleLine>,
+    /// What else is opened or open and stays as it is, such as `TCP/443 httpd`.
+    pub unchanged: Vec<String>,
+    /// Diffs.
+    pub diff: Vec<Diff>,
+    /// The native text of the final rules.
+    pub native: String,
+    /// Advice on plan, answers and host.
+    pub advice: Vec<Advice>,
+    /// Why it cannot be done; empty when it can.
+    pub obstacles: Vec<String>,
+}
+
+impl Preview {
+    /// Whether `apply` would change anything.
+    pub fn changed(&self) -> bool {
+        self.change.is_some()
+    }
+}

@@ -1,0 +1,374 @@
+//! What was seen on the host: plain data, filled by `engine::detect` and read by everything that plans or shows.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::net::IpAddr;
+use std::path::PathBuf;
+use std::str::FromStr;
+
+use serde::{Deserialize, Serialize};
+
+use crate::port::Protocol;
+
+/// The firewalls that faspwall knows by name.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum BackendId {
+    /// Native nftables rules.
+    Nftables,
+    /// iptables, whichever variant.
+    Iptables,
+    /// ufw
+    Ufw,
+    /// firewalld
+    Firewalld,
+    /// pf (macOS, BSD)
+    Pf,
+    /// ipfw (old macOS, FreeBSD)
+    Ipfw,
+    /// Windows Defender Firewall
+    Windows,
+}
+
+impl BackendId {
+    /// Every backend, in the order in which they are listed on screen.
+    pub const ALL: [Self; 7] = [
+        Self::Nftables,
+        Self::Iptables,
+        Self::Ufw,
+        Self::Firewalld,
+        Self::Pf,
+        Self::Ipfw,
+        Self::Windows,
+    ];
+
+    /// The id used in files and JSON.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            Self::Nftables => "nftables",
+            Self::Iptables => "iptables",
+            Self::Ufw => "ufw",
+            Self::Firewalld => "firewalld",
+            Self::Pf => "pf",
+            Self::Ipfw => "ipfw",
+            Self::Windows => "windows",
+        }
+    }
+}
+
+impl fmt::Display for BackendId {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.as_str())
+    }
+}
+
+impl FromStr for BackendId {
+    type Err = ();
+
+    fn from_str(text: &str) -> Result<Self, ()> {
+        Self::ALL.into_iter().find(|id| id.as_str() == text).ok_or(())
+    }
+}
+
+/// The operating system.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Os {
+    /// `ID` of os-release, such as `debian`.
+    pub id: String,
+    /// `VERSION_ID`, empty where there is none.
+    pub version: String,
+    /// `PRETTY_NAME`.
+    pub name: String,
+    /// Kernel release.
+    pub kernel: String,
+    /// Whether process 1 is systemd.
+    pub systemd: bool,
+}
+
+/// What was found of one firewall.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BackendFact {
+    /// Which.
+    pub id: BackendId,
+    /// Its version, where it could be asked.
+    pub version: Option<String>,
+    /// The program is there.
+    pub installed: bool,
+    /// It filters now.
+    pub active: bool,
+    /// Its rules decide about packets that come in.
+    pub owner: bool,
+    /// How that was found out, or why it is not used.
+    pub reason: String,
+}
+
+/// What happens to an inbound packet that no rule names.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum InboundDefault {
+    /// Let in: nothing filters.
+    #[default]
+    Accept,
+    /// Dropped silently.
+    Drop,
+    /// Refused with an answer.
+    Reject,
+}
+
+impl fmt::Display for InboundDefault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Accept => "accept",
+            Self::Drop => "drop",
+            Self::Reject => "reject",
+        })
+    }
+}
+
+/// One base chain on the way of an inbound packet (or of its reply), as the kernel has it.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ChainFact {
+    /// `inet`, `ip`, `ip6` or `netdev`.
+    pub family: String,
+    /// Table name.
+    pub table: String,
+    /// Chain name.
+    pub chain: String,
+    /// `ingress`, `prerouting`, `input`, `output`.
+    pub hook: String,
+    /// Priority; lower runs earlier.
+    pub priority: i64,
+    /// `accept` or `drop`.
+    pub policy: String,
+    /// Why a new connection could be dropped here, such as `policy drop`; `None` when it cannot.
+    pub drops: Option<String>,
+    /// Who made the table, where that can be told: `fail2ban`, `docker`, `iptables-nft`, ...
+    pub owner: Option<String>,
+}
+
+/// Rules that are not ours and stay as they are.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Foreign {
+    /// Who made them: `docker`, `fail2ban`, `nftables ruleset`, ...
+    pub owner: String,
+    /// `rules`, `set elements`, ...
+    pub kind: String,
+    /// How many.
+    pub count: usize,
+}
+
+/// A socket that waits for packets from outside.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Listener {
+    /// TCP or UDP.
+    pub protocol: Protocol,
+    /// The address it is bound to; unspecified means every address.
+    pub address: IpAddr,
+    /// The port.
+    pub port: u16,
+    /// The program that owns it, when that could be read.
+    pub program: Option<String>,
+    /// Its process number.
+    pub pid: Option<u32>,
+}
+
+impl Listener {
+    /// Whether only this host can reach it.
+    pub fn loopback(&self) -> bool {
+        self.address.is_loopback()
+    }
+}
+
+/// Who starts sshd.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Activation {
+    /// A systemd service, by its unit name (`ssh.service`, `sshd.service`).
+    Service(String),
+    /// A systemd socket, by its unit name.
+    Socket(String),
+    /// A daemon without a service manager; the pid file it wrote, when there is one.
+    Plain(Option<PathBuf>),
+    /// No sshd runs.
+    #[default]
+    None,
+}
+
+/// The effective configuration of sshd as `sshd -T` prints it, and the files behind it.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SshdConfig {
+    /// `/etc/ssh/sshd_config`, or what `-f` names.
+    pub main: PathBuf,
+    /// Every file that was read, in order, with its content: the main file first.
+    pub files: Vec<(PathBuf, String)>,
+    /// `port` lines of `sshd -T`.
+    pub ports: Vec<u16>,
+    /// `listenaddress` lines of `sshd -T`, as printed (`0.0.0.0:22`, `[::]:22`).
+    pub listen_addresses: Vec<String>,
+    /// Whether `sshd -T` answered; if not, why.
+    pub error: Option<String>,
+}
+
+/// sshd on this host.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SshFacts {
+    /// `OpenSSH_9.2p1`, `dropbear`, ...; empty when there is none.
+    pub daemon: String,
+    /// Absolute path of the program that listens (from `/proc/PID/exe`), or the located one.
+    pub program: Option<PathBuf>,
+    /// TCP ports on which an sshd listens on a non-loopback address now, ascending.
+    pub ports: Vec<u16>,
+    /// Process number of the listener.
+    pub pid: Option<u32>,
+    /// Its command line, without the program name.
+    pub args: Vec<String>,
+    /// Who starts it.
+    pub activation: Activation,
+    /// Its configuration.
+    pub config: SshdConfig,
+    /// Failed logins in the last 24 hours, where a log could be read.
+    pub failed_logins: Option<u64>,
+}
+
+/// How the operator reaches this host.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Via {
+    /// A plain ssh login.
+    Ssh,
+    /// tmux whose attached client came in by ssh.
+    Tmux,
+    /// GNU screen whose attached client came in by ssh.
+    Screen,
+    /// mosh (UDP).
+    Mosh,
+    /// A virtual console of the machine itself.
+    Console,
+    /// A serial line or hypervisor console.
+    Serial,
+    /// machinectl, nsenter, a container's exec, or another way that needs no network port of this host.
+    Local,
+}
+
+/// The connection of the person at the keyboard.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Session {
+    /// How.
+    pub via: Via,
+    /// Address it comes from.
+    pub client: Option<IpAddr>,
+    /// Port it comes from.
+    pub client_port: Option<u16>,
+    /// Address of this host that it reached.
+    pub server: Option<IpAddr>,
+    /// Port of this host that it reached.
+    pub server_port: Option<u16>,
+    /// User name of the login.
+    pub user: Option<String>,
+    /// The sshd process that holds the connection.
+    pub pid: Option<u32>,
+    /// When that process started, in milliseconds since boot (CLOCK_BOOTTIME).
+    pub started_ms: Option<u64>,
+    /// One sentence: how it was found out, or what stood in the way.
+    pub evidence: String,
+}
+
+impl Session {
+    /// Whether the connection runs over a TCP port of this host's sshd.
+    pub fn is_remote(&self) -> bool {
+        self.server_port.is_some() || self.via == Via::Mosh
+    }
+}
+
+/// An installed Aspera product and the ports that its aspera.conf names.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct AsperaFacts {
+    /// Product name, such as `IBM Aspera High-Speed Transfer Server`.
+    pub product: String,
+    /// Its version.
+    pub version: String,
+    /// Where it was found.
+    pub path: PathBuf,
+    /// The role of the catalogue that fits, such as `connect-server`.
+    pub role: Option<String>,
+    /// `aspera.conf`, when it could be read.
+    pub conf: Option<PathBuf>,
+    /// `<bind_udp_port>`
+    pub udp_port: Option<u16>,
+    /// `<udp_port_reuse>`
+    pub udp_port_reuse: Option<bool>,
+    /// `<server><ssh_port>`
+    pub ssh_port: Option<u16>,
+    /// `<http_server>`: HTTP port, and whether it is enabled.
+    pub http: Option<(u16, bool)>,
+    /// `<http_server>`: HTTPS port, and whether it is enabled.
+    pub https: Option<(u16, bool)>,
+    /// `<mcast_port>` of a trunk that is on.
+    pub vlink_port: Option<u16>,
+    /// What in aspera.conf could not be understood, with its line.
+    pub problems: Vec<String>,
+}
+
+/// What makes the ruleset come back after a reboot.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct BootFacts {
+    /// The file that is loaded at boot, such as `/etc/nftables.conf`.
+    pub file: Option<PathBuf>,
+    /// Its content.
+    pub content: Option<String>,
+    /// The unit that loads it.
+    pub unit: Option<String>,
+    /// Whether that unit is enabled; `None` when it cannot be told (no systemd).
+    pub enabled: Option<bool>,
+}
+
+/// Raw outputs that a backend reads again: the same bytes decide what is shown and what is done.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Observations {
+    /// `nft -j list ruleset`
+    pub nft_json: Option<String>,
+    /// Why the ruleset could not be read.
+    pub nft_error: Option<String>,
+    /// Other outputs by the command line that printed them.
+    pub outputs: BTreeMap<String, String>,
+}
+
+/// Everything that was found out. Fields that could not be read stay empty; nothing is guessed.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Facts {
+    /// Name of the host.
+    pub hostname: String,
+    /// Operating system.
+    pub os: Os,
+    /// Effective user is root.
+    pub privileged: bool,
+    /// Every firewall known here.
+    pub backends: Vec<BackendFact>,
+    /// The one that decides and can be used.
+    pub backend: Option<BackendId>,
+    /// Why none can be used: what was found, and what to do.
+    pub refusal: Option<String>,
+    /// What happens to a packet nobody names.
+    pub inbound_default: InboundDefault,
+    /// Base chains on the way in and out.
+    pub chains: Vec<ChainFact>,
+    /// Rules of others.
+    pub foreign: Vec<Foreign>,
+    /// What loads the ruleset at boot.
+    pub boot: BootFacts,
+    /// sshd.
+    pub ssh: SshFacts,
+    /// The operator's connection.
+    pub session: Option<Session>,
+    /// Open sockets.
+    pub listeners: Vec<Listener>,
+    /// Aspera product.
+    pub aspera: Option<AsperaFacts>,
+    /// SELinux mode, `enforcing`, `permissive`, or `None` when it is off or absent.
+    pub selinux: Option<String>,
+    /// Addresses of this host that others may reach, for the text that tells how to log in.
+    pub addresses: Vec<IpAddr>,
+    /// What the backend reads.
+    #[serde(skip)]
+    pub observations: Observations,
+}

@@ -1,0 +1,356 @@
+//! Effects as data: what the preview prints is what the engine performs.
+//!
+//! A [`Step`] can be stored, read again by another version of the program, and printed as something an operator
+//! could type. Nothing here performs anything: only [`crate::system`] touches the host.
+
+use std::fmt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use serde::{Deserialize, Serialize};
+
+/// The closed list of programs that faspwall may start. There is no shell on it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Tool {
+    /// nft(8), package nftables
+    Nft,
+    /// sshd(8), package openssh-server
+    Sshd,
+    /// ssh(1), package openssh-client; only in the lab
+    Ssh,
+    /// ssh-keygen(1), package openssh-client; only in the lab
+    SshKeygen,
+    /// systemctl(1)
+    Systemctl,
+    /// systemd-run(1)
+    SystemdRun,
+    /// systemd-detect-virt(1)
+    SystemdDetectVirt,
+    /// tmux(1), asked for its clients
+    Tmux,
+    /// wall(1), package bsdutils or util-linux
+    Wall,
+    /// ip(8), package iproute2
+    Ip,
+    /// unshare(1), package util-linux
+    Unshare,
+    /// nsenter(1), package util-linux
+    Nsenter,
+    /// mount(8), package mount or util-linux
+    Mount,
+    /// firewall-cmd(1), asked whether it runs
+    FirewallCmd,
+    /// ufw(8), asked whether it is active
+    Ufw,
+    /// iptables-save(8)
+    IptablesSave,
+    /// ip6tables-save(8)
+    Ip6tablesSave,
+    /// journalctl(1), read for failed logins
+    Journalctl,
+    /// ascp(1), asked for its version
+    Ascp,
+    /// faspwall itself, for the guard and the lab
+    Faspwall,
+}
+
+impl Tool {
+    /// The file name of the program.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Nft => "nft",
+            Self::Sshd => "sshd",
+            Self::Ssh => "ssh",
+            Self::SshKeygen => "ssh-keygen",
+            Self::Systemctl => "systemctl",
+            Self::SystemdRun => "systemd-run",
+            Self::SystemdDetectVirt => "systemd-detect-virt",
+            Self::Tmux => "tmux",
+            Self::Wall => "wall",
+            Self::Ip => "ip",
+            Self::Unshare => "unshare",
+            Self::Nsenter => "nsenter",
+            Self::Mount => "mount",
+            Self::FirewallCmd => "firewall-cmd",
+            Self::Ufw => "ufw",
+            Self::IptablesSave => "iptables-save",
+            Self::Ip6tablesSave => "ip6tables-save",
+            Self::Journalctl => "journalctl",
+            Self::Ascp => "ascp",
+            Self::Faspwall => "faspwall",
+        }
+    }
+
+    /// The package that brings the program, Debian's name and, where it differs, that of the RPM world.
+    pub fn package(self) -> &'static str {
+        match self {
+            Self::Nft => "nftables",
+            Self::Sshd => "openssh-server",
+            Self::Ssh | Self::SshKeygen => "openssh-client (openssh-clients)",
+            Self::Systemctl | Self::SystemdRun | Self::SystemdDetectVirt | Self::Journalctl => "systemd",
+            Self::Tmux => "tmux",
+            Self::Wall => "bsdutils (util-linux)",
+            Self::Ip => "iproute2 (iproute)",
+            Self::Unshare | Self::Nsenter => "util-linux",
+            Self::Mount => "mount (util-linux)",
+            Self::FirewallCmd => "firewalld",
+            Self::Ufw => "ufw",
+            Self::IptablesSave | Self::Ip6tablesSave => "iptables",
+            Self::Ascp => "the Aspera product",
+            Self::Faspwall => "faspwall",
+        }
+    }
+}
+
+/// One call of a program: never through a shell, with a fixed PATH, `LC_ALL=C`, an empty environment and a time limit.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Invocation {
+    /// The program.
+    pub tool: Tool,
+    /// Its arguments, without the program's own name.
+    pub args: Vec<String>,
+    /// What it reads on its standard input.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub stdin: Option<String>,
+    /// After this many milliseconds it is killed and counts as failed.
+    pub timeout_ms: u64,
+}
+
+impl Invocation {
+    /// A call with the usual limit of 15 seconds.
+    pub fn new<S: Into<String>>(tool: Tool, args: impl IntoIterator<Item = S>) -> Self {
+        Self {
+            tool,
+            args: args.into_iter().map(Into::into).collect(),
+            stdin: None,
+            timeout_ms: 15_000,
+        }
+    }
+
+    /// The same call, fed `text` on standard input.
+    #[must_use]
+    pub fn with_stdin(mut self, text: impl Into<String>) -> Self {
+        self.stdin = Some(text.into());
+        self
+    }
+
+    /// The same call with another time limit.
+    #[must_use]
+    pub fn within(mut self, limit: Duration) -> Self {
+        self.timeout_ms = u64::try_from(limit.as_millis()).unwrap_or(u64::MAX);
+        self
+    }
+
+    /// Program and arguments as a list.
+    pub fn argv(&self) -> Vec<String> {
+        std::iter::once(self.tool.name().to_owned())
+            .chain(self.args.iter().cloned())
+            .collect()
+    }
+}
+
+impl fmt::Display for Invocation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.tool.name())?;
+        for arg in &self.args {
+            write!(f, " {}", quoted(arg))?;
+        }
+        if let Some(text) = &self.stdin {
+            write!(f, " <<'END'\n{}\nEND", text.trim_end())?;
+        }
+        Ok(())
+    }
+}
+
+/// A signal that a step may send.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "UPPERCASE")]
+pub enum Signal {
+    /// Read the configuration again.
+    Hup,
+    /// End.
+    Term,
+}
+
+/// One effect on the host.
+///
+/// Serialisable, because a rollback executes *stored* steps: it never renders them again with another version of the
+/// program or another catalogue.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "kebab-case")]
+pub enum Step {
+    /// Run a program; any exit status but 0 is a failure.
+    Run(Invocation),
+    /// Run a program whose failure is of no consequence, such as stopping a unit that may be gone.
+    Try(Invocation),
+    /// Replace a file as a whole: written beside the old one, fsync, rename.
+    Write {
+        /// The file.
+        path: PathBuf,
+        /// Its new content.
+        content: String,
+        /// Its permission bits.
+        mode: u32,
+    },
+    /// Remove a file; one that is not there is no failure.
+    Remove(PathBuf),
+    /// Delete every nftables rule whose comment begins with `tag:` and every set named in `sets`, by handle, in one batch.
+    SweepNft {
+        /// `faspwall:<transaction>`
+        tag: String,
+        /// Names of our own sets in tables of others.
+        sets: Vec<String>,
+        /// Our own tables to delete as a whole, such as `inet faspwall_trial`.
+        tables: Vec<String>,
+        /// Commands that go into the same batch after the deletions.
+        then: String,
+    },
+    /// Send a signal to the process whose number stands in a pid file, if that process is `comm`.
+    SignalPidFile {
+        /// The pid file.
+        pid_file: PathBuf,
+        /// The command name that the process must have.
+        comm: String,
+        /// The signal.
+        signal: Signal,
+    },
+    /// Wait until something listens on a TCP port, or (with `listening` false) until nothing does.
+    AwaitTcp {
+        /// The port.
+        port: u16,
+        /// The state waited for.
+        listening: bool,
+        /// The name of the program that must own the listening socket.
+        comm: String,
+        /// Process numbers that do not count as owners are listed in this pid file (a door that is about to close).
+        other_than: Option<PathBuf>,
+        /// Give up after this many milliseconds.
+        timeout_ms: u64,
+    },
+}
+
+impl fmt::Display for Step {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Run(call) => write!(f, "{call}"),
+            Self::Try(call) => write!(f, "{call} || true"),
+            Self::Write { path, content, mode } => {
+                write!(
+                    f,
+                    "install -m {mode:o} /dev/stdin {} <<'END'\n{}\nEND",
+                    shown(path),
+                    content.trim_end()
+                )
+            }
+            Self::Remove(path) => write!(f, "rm -f {}", shown(path)),
+            Self::SweepNft {
+                tag,
+                sets,
+                tables,
+                then,
+            } => {
+                write!(f, "nft: delete rules tagged {tag}:*")?;
+                for set in sets {
+                    write!(f, ", set {set}")?;
+                }
+                for table in tables {
+                    write!(f, ", table {table}")?;
+                }
+                if !then.trim().is_empty() {
+                    write!(f, "; in the same transaction:\n{}", then.trim_end())?;
+                }
+                Ok(())
+            }
+            Self::SignalPidFile {
+                pid_file,
+                comm,
+                signal,
+            } => {
+                let name = match signal {
+                    Signal::Hup => "HUP",
+                    Signal::Term => "TERM",
+                };
+                write!(
+                    f,
+                    "kill -{name} $(cat {})   # only if it is {comm}",
+                    shown(pid_file)
+                )
+            }
+            Self::AwaitTcp {
+                port,
+                listening,
+                comm,
+                ..
+            } => {
+                if *listening {
+                    write!(f, "wait until {comm} listens on TCP/{port}")
+                } else {
+                    write!(f, "wait until {comm} no longer listens on TCP/{port}")
+                }
+            }
+        }
+    }
+}
+
+fn shown(path: &Path) -> String {
+    quoted(&path.to_string_lossy())
+}
+
+/// Quotes for the eyes of a person who may paste it into a POSIX shell; control characters never reach the screen.
+pub fn quoted(text: &str) -> String {
+    let plain = !text.is_empty()
+        && text
+            .chars()
+            .all(|c| c.is_ascii_alphanumeric() || "@%+=:,./_-".contains(c));
+    if plain {
+        return text.to_owned();
+    }
+    let clean: String = text
+        .chars()
+        .map(|c| if c.is_control() && c != '\n' { '?' } else { c })
+        .collect();
+    format!("'{}'", clean.replace('\'', r"'\''"))
+}
+
+/// One numbered piece of a change: what is done, how it is taken back, and what to tell while it runs.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Action {
+    /// In the operator's words, such as `open TCP/33001 in inet filter input`.
+    pub say: String,
+    /// The effect.
+    pub step: Step,
+    /// Performed in this order to take the effect back; each piece is harmless when the effect never happened.
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    pub undo: Vec<Step>,
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn quoting_keeps_plain_words_and_tames_control_characters() {
+        assert_eq!(quoted("/etc/ssh/sshd_config"), "/etc/ssh/sshd_config");
+        assert_eq!(quoted("it's"), r"'it'\''s'");
+        assert_eq!(quoted("a\u{1b}[2Jb"), "'a?[2Jb'");
+    }
+
+    #[test]
+    fn a_call_prints_as_it_could_be_typed() {
+        let call = Invocation::new(Tool::Nft, ["-f", "-"]).with_stdin("list ruleset\n");
+        assert_eq!(call.to_string(), "nft -f - <<'END'\nlist ruleset\nEND");
+    }
+
+    #[test]
+    fn steps_survive_storage() {
+        let step = Step::SweepNft {
+            tag: "faspwall:x".into(),
+            sets: vec![],
+            tables: vec![],
+            then: String::new(),
+        };
+        let text = serde_json::to_string(&step).expect("json");
+        assert_eq!(serde_json::from_str::<Step>(&text).expect("same"), step);
+    }
+}

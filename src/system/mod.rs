@@ -1,0 +1,216 @@
+//! The only door to the world: programs, files, clocks, signals, the environment.
+//!
+//! Everything else is either pure or reaches the host through [`System`]. `clippy.toml` bans the functions behind it
+//! everywhere but in [`real`].
+
+pub mod real;
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use crate::step::{Invocation, Signal, Tool};
+
+/// Directories in which programs are looked for: never the caller's PATH.
+pub const PATH: &str = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/// What a program printed and how it ended.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Output {
+    /// Exit status; `None` when a signal ended it.
+    pub status: Option<i32>,
+    /// Standard output; bytes that are not UTF-8 are replaced.
+    pub stdout: String,
+    /// Standard error.
+    pub stderr: String,
+}
+
+impl Output {
+    /// Whether the exit status is 0.
+    pub fn ok(&self) -> bool {
+        self.status == Some(0)
+    }
+
+    /// The first line of what it complained about, without control characters.
+    pub fn complaint(&self) -> String {
+        let text = if self.stderr.trim().is_empty() {
+            &self.stdout
+        } else {
+            &self.stderr
+        };
+        let line = text
+            .lines()
+            .find(|l| !l.trim().is_empty())
+            .unwrap_or("no message")
+            .trim();
+        line.chars().filter(|c| !c.is_control()).take(300).collect()
+    }
+}
+
+/// What went wrong on the way to the host.
+#[derive(Debug, thiserror::Error)]
+pub enum SystemError {
+    /// The program is not installed.
+    #[error("{} is not installed (package {})", tool.name(), tool.package())]
+    Missing {
+        /// The program.
+        tool: Tool,
+    },
+    /// The program could not be started.
+    #[error("{} could not be started: {source}", tool.name())]
+    Start {
+        /// The program.
+        tool: Tool,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// The program ran longer than it may.
+    #[error("{call} gave no answer within {} s and was ended", limit.as_secs_f32())]
+    TimedOut {
+        /// The call, printed.
+        call: String,
+        /// The limit.
+        limit: Duration,
+    },
+    /// The program ended with a failure.
+    #[error("{call} failed{}: {}", output.status.map(|s| format!(" with status {s}")).unwrap_or_default(), output.complaint())]
+    Failed {
+        /// The call, printed.
+        call: String,
+        /// What it printed.
+        output: Output,
+    },
+    /// A file could not be read or written.
+    #[error("cannot {what} {}: {source}", path.display())]
+    File {
+        /// `read`, `write`, ...
+        what: &'static str,
+        /// The file.
+        path: PathBuf,
+        /// Why.
+        source: std::io::Error,
+    },
+    /// Another call on the kernel failed.
+    #[error("{what}: {source}")]
+    Kernel {
+        /// What was tried.
+        what: &'static str,
+        /// Why.
+        source: std::io::Error,
+    },
+}
+
+/// A lock that is held as long as the value lives.
+#[derive(Debug)]
+pub struct Lock {
+    pub(crate) _file: Box<dyn std::any::Any + Send>,
+}
+
+/// The host.
+pub trait System: Send + Sync {
+    /// Runs a program to its end. `Err` only when it could not run; a failure status is in the output.
+    fn run(&self, call: &Invocation) -> Result<Output, SystemError>;
+
+    /// Runs a program whose failure is an error.
+    fn run_ok(&self, call: &Invocation) -> Result<Output, SystemError> {
+        let output = self.run(call)?;
+        if output.ok() {
+            Ok(output)
+        } else {
+            Err(SystemError::Failed {
+                call: summary(call),
+                output,
+            })
+        }
+    }
+
+    /// Runs a program with this process's own terminal and the given extra environment; returns its exit status.
+    fn run_on_terminal(
+        &self,
+        call: &Invocation,
+        env: &[(String, String)],
+    ) -> Result<Option<i32>, SystemError>;
+
+    /// Starts a program that outlives this one, with no terminal and no open files of ours; it makes its own session.
+    fn detach(&self, call: &Invocation) -> Result<(), SystemError>;
+
+    /// Reads a file; `None` when it is not there.
+    fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, SystemError>;
+
+    /// Reads a file as text, replacing bytes that are not UTF-8; unreadable counts as absent.
+    fn read_text(&self, path: &Path) -> Option<String> {
+        self.read(path)
+            .ok()
+            .flatten()
+            .map(|bytes| String::from_utf8_lossy(&bytes).into_owned())
+    }
+
+    /// The entries of a directory, sorted; empty when it is not there or cannot be read.
+    fn list(&self, dir: &Path) -> Vec<PathBuf>;
+
+    /// The target of a symbolic link.
+    fn read_link(&self, path: &Path) -> Option<PathBuf>;
+
+    /// The path with every symbolic link resolved.
+    fn resolve(&self, path: &Path) -> Option<PathBuf>;
+
+    /// Permission bits of a file.
+    fn mode(&self, path: &Path) -> Option<u32>;
+
+    /// Replaces a file as a whole: written beside it, fsync, rename, fsync of the directory.
+    fn replace(&self, path: &Path, bytes: &[u8], mode: u32) -> Result<(), SystemError>;
+
+    /// Appends to a file (made with mode 0600) and returns once it is on the disk.
+    fn append(&self, path: &Path, bytes: &[u8]) -> Result<(), SystemError>;
+
+    /// Removes a file; one that is not there is fine.
+    fn remove(&self, path: &Path) -> Result<(), SystemError>;
+
+    /// Removes a directory and what is in it; one that is not there is fine.
+    fn remove_dir(&self, path: &Path) -> Result<(), SystemError>;
+
+    /// Makes a directory and its parents with these permission bits.
+    fn make_dir(&self, path: &Path, mode: u32) -> Result<(), SystemError>;
+
+    /// Takes the lock file; `None` when somebody else holds it.
+    fn lock(&self, path: &Path) -> Result<Option<Lock>, SystemError>;
+
+    /// Where a program is, in the fixed PATH.
+    fn locate(&self, tool: Tool) -> Option<PathBuf>;
+
+    /// A variable of this process's environment.
+    fn env(&self, name: &str) -> Option<String>;
+
+    /// This process's number.
+    fn pid(&self) -> u32;
+
+    /// Whether the effective user is root.
+    fn is_root(&self) -> bool;
+
+    /// Sends a signal.
+    fn signal(&self, pid: u32, signal: Signal) -> Result<(), SystemError>;
+
+    /// Time since boot, suspend included (CLOCK_BOOTTIME): it does not jump when the clock is set.
+    fn boottime(&self) -> Duration;
+
+    /// The time of day.
+    fn now(&self) -> jiff::Timestamp;
+
+    /// Waits.
+    fn sleep(&self, time: Duration);
+
+    /// A random number for confirm codes.
+    fn random(&self) -> Result<u64, SystemError>;
+
+    /// Leaves the login's session and control group so that its end does not end us, ignores hang-ups, and asks not to
+    /// be chosen when memory runs out. For the guard.
+    fn become_independent(&self);
+}
+
+/// A call without what it reads on standard input: short enough for a message.
+pub fn summary(call: &Invocation) -> String {
+    Invocation {
+        stdin: None,
+        ..call.clone()
+    }
+    .to_string()
+}

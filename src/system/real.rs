@@ -1,0 +1,402 @@
+//! The running host. The one file that starts processes, touches files and reads clocks.
+#![expect(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "this is the one file with effects; everything else goes through the System trait"
+)]
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write};
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::sync::mpsc::{self, RecvTimeoutError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use super::{Lock, Output, PATH, System, SystemError};
+use crate::step::{Invocation, Signal, Tool};
+
+/// The host that this process runs on.
+#[derive(Debug, Default, Clone, Copy)]
+pub struct RealSystem;
+
+impl RealSystem {
+    fn command(self, call: &Invocation) -> Result<Command, SystemError> {
+        let program = self
+            .locate(call.tool)
+            .ok_or(SystemError::Missing { tool: call.tool })?;
+        let mut command = Command::new(program);
+        command
+            .args(&call.args)
+            .env_clear()
+            .env("PATH", PATH)
+            .env("LC_ALL", "C")
+            .current_dir("/");
+        Ok(command)
+    }
+}
+
+fn file_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SystemError {
+    let path = path.to_owned();
+    move |source| SystemError::File { what, path, source }
+}
+
+/// Feeds and drains a child; kills it at the limit. A grandchild that keeps the pipes open does not hold us up: once
+/// the child itself has ended, what it had printed by then counts.
+fn finish(mut child: Child, call: &Invocation) -> Result<Output, SystemError> {
+    let limit = Duration::from_millis(call.timeout_ms);
+    if let (Some(mut pipe), Some(text)) = (child.stdin.take(), call.stdin.clone()) {
+        // A child that does not read its input must not block us; the pipe error shows in its status.
+        thread::spawn(move || drop(pipe.write_all(text.as_bytes())));
+    }
+    let (sender, receiver) = mpsc::channel::<(bool, Vec<u8>)>();
+    let pipes: [(bool, Option<Box<dyn Read + Send>>); 2] = [
+        (true, child.stdout.take().map(boxed)),
+        (false, child.stderr.take().map(boxed)),
+    ];
+    for (is_stdout, pipe) in pipes {
+        let sender = sender.clone();
+        thread::spawn(move || {
+            let mut pipe = pipe;
+            let mut buffer = [0u8; 65536];
+            while let Some(pipe) = pipe.as_mut() {
+                match pipe.read(&mut buffer) {
+                    Ok(n) if n > 0 => {
+                        drop(sender.send((is_stdout, buffer.get(..n).unwrap_or_default().to_vec())))
+                    }
+                    Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
+                    _ => break,
+                }
+            }
+        });
+    }
+    drop(sender);
+    let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
+    let start = Instant::now();
+    let mut ended_at = None;
+    loop {
+        match receiver.recv_timeout(Duration::from_millis(50)) {
+            Ok((true, bytes)) => stdout.extend_from_slice(&bytes),
+            Ok((false, bytes)) => stderr.extend_from_slice(&bytes),
+            Err(RecvTimeoutError::Disconnected) => break,
+            Err(RecvTimeoutError::Timeout) => {
+                if ended_at.is_none() && matches!(child.try_wait(), Ok(Some(_))) {
+                    ended_at = Some(Instant::now());
+                }
+                if ended_at.is_some_and(|t: Instant| t.elapsed() > Duration::from_millis(100)) {
+                    break;
+                }
+            }
+        }
+        if start.elapsed() > limit {
+            drop(child.kill());
+            drop(child.wait());
+            return Err(SystemError::TimedOut {
+                call: super::summary(call),
+                limit,
+            });
+        }
+    }
+    let status = loop {
+        match child.try_wait() {
+            Ok(Some(status)) => break status,
+            Ok(None) if start.elapsed() <= limit => thread::sleep(Duration::from_micros(200)),
+            Ok(None) => {
+                drop(child.kill());
+                drop(child.wait());
+                return Err(SystemError::TimedOut {
+                    call: super::summary(call),
+                    limit,
+                });
+            }
+            Err(source) => {
+                return Err(SystemError::Start {
+                    tool: call.tool,
+                    source,
+                });
+            }
+        }
+    };
+    Ok(Output {
+        status: status.code(),
+        stdout: String::from_utf8_lossy(&stdout).into_owned(),
+        stderr: String::from_utf8_lossy(&stderr).into_owned(),
+    })
+}
+
+fn boxed(pipe: impl Read + Send + 'static) -> Box<dyn Read + Send> {
+    Box::new(pipe)
+}
+
+fn sync_dir(path: &Path) -> io::Result<()> {
+    match path.parent() {
+        Some(dir) => File::open(dir)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
+impl System for RealSystem {
+    fn run(&self, call: &Invocation) -> Result<Output, SystemError> {
+        let mut command = self.command(call)?;
+        command
+            .stdin(if call.stdin.is_some() {
+                Stdio::piped()
+            } else {
+                Stdio::null()
+            })
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let child = command.spawn().map_err(|source| SystemError::Start {
+            tool: call.tool,
+            source,
+        })?;
+        finish(child, call)
+    }
+
+    fn run_on_terminal(
+        &self,
+        call: &Invocation,
+        env: &[(String, String)],
+    ) -> Result<Option<i32>, SystemError> {
+        let mut command = self.command(call)?;
+        command.env_remove("LC_ALL").envs(env.iter().map(|(k, v)| (k, v)));
+        for name in [
+            "TERM",
+            "LANG",
+            "LC_ALL",
+            "LC_CTYPE",
+            "COLORTERM",
+            "NO_COLOR",
+            "HOME",
+        ] {
+            if let Ok(value) = std::env::var(name) {
+                command.env(name, value);
+            }
+        }
+        let status = command.status().map_err(|source| SystemError::Start {
+            tool: call.tool,
+            source,
+        })?;
+        Ok(status.code())
+    }
+
+    fn detach(&self, call: &Invocation) -> Result<(), SystemError> {
+        let mut command = self.command(call)?;
+        command
+            .stdin(Stdio::null())
+            .stdout(Stdio::null())
+            .stderr(Stdio::null());
+        let mut child = command.spawn().map_err(|source| SystemError::Start {
+            tool: call.tool,
+            source,
+        })?;
+        // Reaped here when it ends before we do; otherwise process 1 inherits it.
+        thread::spawn(move || drop(child.wait()));
+        Ok(())
+    }
+
+    fn read(&self, path: &Path) -> Result<Option<Vec<u8>>, SystemError> {
+        match fs::read(path) {
+            Ok(bytes) => Ok(Some(bytes)),
+            Err(e) if matches!(e.kind(), io::ErrorKind::NotFound | io::ErrorKind::NotADirectory) => Ok(None),
+            Err(e) => Err(file_error("read", path)(e)),
+        }
+    }
+
+    fn list(&self, dir: &Path) -> Vec<PathBuf> {
+        let mut entries: Vec<PathBuf> = fs::read_dir(dir)
+            .map(|d| d.flatten().map(|e| e.path()).collect())
+            .unwrap_or_default();
+        entries.sort();
+        entries
+    }
+
+    fn read_link(&self, path: &Path) -> Option<PathBuf> {
+        fs::read_link(path).ok()
+    }
+
+    fn resolve(&self, path: &Path) -> Option<PathBuf> {
+        fs::canonicalize(path).ok()
+    }
+
+    fn mode(&self, path: &Path) -> Option<u32> {
+        fs::metadata(path).ok().map(|m| m.permissions().mode() & 0o7777)
+    }
+
+    fn replace(&self, path: &Path, bytes: &[u8], mode: u32) -> Result<(), SystemError> {
+        let mut name = path.file_name().unwrap_or_default().to_owned();
+        name.push(".faspwall-new");
+        let beside = path.with_file_name(name);
+        let write = || -> io::Result<()> {
+            match fs::remove_file(&beside) {
+                Err(e) if e.kind() != io::ErrorKind::NotFound => return Err(e),
+                _ => {}
+            }
+            let mut file = OpenOptions::new()
+                .write(true)
+                .create_new(true)
+                .mode(mode)
+                .open(&beside)?;
+            file.set_permissions(fs::Permissions::from_mode(mode))?;
+            file.write_all(bytes)?;
+            file.sync_all()?;
+            fs::rename(&beside, path)?;
+            sync_dir(path)
+        };
+        write().map_err(|e| {
+            drop(fs::remove_file(&beside));
+            file_error("write", path)(e)
+        })
+    }
+
+    fn append(&self, path: &Path, bytes: &[u8]) -> Result<(), SystemError> {
+        let write = || -> io::Result<()> {
+            let fresh = !path.exists();
+            let no_follow = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or(0);
+            let mut file = OpenOptions::new()
+                .append(true)
+                .create(true)
+                .mode(0o600)
+                .custom_flags(no_follow)
+                .open(path)?;
+            file.write_all(bytes)?;
+            file.sync_all()?;
+            if fresh { sync_dir(path) } else { Ok(()) }
+        };
+        write().map_err(file_error("append to", path))
+    }
+
+    fn remove(&self, path: &Path) -> Result<(), SystemError> {
+        match fs::remove_file(path) {
+            Ok(()) => sync_dir(path).map_err(file_error("remove", path)),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(()),
+            Err(e) => Err(file_error("remove", path)(e)),
+        }
+    }
+
+    fn remove_dir(&self, path: &Path) -> Result<(), SystemError> {
+        match fs::remove_dir_all(path) {
+            Err(e) if e.kind() != io::ErrorKind::NotFound => Err(file_error("remove", path)(e)),
+            _ => Ok(()),
+        }
+    }
+
+    fn make_dir(&self, path: &Path, mode: u32) -> Result<(), SystemError> {
+        fs::DirBuilder::new()
+            .recursive(true)
+            .mode(mode)
+            .create(path)
+            .map_err(file_error("make", path))
+    }
+
+    fn lock(&self, path: &Path) -> Result<Option<Lock>, SystemError> {
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)
+            .map_err(file_error("open", path))?;
+        match file.try_lock() {
+            Ok(()) => Ok(Some(Lock {
+                _file: Box::new(file),
+            })),
+            Err(fs::TryLockError::WouldBlock) => Ok(None),
+            Err(fs::TryLockError::Error(e)) => Err(file_error("lock", path)(e)),
+        }
+    }
+
+    fn locate(&self, tool: Tool) -> Option<PathBuf> {
+        if tool == Tool::Faspwall {
+            return std::env::current_exe().ok();
+        }
+        which::which_in(tool.name(), Some(PATH), "/").ok()
+    }
+
+    fn env(&self, name: &str) -> Option<String> {
+        std::env::var(name).ok()
+    }
+
+    fn pid(&self) -> u32 {
+        std::process::id()
+    }
+
+    fn is_root(&self) -> bool {
+        rustix::process::geteuid().is_root()
+    }
+
+    fn signal(&self, pid: u32, signal: Signal) -> Result<(), SystemError> {
+        let target = i32::try_from(pid).ok().and_then(rustix::process::Pid::from_raw);
+        let signal = match signal {
+            Signal::Hup => rustix::process::Signal::HUP,
+            Signal::Term => rustix::process::Signal::TERM,
+        };
+        match target.map(|pid| rustix::process::kill_process(pid, signal)) {
+            Some(Ok(())) => Ok(()),
+            Some(Err(e)) => Err(SystemError::Kernel {
+                what: "cannot signal the process",
+                source: e.into(),
+            }),
+            None => Err(SystemError::Kernel {
+                what: "cannot signal the process",
+                source: io::Error::from(io::ErrorKind::InvalidInput),
+            }),
+        }
+    }
+
+    fn boottime(&self) -> Duration {
+        let now = rustix::time::clock_gettime(rustix::time::ClockId::Boottime);
+        Duration::new(
+            u64::try_from(now.tv_sec).unwrap_or(0),
+            u32::try_from(now.tv_nsec).unwrap_or(0),
+        )
+    }
+
+    fn now(&self) -> jiff::Timestamp {
+        jiff::Timestamp::now()
+    }
+
+    fn sleep(&self, time: Duration) {
+        thread::sleep(time);
+    }
+
+    fn random(&self) -> Result<u64, SystemError> {
+        let mut bytes = [0u8; 8];
+        let got =
+            rustix::rand::getrandom(&mut bytes, rustix::rand::GetRandomFlags::empty()).map_err(|e| {
+                SystemError::Kernel {
+                    what: "no random numbers",
+                    source: e.into(),
+                }
+            })?;
+        if got == bytes.len() {
+            Ok(u64::from_ne_bytes(bytes))
+        } else {
+            Err(SystemError::Kernel {
+                what: "no random numbers",
+                source: io::ErrorKind::UnexpectedEof.into(),
+            })
+        }
+    }
+
+    fn become_independent(&self) {
+        let _ = rustix::process::setsid();
+        // Best effort, each: without cgroups, or without the right to write there, the guard lives in the login's
+        // group and only an end of the whole session by force can reach it.
+        drop(fs::write(
+            "/sys/fs/cgroup/cgroup.procs",
+            std::process::id().to_string(),
+        ));
+        drop(fs::write("/proc/self/oom_score_adj", "-1000"));
+        let ignored = signal_hook::iterator::Signals::new([
+            signal_hook::consts::SIGHUP,
+            signal_hook::consts::SIGINT,
+            signal_hook::consts::SIGTERM,
+            signal_hook::consts::SIGPIPE,
+        ]);
+        if let Ok(mut signals) = ignored {
+            thread::spawn(move || for _ in signals.forever() {});
+        }
+    }
+}
