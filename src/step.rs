@@ -184,13 +184,13 @@ pub enum Step {
     Run(Invocation),
     /// Run a program whose failure is of no consequence, such as stopping a unit that may be gone.
     Try(Invocation),
-    /// Replace a file as a whole: written beside the old one, fsync, rename.
+    /// Replace a file as a whole: written beside the old one, fsync, rename. Its directory is made when it is missing.
     Write {
         /// The file.
         path: PathBuf,
         /// Its new content.
         content: String,
-        /// Its permission bits.
+        /// Permission bits of a new file; a file that is there keeps its own.
         mode: u32,
     },
     /// Remove a file; one that is not there is no failure.
@@ -223,8 +223,6 @@ pub enum Step {
         listening: bool,
         /// The name of the program that must own the listening socket.
         comm: String,
-        /// Process numbers that do not count as owners are listed in this pid file (a door that is about to close).
-        other_than: Option<PathBuf>,
         /// Give up after this many milliseconds.
         timeout_ms: u64,
     },
