@@ -1,0 +1,3 @@
+//! sshd's configuration: reading it, and planning its change. Pure, like a backend.
+
+pub mod config;
