@@ -15,6 +15,7 @@
 
 pub mod advice;
 pub mod answers;
+pub mod backend;
 pub mod catalogue;
 pub mod change;
 pub mod engine;

@@ -1,3 +1,4 @@
-//! sshd's configuration: reading it, and planning its change. Pure, like a backend.
+//! sshd as a translator: reads what it says of itself and writes how its ports are changed. Runs nothing.
 
+pub mod change;
 pub mod config;
