@@ -1,1 +1,8 @@
+//! The one integration test program: each module is a group of tests.
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "tests prepare and observe the world themselves"
+)]
 
+mod boxes;
