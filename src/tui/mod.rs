@@ -3,6 +3,11 @@
 //! Nothing here knows the engine or the host. `cli` joins the two ends: it performs effects in a worker thread and
 //! sends what comes of them back as [`Event`]s. The whole loop runs in a test on two channels.
 
+pub mod plain;
+#[cfg(test)]
+mod samples;
+pub mod words;
+
 use std::path::PathBuf;
 
 use ratatui::Frame;
