@@ -3,9 +3,16 @@
 //! Nothing here knows the engine or the host. `cli` joins the two ends: it performs effects in a worker thread and
 //! sends what comes of them back as [`Event`]s. The whole loop runs in a test on two channels.
 
+pub mod frame;
+pub mod keymap;
+mod overlay;
+pub mod pages;
 pub mod plain;
 #[cfg(test)]
 mod samples;
+pub mod theme;
+pub mod widgets;
+pub mod wizard;
 pub mod words;
 
 use std::path::PathBuf;
@@ -100,6 +107,11 @@ pub enum Effect {
     Keep(TxnId),
     /// Undo the open transaction now; answered by `Progress`.
     Undo(TxnId),
+    /// Take no further step of the running change and undo it; answered by `Progress::RolledBack`. Performed after
+    /// `Apply`, `Keep` or `GoBack` where those cannot be interrupted between two steps.
+    Stop,
+    /// Ring the terminal's bell: time is running out.
+    Bell,
     /// Give the open transaction this many more seconds; answered by `Progress::Awaiting`.
     Extend(TxnId, u64),
     /// Lab only: the peer logs in on the door and confirms; answered by `Said`, then `Progress`.
@@ -122,6 +134,8 @@ pub enum Effect {
     Redraw,
     /// Ctrl-Z: give the terminal back to the shell.
     Suspend,
+    /// Leave the pages and go on, line by line, with what has been answered.
+    LineMode,
     /// Leave with this exit status; the line is printed on the normal screen.
     Quit(u8, Vec<String>),
 }
@@ -137,6 +151,26 @@ pub enum Nav {
     To(PageId),
     /// Ask the world.
     Do(Effect),
+    /// Ask the operator first.
+    Ask(Question),
+    /// Show a long text over the page, such as why a port is needed and who says so.
+    Show {
+        /// Its title.
+        title: String,
+        /// Its lines; the wizard breaks them to the width of the screen.
+        text: String,
+    },
+}
+
+/// A question before something that changes the host or loses work. The default is No; Yes is `y`, then Enter.
+///
+/// The wizard throws away what was typed before it asks, so that nothing typed too early can answer.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Question {
+    /// One or two lines.
+    pub text: String,
+    /// What Yes does.
+    pub yes: Box<Nav>,
 }
 
 /// Every page. The order is the order of the steps.

@@ -185,14 +185,6 @@ pub fn refusals(preview: &Preview) -> Vec<String> {
     preview.obstacles.iter().cloned().chain(blockers).collect()
 }
 
-/// The trial that waits now: the last one told, unless something came after it.
-pub fn waiting(progress: &[Progress]) -> Option<&Trial> {
-    match progress.last() {
-        Some(Progress::Awaiting(trial)) => Some(trial),
-        _ => None,
-    }
-}
-
 /// How a new login is made, to be typed on another machine.
 pub fn login_command(trial: &Trial, facts: &Facts) -> Option<String> {
     let door = trial.door?;

@@ -213,12 +213,7 @@ impl Plain {
 
     pub(super) fn awaiting(&mut self, trial: &Trial) {
         if self.live.stop {
-            let txn = trial.txn.clone();
-            self.live.trial = Some(trial.clone());
-            self.live.elapsed_ms = 0;
-            self.live.stop = false;
-            self.at = Ask::Confirm;
-            self.undo(&txn);
+            // The stop is on its way to the engine; nothing is asked any more.
             return;
         }
         if self.same_trial(trial) {

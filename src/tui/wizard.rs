@@ -1,0 +1,542 @@
+//! The wizard: every page, which of them is shown, and what the world told. Pure: events go in, effects come out.
+
+use ratatui::Frame;
+
+use super::keymap::{self, Command};
+use super::overlay::{Answer, Overlay};
+use super::theme::Look;
+use super::{Effect, Event, Key, Nav, Page, PageId, Question, Shared, Tone, frame, pages};
+use crate::facts::Listener;
+use crate::port::Protocol;
+use crate::transaction::{Progress, Trial};
+
+/// Every page, in the order of the steps.
+pub const ALL_PAGES: [PageId; 12] = [
+    PageId::Welcome,
+    PageId::Role,
+    PageId::Ssh,
+    PageId::Legacy22,
+    PageId::Options,
+    PageId::Firewall,
+    PageId::Preview,
+    PageId::Apply,
+    PageId::Confirm,
+    PageId::Done,
+    PageId::Snapshots,
+    PageId::Status,
+];
+
+/// The pages of the wizard, each with its state: an answer on a page that is left stays where it is.
+pub type Pages = Vec<(PageId, Box<dyn Page>)>;
+
+/// The model of the whole wizard.
+pub struct Wizard {
+    shared: Shared,
+    pages: Pages,
+    page: PageId,
+    /// Pages to which Back leads, the latest last.
+    behind: Vec<PageId>,
+    overlay: Option<Overlay>,
+    look: Look,
+    size: (u16, u16),
+    /// What was typed on the page for small screens while a countdown runs.
+    typed: String,
+}
+
+impl Wizard {
+    /// The wizard with all its pages, opened on `start`.
+    pub fn new(shared: Shared, look: Look, start: PageId) -> Self {
+        Self::with_pages(shared, look, start, pages::all())
+    }
+
+    /// The wizard with certain pages.
+    pub fn with_pages(shared: Shared, look: Look, start: PageId, pages: Pages) -> Self {
+        Self {
+            shared,
+            pages,
+            page: start,
+            behind: Vec::new(),
+            overlay: None,
+            look,
+            size: (frame::MIN_WIDTH, frame::MIN_HEIGHT),
+            typed: String::new(),
+        }
+    }
+
+    /// What has to be done first; sent after the first picture, so that nothing delays it.
+    pub fn start(&self) -> Vec<Effect> {
+        let mut effects = vec![Effect::Detect];
+        effects.extend(self.arrival());
+        effects
+    }
+
+    /// The page that is shown.
+    pub fn page(&self) -> PageId {
+        self.page
+    }
+
+    /// What all pages share.
+    pub fn shared(&self) -> &Shared {
+        &self.shared
+    }
+
+    /// What all pages share, for whoever goes on when the pages are left.
+    pub fn into_shared(self) -> Shared {
+        self.shared
+    }
+
+    /// After how many milliseconds the picture changes by itself; `None` when it does not.
+    pub fn next_tick(&self) -> Option<u64> {
+        if let Some(trial) = self.countdown() {
+            return match (trial.left_ms, trial.left_ms % 1000) {
+                (0, _) => None,
+                (_, 0) => Some(1000),
+                (_, rest) => Some(rest),
+            };
+        }
+        (self.page == PageId::Apply).then_some(1000)
+    }
+
+    /// Takes one event; returns what the world has to do, in order.
+    pub fn update(&mut self, event: &Event) -> Vec<Effect> {
+        match event {
+            Event::Key(key) => self.key(*key),
+            Event::Paste(_) => {
+                if self.overlay.is_some() || self.too_small() {
+                    return Vec::new();
+                }
+                self.shared.said = None;
+                let nav = self.tell_page(event);
+                self.follow(nav)
+            }
+            other => self.world(other),
+        }
+    }
+
+    /// Draws the screen.
+    pub fn view(&self, frame: &mut Frame<'_>) {
+        let area = frame.area();
+        if area.width < frame::MIN_WIDTH || area.height < frame::MIN_HEIGHT {
+            let countdown = self.countdown().map(|trial| frame::SmallCountdown {
+                seconds: trial.left_ms.div_ceil(1000),
+                typed: &self.typed,
+            });
+            frame::too_small(frame, self.shared.said.as_ref(), countdown.as_ref());
+        } else {
+            self.view_page(frame);
+        }
+        self.look.apply(frame.buffer_mut());
+    }
+
+    fn view_page(&self, frame: &mut Frame<'_>) {
+        let area = frame.area();
+        let Some(page) = self.current() else {
+            return;
+        };
+        page.view(&self.shared, frame, frame::body(area));
+        let (buttons, pressed) = page.buttons(&self.shared);
+        frame::Surround {
+            page: self.page,
+            message: self.message(page),
+            buttons: &buttons,
+            pressed,
+            focused: page.focused_button(),
+            keys: keymap::line(self.page, area.width),
+        }
+        .view(&self.shared, frame);
+        if let Some(overlay) = &self.overlay {
+            overlay.view(frame);
+        }
+    }
+
+    /// Line 22: what the world said last, until the next key; else what the page says.
+    fn message(&self, page: &dyn Page) -> (Tone, String) {
+        match &self.shared.said {
+            Some(Ok(line)) => (Tone::Good, line.clone()),
+            Some(Err(line)) => (Tone::Bad, line.clone()),
+            None => page.message(&self.shared),
+        }
+    }
+
+    fn current(&self) -> Option<&dyn Page> {
+        self.pages
+            .iter()
+            .find(|(id, _)| *id == self.page)
+            .map(|(_, page)| page.as_ref())
+    }
+
+    fn tell_page(&mut self, event: &Event) -> Option<Nav> {
+        let Self {
+            pages, page, shared, ..
+        } = self;
+        pages
+            .iter_mut()
+            .find(|(id, _)| id == page)
+            .and_then(|(_, page)| page.update(event, shared))
+    }
+
+    fn too_small(&self) -> bool {
+        self.size.0 < frame::MIN_WIDTH || self.size.1 < frame::MIN_HEIGHT
+    }
+
+    /// The trial whose time is on the screen.
+    fn countdown(&self) -> Option<&Trial> {
+        match self.page {
+            PageId::Confirm => waiting(&self.shared),
+            PageId::Status => self.shared.status.as_ref().and_then(|s| s.open.as_ref()),
+            _ => None,
+        }
+    }
+
+    fn key(&mut self, key: Key) -> Vec<Effect> {
+        self.shared.said = None;
+        match keymap::command(key) {
+            Some(Command::Redraw) => return vec![Effect::Redraw],
+            Some(Command::Suspend) => return vec![Effect::Suspend],
+            Some(Command::Look) => {
+                self.look = self.look.next();
+                self.shared.said = Some(Ok(self.look.describe().to_owned()));
+                return Vec::new();
+            }
+            _ => {}
+        }
+        if self.too_small() {
+            return self.small_key(key);
+        }
+        if let Some(overlay) = &mut self.overlay {
+            return match overlay.key(key, self.size) {
+                Answer::Stay => Vec::new(),
+                Answer::Close => {
+                    self.overlay = None;
+                    Vec::new()
+                }
+                Answer::Yes(nav) => {
+                    self.overlay = None;
+                    self.follow(Some(nav))
+                }
+            };
+        }
+        let in_text_field = self.current().is_some_and(Page::in_text_field);
+        let key = keymap::canonical(key, self.page, in_text_field);
+        match keymap::command(key) {
+            Some(Command::Help) => {
+                let about = self.current().map(Page::help).unwrap_or_default();
+                let text = keymap::help(self.page, about).join("\n");
+                self.overlay = Some(Overlay::text(format!("Help: {}", frame::title(self.page)), text));
+                Vec::new()
+            }
+            Some(Command::Back) => self.press_back(),
+            Some(Command::Quit) => self.quit(key),
+            _ => {
+                let nav = self.tell_page(&Event::Key(key));
+                self.follow(nav)
+            }
+        }
+    }
+
+    /// Esc presses the Back or Close button, where there is one; elsewhere the page decides.
+    fn press_back(&mut self) -> Vec<Effect> {
+        let (buttons, _) = self
+            .current()
+            .map(|page| page.buttons(&self.shared))
+            .unwrap_or_default();
+        let back = buttons
+            .iter()
+            .find(|button| ["Back", "Close"].contains(&button.label));
+        match back {
+            Some(button) if button.enabled => self.follow(Some(Nav::Back)),
+            Some(_) => Vec::new(),
+            None => {
+                let nav = self.tell_page(&Event::Key(Key::Esc));
+                self.follow(nav)
+            }
+        }
+    }
+
+    /// While something is applied or waits, the page decides what leaving means; elsewhere nothing was changed.
+    fn quit(&mut self, key: Key) -> Vec<Effect> {
+        match self.page {
+            PageId::Apply | PageId::Confirm | PageId::Done => {
+                let nav = self.tell_page(&Event::Key(key));
+                self.follow(nav)
+            }
+            PageId::Status | PageId::Snapshots => vec![Effect::Quit(0, self.farewell())],
+            PageId::Welcome => vec![Effect::Quit(3, self.farewell())],
+            _ => {
+                let question = Question {
+                    text: "Leave faspwall? Nothing has been changed on this host.\n\
+                           Your answers are kept for the next start."
+                        .to_owned(),
+                    yes: Box::new(Nav::Do(Effect::Quit(3, self.farewell()))),
+                };
+                self.follow(Some(Nav::Ask(question)))
+            }
+        }
+    }
+
+    /// What stays on the normal screen after leaving without a change.
+    fn farewell(&self) -> Vec<String> {
+        let open = self
+            .shared
+            .status
+            .as_ref()
+            .and_then(|status| status.open.as_ref())
+            .or_else(|| waiting(&self.shared));
+        match open {
+            None => vec!["faspwall: nothing was changed.".to_owned()],
+            Some(trial) => vec![
+                format!(
+                    "faspwall: a change still waits and is undone at {}.",
+                    trial.deadline
+                ),
+                format!(
+                    "keep it: faspwall confirm {}   undo it now: faspwall rollback",
+                    trial.code
+                ),
+            ],
+        }
+    }
+
+    /// Keys on the page for small screens: with a countdown the words keep and undo, else the line mode.
+    fn small_key(&mut self, key: Key) -> Vec<Effect> {
+        let Some(trial) = self.countdown() else {
+            let busy = matches!(self.page, PageId::Apply | PageId::Confirm);
+            return match key {
+                Key::Char('p') => vec![Effect::LineMode],
+                Key::Char('q') | Key::F(10) | Key::Ctrl('c') if !busy => {
+                    vec![Effect::Quit(3, self.farewell())]
+                }
+                _ => Vec::new(),
+            };
+        };
+        let txn = trial.txn.clone();
+        match key {
+            Key::Char(letter) if letter.is_ascii_alphabetic() && self.typed.len() < 8 => {
+                self.typed.push(letter);
+            }
+            Key::Backspace => {
+                self.typed.pop();
+            }
+            Key::Enter => {
+                return match std::mem::take(&mut self.typed).as_str() {
+                    "keep" => vec![Effect::Keep(txn)],
+                    "undo" => vec![Effect::Undo(txn)],
+                    _ => Vec::new(),
+                };
+            }
+            _ => {}
+        }
+        Vec::new()
+    }
+
+    /// Something other than a key: the shared state is brought up to date, then every page may look at it.
+    fn world(&mut self, event: &Event) -> Vec<Effect> {
+        let shared = &mut self.shared;
+        match event {
+            Event::Resize(width, height) => self.size = (*width, *height),
+            Event::Tick(millis) => pass_time(shared, *millis),
+            Event::Detecting(facts) => shared.facts = facts.as_ref().clone(),
+            Event::Detected(facts) => {
+                shared.facts = facts.as_ref().clone();
+                shared.detected = true;
+            }
+            // A preview of answers that were changed meanwhile is of no use: another one is on its way.
+            Event::Previewed(preview) if preview.answers == shared.answers => {
+                shared.preview = Some(preview.clone());
+            }
+            Event::Status(status) => shared.status = Some(status.clone()),
+            Event::Kept(kept) => shared.kept.clone_from(kept),
+            Event::Said(line) => shared.said = Some(Ok(line.clone())),
+            Event::Failed(line) => shared.said = Some(Err(line.clone())),
+            _ => {}
+        }
+        let mut effects = match event {
+            Event::Progress(progress) => self.progress(progress),
+            _ => Vec::new(),
+        };
+        let mut asked = None;
+        for (id, page) in &mut self.pages {
+            let nav = page.update(event, &mut self.shared);
+            if *id == self.page {
+                asked = nav;
+            }
+        }
+        effects.extend(self.follow(asked));
+        effects
+    }
+
+    /// A running change leads from page to page by itself.
+    fn progress(&mut self, progress: &Progress) -> Vec<Effect> {
+        let page = match progress {
+            Progress::Steps { .. } | Progress::Started { .. } | Progress::Finished { .. } => PageId::Apply,
+            Progress::Awaiting(_) => PageId::Confirm,
+            Progress::Committed(_) | Progress::RolledBack(_) | Progress::Failed { .. } => PageId::Done,
+        };
+        let list = &mut self.shared.progress;
+        // News of the same trial replace the old ones, so that an hour of waiting does not fill the memory.
+        if matches!(
+            (list.last(), progress),
+            (Some(Progress::Awaiting(_)), Progress::Awaiting(_))
+        ) {
+            list.pop();
+        }
+        list.push(progress.clone());
+        if page == self.page {
+            return Vec::new();
+        }
+        self.overlay = None;
+        self.behind.clear();
+        self.enter(page)
+    }
+
+    /// Shows a page and asks the world for what it needs.
+    fn enter(&mut self, page: PageId) -> Vec<Effect> {
+        self.page = page;
+        self.typed.clear();
+        let effects = self.arrival();
+        if effects.iter().any(|e| matches!(e, Effect::Preview(_))) {
+            self.shared.preview = None;
+        }
+        effects
+    }
+
+    /// What a page needs from the world when it is shown.
+    fn arrival(&self) -> Vec<Effect> {
+        match self.page {
+            PageId::Preview => {
+                let fresh = self
+                    .shared
+                    .preview
+                    .as_ref()
+                    .is_some_and(|preview| preview.answers == self.shared.answers);
+                if fresh {
+                    Vec::new()
+                } else {
+                    vec![Effect::Preview(Box::new(self.shared.answers.clone()))]
+                }
+            }
+            PageId::Confirm => vec![Effect::FlushInput],
+            PageId::Status => vec![Effect::Status],
+            PageId::Snapshots => vec![Effect::Snapshots],
+            _ => Vec::new(),
+        }
+    }
+
+    /// Does what a page asked for.
+    fn follow(&mut self, nav: Option<Nav>) -> Vec<Effect> {
+        match nav {
+            None => Vec::new(),
+            Some(Nav::Next) => {
+                let Some(next) = next_page(self.page, &self.shared) else {
+                    return Vec::new();
+                };
+                self.behind.push(self.page);
+                let mut effects = self.enter(next);
+                effects.push(Effect::Remember(
+                    Box::new(self.shared.answers.clone()),
+                    frame::title(next),
+                ));
+                effects
+            }
+            Some(Nav::Back) => match self.behind.pop().or_else(|| page_before(self.page, &self.shared)) {
+                Some(page) => self.enter(page),
+                None => Vec::new(),
+            },
+            Some(Nav::To(page)) => {
+                self.behind.push(self.page);
+                self.enter(page)
+            }
+            Some(Nav::Do(effect)) => self.perform(effect),
+            Some(Nav::Ask(question)) => {
+                self.overlay = Some(Overlay::ask(question));
+                vec![Effect::FlushInput]
+            }
+            Some(Nav::Show { title, text }) => {
+                self.overlay = Some(Overlay::text(title, text));
+                Vec::new()
+            }
+        }
+    }
+
+    /// Hands an effect on; one that begins a change opens the page that shows it.
+    fn perform(&mut self, effect: Effect) -> Vec<Effect> {
+        let mut effects = Vec::new();
+        match &effect {
+            Effect::Apply | Effect::GoBack(_) => {
+                self.shared.progress.clear();
+                self.behind.clear();
+                effects.extend(self.enter(PageId::Apply));
+            }
+            Effect::Detect => {
+                self.shared.detected = false;
+                self.shared.preview = None;
+            }
+            Effect::Quit(..) if frame::step(self.page).is_some() => effects.push(Effect::Remember(
+                Box::new(self.shared.answers.clone()),
+                frame::title(self.page),
+            )),
+            _ => {}
+        }
+        effects.push(effect);
+        effects
+    }
+}
+
+/// The live trial, if the running change waits for its confirmation.
+pub fn waiting(shared: &Shared) -> Option<&Trial> {
+    match shared.progress.last() {
+        Some(Progress::Awaiting(trial)) => Some(trial),
+        _ => None,
+    }
+}
+
+/// Takes passed time off the countdowns; the world corrects them with the kernel's own timer.
+fn pass_time(shared: &mut Shared, millis: u64) {
+    if let Some(Progress::Awaiting(trial)) = shared.progress.last_mut() {
+        trial.left_ms = trial.left_ms.saturating_sub(millis);
+    }
+    if let Some(trial) = shared.status.as_mut().and_then(|status| status.open.as_mut()) {
+        trial.left_ms = trial.left_ms.saturating_sub(millis);
+    }
+}
+
+/// Whether there is anything to ask about TCP/22: it is the chosen port, or something answers there.
+pub fn asks_about_22(shared: &Shared) -> bool {
+    let on_22 = |listener: &Listener| {
+        listener.protocol == Protocol::Tcp && listener.port == 22 && !listener.loopback()
+    };
+    !shared.detected
+        || shared.answers.ssh.port == 22
+        || shared.facts.ssh.ports.contains(&22)
+        || shared.facts.listeners.iter().any(on_22)
+}
+
+/// The page after a page.
+fn next_page(page: PageId, shared: &Shared) -> Option<PageId> {
+    Some(match page {
+        PageId::Welcome => PageId::Role,
+        PageId::Role => PageId::Ssh,
+        PageId::Ssh if asks_about_22(shared) => PageId::Legacy22,
+        PageId::Ssh | PageId::Legacy22 => PageId::Options,
+        PageId::Options => PageId::Firewall,
+        PageId::Firewall => PageId::Preview,
+        PageId::Preview => PageId::Apply,
+        PageId::Apply => PageId::Confirm,
+        PageId::Confirm => PageId::Done,
+        PageId::Done | PageId::Snapshots | PageId::Status => return None,
+    })
+}
+
+/// The page before a page, when the operator did not come from anywhere.
+fn page_before(page: PageId, shared: &Shared) -> Option<PageId> {
+    Some(match page {
+        PageId::Role | PageId::Snapshots | PageId::Status => PageId::Welcome,
+        PageId::Ssh => PageId::Role,
+        PageId::Legacy22 => PageId::Ssh,
+        PageId::Options if asks_about_22(shared) => PageId::Legacy22,
+        PageId::Options => PageId::Ssh,
+        PageId::Firewall => PageId::Options,
+        PageId::Preview => PageId::Firewall,
+        PageId::Welcome | PageId::Apply | PageId::Confirm | PageId::Done => return None,
+    })
+}
