@@ -421,6 +421,7 @@ impl Parts<'_> {
         }
         files.extend(before.iter().map(|(path, _, _)| path.display().to_string()));
         Change {
+            id: self.id.clone(),
             backend: BackendId::Nftables,
             door: self.door,
             closing: self.closing.clone(),

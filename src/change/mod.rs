@@ -13,11 +13,13 @@ use crate::backend::nftables::render::Timed;
 use crate::facts::BackendId;
 use crate::plan::{Plan, Requirement};
 use crate::step::Action;
-use crate::transaction::Phase;
+use crate::transaction::{Phase, TxnId};
 
 /// Everything that one transaction does. Stored in the journal before the first step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
+    /// The transaction whose name its steps bear.
+    pub id: TxnId,
     /// The firewall it is written for.
     pub backend: BackendId,
     /// The port through which the proof must come; `None` when no SSH port is opened by it.

@@ -63,7 +63,8 @@ impl Engine<'_> {
         self.trial(&order.id, 1, report)
     }
 
-    fn refuse_while_open(&self) -> Result<(), EngineError> {
+    /// Fails when a transaction is open.
+    pub fn refuse_while_open(&self) -> Result<(), EngineError> {
         match self.open()? {
             Some(open) => {
                 let state = match open.state {
@@ -79,7 +80,7 @@ impl Engine<'_> {
     /// Performs the steps of trial 1 or 2 and opens the window. The lock must be held.
     pub(super) fn trial(&self, id: &TxnId, trial: u8, report: &mut dyn FnMut(Progress)) -> Result<(), EngineError> {
         let phase = if trial == 1 { Phase::Trial1 } else { Phase::Trial2 };
-        let live = || -> Result<(), EngineError> {
+        let mut live = || -> Result<(), EngineError> {
             let transaction = self.loaded(id)?;
             self.walk(&transaction, phase, report)?;
             self.check_open(&transaction)?;

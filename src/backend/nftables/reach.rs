@@ -41,6 +41,7 @@ pub fn fate(ruleset: &Ruleset, chain: &Chain, packet: Packet) -> Fate {
         ruleset,
         packet,
         fate: Fate::default(),
+        accepts: false,
     };
     let flow = walk.chain(chain, Answer::Yes, 0);
     let policy = chain.base.as_ref().map_or("accept", |b| b.policy.as_str());
