@@ -17,6 +17,7 @@ pub mod advice;
 pub mod answers;
 pub mod catalogue;
 pub mod change;
+pub mod document;
 pub mod facts;
 pub mod plan;
 pub mod port;
