@@ -19,6 +19,7 @@ pub mod backend;
 pub mod catalogue;
 pub mod change;
 pub mod engine;
+pub mod document;
 pub mod facts;
 pub mod plan;
 pub mod port;

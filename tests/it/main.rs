@@ -6,3 +6,7 @@
 )]
 
 mod boxes;
+//! The integration tests: one binary, a module for each subject.
+    reason = "tests look at the host to see what was done"
+mod arch;
+mod catalogue;
