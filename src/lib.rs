@@ -19,6 +19,7 @@ pub mod backend;
 pub mod catalogue;
 pub mod change;
 pub mod facts;
+pub mod lab;
 pub mod plan;
 pub mod port;
 pub mod sshd;
