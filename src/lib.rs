@@ -21,6 +21,7 @@ pub mod change;
 pub mod engine;
 pub mod document;
 pub mod facts;
+pub mod lab;
 pub mod plan;
 pub mod port;
 pub mod sshd;

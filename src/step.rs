@@ -39,6 +39,10 @@ pub enum Tool {
     Nsenter,
     /// mount(8), package mount or util-linux
     Mount,
+    /// newuidmap(1), package uidmap; only in the lab of a plain user
+    Newuidmap,
+    /// newgidmap(1), package uidmap; only in the lab of a plain user
+    Newgidmap,
     /// firewall-cmd(1), asked whether it runs
     FirewallCmd,
     /// ufw(8), asked whether it is active
@@ -72,6 +76,8 @@ impl Tool {
             Self::Unshare => "unshare",
             Self::Nsenter => "nsenter",
             Self::Mount => "mount",
+            Self::Newuidmap => "newuidmap",
+            Self::Newgidmap => "newgidmap",
             Self::FirewallCmd => "firewall-cmd",
             Self::Ufw => "ufw",
             Self::IptablesSave => "iptables-save",
@@ -94,6 +100,7 @@ impl Tool {
             Self::Ip => "iproute2 (iproute)",
             Self::Unshare | Self::Nsenter => "util-linux",
             Self::Mount => "mount (util-linux)",
+            Self::Newuidmap | Self::Newgidmap => "uidmap (shadow-utils)",
             Self::FirewallCmd => "firewalld",
             Self::Ufw => "ufw",
             Self::IptablesSave | Self::Ip6tablesSave => "iptables",
