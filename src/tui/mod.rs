@@ -7,6 +7,7 @@ pub mod frame;
 pub mod keymap;
 mod overlay;
 pub mod pages;
+pub mod terminal;
 pub mod theme;
 pub mod widgets;
 pub mod wizard;
