@@ -15,11 +15,13 @@
 
 pub mod advice;
 pub mod answers;
+pub mod backend;
 pub mod catalogue;
 pub mod change;
 pub mod facts;
 pub mod plan;
 pub mod port;
+pub mod sshd;
 pub mod step;
 pub mod system;
 pub mod transaction;

@@ -1,0 +1,215 @@
+//! What the kernel's ruleset says about this host, for the screens and for the choice of the chains that get a rule.
+
+use std::collections::BTreeMap;
+
+use serde_json::Value;
+use sha2::{Digest, Sha256};
+
+use super::model::{Chain, ModelError, Rule, Ruleset};
+use super::packet::{Family, Kind, Packet};
+use super::reach;
+use crate::facts::{ChainFact, Foreign, InboundDefault};
+use crate::port::Protocol;
+
+/// A port that no catalogue, no vendor and no usual service knows: what happens to it is what happens by default.
+const NOBODYS_PORT: u16 = 49_877;
+
+/// What was read.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Inspection {
+    /// The ruleset itself.
+    pub ruleset: Ruleset,
+    /// Base chains on the way in (ingress, prerouting, input) and out (output), in the order in which they are walked.
+    pub chains: Vec<ChainFact>,
+    /// Objects of others.
+    pub foreign: Vec<Foreign>,
+    /// What happens to a packet that no rule names.
+    pub inbound_default: InboundDefault,
+    /// Digest of everything that decides about packets; equal digests, equal treatment.
+    pub fingerprint: String,
+}
+
+/// Reads `nft -j list ruleset`.
+pub fn inspect(json: &str) -> Result<Inspection, ModelError> {
+    let ruleset = Ruleset::parse(json)?;
+    let chains = path_chains(&ruleset)
+        .into_iter()
+        .map(|chain| chain_fact(&ruleset, chain))
+        .collect();
+    let fingerprint = fingerprint(&ruleset);
+    Ok(Inspection {
+        chains,
+        foreign: foreign(&ruleset),
+        inbound_default: inbound_default(&ruleset),
+        fingerprint,
+        ruleset,
+    })
+}
+
+/// Digest of the ruleset without what changes by itself.
+pub fn fingerprint(ruleset: &Ruleset) -> String {
+    let mut hash = Sha256::new();
+    for line in ruleset.lines() {
+        hash.update(line.as_bytes());
+        hash.update(b"\n");
+    }
+    hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
+}
+
+/// Base chains that an inbound packet or its reply walks through, earliest first. NAT chains never drop on purpose and
+/// take no accept.
+pub fn path_chains(ruleset: &Ruleset) -> Vec<&Chain> {
+    let rank = |hook: &str| match hook {
+        "ingress" => Some(0),
+        "prerouting" => Some(1),
+        "input" => Some(2),
+        "output" => Some(3),
+        "postrouting" => Some(4),
+        "egress" => Some(5),
+        _ => None,
+    };
+    let mut chains: Vec<(i32, i64, &Chain)> = ruleset
+        .chains
+        .iter()
+        .filter(|chain| matches!(chain.family.as_str(), "inet" | "ip" | "ip6" | "netdev"))
+        .filter_map(|chain| {
+            let base = chain.base.as_ref()?;
+            let filters = matches!(base.kind.as_str(), "filter" | "route");
+            filters
+                .then(|| rank(&base.hook).map(|rank| (rank, base.priority, chain)))
+                .flatten()
+        })
+        .collect();
+    chains.sort_by_key(|(rank, priority, _)| (*rank, *priority));
+    chains.into_iter().map(|(_, _, chain)| chain).collect()
+}
+
+/// Whether packets towards this host walk the chain (else: packets that leave it).
+pub fn is_inbound(chain: &Chain) -> bool {
+    chain
+        .base
+        .as_ref()
+        .is_some_and(|b| matches!(b.hook.as_str(), "ingress" | "prerouting" | "input"))
+}
+
+/// The address families that a table of this family sees.
+pub fn families(family: &str) -> &'static [Family] {
+    match family {
+        "ip" => &[Family::V4],
+        "ip6" => &[Family::V6],
+        _ => &[Family::V4, Family::V6],
+    }
+}
+
+fn chain_fact(ruleset: &Ruleset, chain: &Chain) -> ChainFact {
+    let kind = if is_inbound(chain) {
+        Kind::Opening
+    } else {
+        Kind::Reply
+    };
+    let dropped_by = families(&chain.family).iter().find_map(|family| {
+        let packet = Packet {
+            protocol: Protocol::Tcp,
+            family: *family,
+            port: NOBODYS_PORT,
+            kind,
+            multicast: false,
+        };
+        reach::fate(ruleset, chain, packet).dropped_by
+    });
+    let base = chain.base.as_ref();
+    ChainFact {
+        family: chain.family.clone(),
+        table: chain.table.clone(),
+        chain: chain.name.clone(),
+        hook: base.map(|b| b.hook.clone()).unwrap_or_default(),
+        priority: base.map_or(0, |b| b.priority),
+        policy: base.map(|b| b.policy.clone()).unwrap_or_default(),
+        drops: dropped_by,
+        owner: owner(ruleset, &chain.family, &chain.table),
+    }
+}
+
+/// Who made a table, told by names and by what only iptables-nft writes.
+pub fn owner(ruleset: &Ruleset, family: &str, table: &str) -> Option<String> {
+    let known = match table {
+        "firewalld" | "firewalld_policy_drop" => Some("firewalld"),
+        "f2b-table" => Some("fail2ban"),
+        "fw4" => Some("OpenWrt"),
+        "kube-proxy" => Some("kube-proxy"),
+        "libvirt_network" => Some("libvirt"),
+        "docker-bridges" => Some("docker"),
+        "proxmox-firewall" | "proxmox-firewall-guests" => Some("Proxmox"),
+        _ if table == "faspwall" || table.starts_with("faspwall_") => Some("faspwall"),
+        _ if table.starts_with("crowdsec") => Some("crowdsec"),
+        _ => None,
+    };
+    if known.is_some() {
+        return known.map(str::to_owned);
+    }
+    let of_table = |rule: &&Rule| rule.family == family && rule.table == table;
+    let compat = ruleset.rules.iter().filter(of_table).any(|rule| {
+        rule.expressions
+            .iter()
+            .any(|e| e.get("xt").is_some() || e.as_str() == Some("xt"))
+    });
+    let capitals = ruleset.chains.iter().any(|c| {
+        c.family == family
+            && c.table == table
+            && c.base.is_some()
+            && c.name.chars().all(|l| l.is_ascii_uppercase())
+    });
+    let iptables_table =
+        matches!(table, "filter" | "nat" | "mangle" | "raw" | "security") && family != "inet";
+    (compat || (capitals && iptables_table)).then(|| String::from("iptables-nft"))
+}
+
+fn foreign(ruleset: &Ruleset) -> Vec<Foreign> {
+    let theirs = ruleset.without_ours();
+    let mut counts: BTreeMap<(String, &'static str), usize> = BTreeMap::new();
+    let whose = |family: &str, table: &str| {
+        owner(&theirs, family, table).unwrap_or_else(|| format!("table {family} {table}"))
+    };
+    for rule in &theirs.rules {
+        *counts
+            .entry((whose(&rule.family, &rule.table), "rules"))
+            .or_default() += 1;
+    }
+    for set in &theirs.sets {
+        let elements = set.elements.iter().filter(|e| **e != Value::Null).count();
+        *counts
+            .entry((whose(&set.family, &set.table), "set elements"))
+            .or_default() += elements;
+    }
+    let present = counts.into_iter().filter(|(_, count)| *count > 0);
+    present
+        .map(|((owner, kind), count)| Foreign {
+            owner,
+            kind: kind.to_owned(),
+            count,
+        })
+        .collect()
+}
+
+fn inbound_default(ruleset: &Ruleset) -> InboundDefault {
+    let mut result = InboundDefault::Accept;
+    for chain in path_chains(ruleset).into_iter().filter(|chain| is_inbound(chain)) {
+        for family in families(&chain.family) {
+            let packet = Packet {
+                protocol: Protocol::Tcp,
+                family: *family,
+                port: NOBODYS_PORT,
+                kind: Kind::Opening,
+                multicast: false,
+            };
+            match reach::fate(ruleset, chain, packet).dropped_by {
+                Some(reason) if reason.ends_with("reject") && result == InboundDefault::Accept => {
+                    result = InboundDefault::Reject;
+                }
+                Some(reason) if !reason.ends_with("reject") => return InboundDefault::Drop,
+                _ => {}
+            }
+        }
+    }
+    result
+}

@@ -1,0 +1,353 @@
+//! The ruleset as `nft -j list ruleset` prints it, reduced to what a packet's way needs.
+//!
+//! Reading never fails on an object that is not understood: it is kept out and left alone. Only a text that is no JSON
+//! at all is an error.
+
+use serde_json::Value;
+
+/// A ruleset.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Ruleset {
+    /// Tables, in the kernel's order.
+    pub tables: Vec<Table>,
+    /// Chains.
+    pub chains: Vec<Chain>,
+    /// Rules, in the order in which they are walked within their chain.
+    pub rules: Vec<Rule>,
+    /// Sets and maps.
+    pub sets: Vec<Set>,
+}
+
+/// A table.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Table {
+    /// `inet`, `ip`, `ip6`, `netdev`, `bridge`, `arp`.
+    pub family: String,
+    /// Name.
+    pub name: String,
+    /// Whether another process owns it (`flags owner`): it cannot be changed by us.
+    pub owned: bool,
+}
+
+/// Where a base chain is hooked in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Base {
+    /// `filter`, `nat`, `route`.
+    pub kind: String,
+    /// `ingress`, `prerouting`, `input`, ...
+    pub hook: String,
+    /// Priority.
+    pub priority: i64,
+    /// `accept` or `drop`.
+    pub policy: String,
+}
+
+/// A chain.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Chain {
+    /// Family of its table.
+    pub family: String,
+    /// Its table.
+    pub table: String,
+    /// Name.
+    pub name: String,
+    /// The hook, for a base chain.
+    pub base: Option<Base>,
+}
+
+/// A rule.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Rule {
+    /// Family of its table.
+    pub family: String,
+    /// Its table.
+    pub table: String,
+    /// Its chain.
+    pub chain: String,
+    /// The number by which it can be deleted.
+    pub handle: u64,
+    /// Its comment.
+    pub comment: Option<String>,
+    /// Matches and statements.
+    pub expressions: Vec<Value>,
+}
+
+impl Rule {
+    /// Whether the rule bears a mark that begins with `tag:`.
+    pub fn tagged(&self, tag: &str) -> bool {
+        self.comment
+            .as_deref()
+            .and_then(|comment| comment.strip_prefix(tag))
+            .is_some_and(|rest| rest.starts_with(':'))
+    }
+}
+
+/// A set or a map.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Set {
+    /// Family of its table.
+    pub family: String,
+    /// Its table.
+    pub table: String,
+    /// Name.
+    pub name: String,
+    /// `timeout`, `interval`, `dynamic`, ...
+    pub flags: Vec<String>,
+    /// Its elements as printed.
+    pub elements: Vec<Value>,
+}
+
+/// Why a ruleset could not be read.
+#[derive(Debug, thiserror::Error)]
+pub enum ModelError {
+    /// Not JSON.
+    #[error("nft printed something that is not JSON (line {}, column {}): {source}", source.line(), source.column())]
+    NotJson {
+        /// The parser's complaint.
+        source: serde_json::Error,
+    },
+    /// JSON, but not a ruleset.
+    #[error("nft printed JSON without a list named \"nftables\"")]
+    NotARuleset,
+}
+
+fn text(value: &Value, key: &str) -> String {
+    value
+        .get(key)
+        .and_then(Value::as_str)
+        .unwrap_or_default()
+        .to_owned()
+}
+
+fn list(value: &Value, key: &str) -> Vec<Value> {
+    match value.get(key) {
+        Some(Value::Array(items)) => items.clone(),
+        Some(Value::Null) | None => Vec::new(),
+        Some(one) => vec![one.clone()],
+    }
+}
+
+fn names(value: &Value, key: &str) -> Vec<String> {
+    list(value, key)
+        .iter()
+        .filter_map(Value::as_str)
+        .map(str::to_owned)
+        .collect()
+}
+
+impl Ruleset {
+    /// Reads the output of `nft -j list ruleset`.
+    pub fn parse(json: &str) -> Result<Self, ModelError> {
+        let value: Value = serde_json::from_str(json).map_err(|source| ModelError::NotJson { source })?;
+        let items = value
+            .get("nftables")
+            .and_then(Value::as_array)
+            .ok_or(ModelError::NotARuleset)?;
+        let mut ruleset = Self::default();
+        for item in items {
+            ruleset.take(item);
+        }
+        Ok(ruleset)
+    }
+
+    fn take(&mut self, item: &Value) {
+        if let Some(table) = item.get("table") {
+            self.tables.push(Table {
+                family: text(table, "family"),
+                name: text(table, "name"),
+                owned: names(table, "flags").iter().any(|flag| flag == "owner"),
+            });
+        } else if let Some(chain) = item.get("chain") {
+            let base = chain.get("hook").and_then(Value::as_str).map(|hook| Base {
+                kind: text(chain, "type"),
+                hook: hook.to_owned(),
+                priority: chain.get("prio").and_then(Value::as_i64).unwrap_or(0),
+                policy: chain
+                    .get("policy")
+                    .and_then(Value::as_str)
+                    .unwrap_or("accept")
+                    .to_owned(),
+            });
+            self.chains.push(Chain {
+                family: text(chain, "family"),
+                table: text(chain, "table"),
+                name: text(chain, "name"),
+                base,
+            });
+        } else if let Some(rule) = item.get("rule") {
+            self.rules.push(Rule {
+                family: text(rule, "family"),
+                table: text(rule, "table"),
+                chain: text(rule, "chain"),
+                handle: rule.get("handle").and_then(Value::as_u64).unwrap_or(0),
+                comment: rule.get("comment").and_then(Value::as_str).map(str::to_owned),
+                expressions: list(rule, "expr"),
+            });
+        } else if let Some(set) = item.get("set").or_else(|| item.get("map")) {
+            self.sets.push(Set {
+                family: text(set, "family"),
+                table: text(set, "table"),
+                name: text(set, "name"),
+                flags: names(set, "flags"),
+                elements: list(set, "elem"),
+            });
+        }
+    }
+
+    /// The rules of one chain, in order.
+    pub fn rules_of<'a>(&'a self, chain: &'a Chain) -> impl Iterator<Item = &'a Rule> {
+        self.rules
+            .iter()
+            .filter(move |r| r.family == chain.family && r.table == chain.table && r.chain == chain.name)
+    }
+
+    /// A chain of the same table by name.
+    pub fn chain_beside(&self, chain: &Chain, name: &str) -> Option<&Chain> {
+        self.chains
+            .iter()
+            .find(|c| c.family == chain.family && c.table == chain.table && c.name == name)
+    }
+
+    /// A set of a table by name.
+    pub fn set_of(&self, family: &str, table: &str, name: &str) -> Option<&Set> {
+        self.sets
+            .iter()
+            .find(|s| s.family == family && s.table == table && s.name == name)
+    }
+
+    /// The ruleset as it would be without anything of ours: tables named `faspwall*`, tagged rules, our sets.
+    #[must_use]
+    pub fn without_ours(&self) -> Self {
+        let ours = |table: &str| table == "faspwall" || table.starts_with("faspwall_");
+        Self {
+            tables: self.tables.iter().filter(|t| !ours(&t.name)).cloned().collect(),
+            chains: self.chains.iter().filter(|c| !ours(&c.table)).cloned().collect(),
+            rules: self
+                .rules
+                .iter()
+                .filter(|r| !ours(&r.table) && !r.tagged("faspwall"))
+                .cloned()
+                .collect(),
+            sets: self
+                .sets
+                .iter()
+                .filter(|s| !ours(&s.table) && !s.name.starts_with("faspwall_"))
+                .cloned()
+                .collect(),
+        }
+    }
+
+    /// Lines that describe the ruleset without handles, counters and elements that come and go by themselves. Two
+    /// rulesets with the same lines treat packets alike, but for bans that time out.
+    pub fn lines(&self) -> Vec<String> {
+        let mut lines = Vec::new();
+        for table in &self.tables {
+            lines.push(format!("table {} {}", table.family, table.name));
+        }
+        for chain in &self.chains {
+            let hook = chain.base.as_ref().map(|b| {
+                format!(
+                    " {{ type {} hook {} priority {}; policy {}; }}",
+                    b.kind, b.hook, b.priority, b.policy
+                )
+            });
+            lines.push(format!(
+                "chain {} {} {}{}",
+                chain.family,
+                chain.table,
+                chain.name,
+                hook.unwrap_or_default()
+            ));
+        }
+        for set in &self.sets {
+            let moving = set.flags.iter().any(|f| f == "timeout" || f == "dynamic");
+            let elements = if moving {
+                String::from("(elements come and go)")
+            } else {
+                let mut all: Vec<String> = set.elements.iter().map(Value::to_string).collect();
+                all.sort();
+                all.join(", ")
+            };
+            lines.push(format!(
+                "set {} {} {} {{ {elements} }}",
+                set.family, set.table, set.name
+            ));
+        }
+        for rule in &self.rules {
+            let expressions: Vec<String> = rule.expressions.iter().map(stable).collect();
+            let comment = rule
+                .comment
+                .as_ref()
+                .map(|c| format!(" comment {c:?}"))
+                .unwrap_or_default();
+            lines.push(format!(
+                "rule {} {} {} {}{comment}",
+                rule.family,
+                rule.table,
+                rule.chain,
+                expressions.join(" ")
+            ));
+        }
+        lines
+    }
+}
+
+/// An expression without the numbers that change by themselves.
+fn stable(expression: &Value) -> String {
+    if expression.get("counter").is_some_and(Value::is_object) {
+        return String::from("{\"counter\":{}}");
+    }
+    if let Some(quota) = expression.get("quota").and_then(Value::as_object) {
+        let mut quota = quota.clone();
+        quota.remove("used");
+        quota.remove("used_unit");
+        return Value::Object(quota).to_string();
+    }
+    expression.to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const SMALL: &str = include_str!("../../../tests/rulesets/two-input-chains.json");
+
+    #[test]
+    fn a_real_ruleset_is_read() {
+        let ruleset = Ruleset::parse(SMALL).expect("recorded from nft 1.0.6");
+        assert_eq!(ruleset.tables.len(), 2);
+        let input = ruleset.chains.iter().find(|c| c.name == "input").expect("there");
+        assert_eq!(input.base.as_ref().map(|b| b.policy.as_str()), Some("drop"));
+        assert_eq!(ruleset.rules_of(input).count(), 7);
+    }
+
+    #[test]
+    fn what_is_no_ruleset_is_an_error_with_its_place() {
+        let error = Ruleset::parse("{\"nftables\": [\n oops")
+            .expect_err("no JSON")
+            .to_string();
+        assert!(error.contains("line 2"), "{error}");
+        assert!(Ruleset::parse("{}").is_err());
+    }
+
+    #[test]
+    fn counters_and_handles_do_not_count_as_a_difference() {
+        let other = SMALL
+            .replace("\"handle\":19", "\"handle\":119")
+            .replace("\"packets\":0", "\"packets\":7");
+        let (a, b) = (
+            Ruleset::parse(SMALL).expect("a"),
+            Ruleset::parse(&other).expect("b"),
+        );
+        assert_ne!(a, b);
+        assert_eq!(a.lines(), b.lines());
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_reader_panic(text in "\\PC{0,80}") {
+            let _ = Ruleset::parse(&text);
+        }
+    }
+}

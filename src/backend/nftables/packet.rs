@@ -1,0 +1,406 @@
+//! The packet whose way is followed, and what a rule's match says of it.
+//!
+//! The answer has three values. A match on something that an ordinary newcomer's packet may or may not have (an
+//! interface, a mark, a rate) is [`Answer::Maybe`]; a match on his address alone is [`Answer::OneSource`], because a
+//! rule that bans certain addresses is not what keeps a port shut for the rest.
+
+use serde_json::Value;
+
+use super::model::Ruleset;
+use crate::port::Protocol;
+
+/// Address family of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4
+    V4,
+    /// IPv6
+    V6,
+}
+
+/// Which packet of the connection is followed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Kind {
+    /// The first one, towards the port.
+    Opening,
+    /// The answer, from the port.
+    Reply,
+}
+
+/// A packet of an ordinary stranger.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Packet {
+    /// TCP or UDP.
+    pub protocol: Protocol,
+    /// IPv4 or IPv6.
+    pub family: Family,
+    /// The server's port.
+    pub port: u16,
+    /// Opening or reply.
+    pub kind: Kind,
+    /// Whether it goes to a multicast group.
+    pub multicast: bool,
+}
+
+/// Whether a match holds for the packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Answer {
+    /// It does.
+    Yes,
+    /// It does not.
+    No,
+    /// For some packets.
+    Maybe,
+    /// For certain source addresses.
+    OneSource,
+}
+
+impl Answer {
+    /// Both must hold.
+    #[must_use]
+    pub fn and(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::No, _) | (_, Self::No) => Self::No,
+            (Self::OneSource, _) | (_, Self::OneSource) => Self::OneSource,
+            (Self::Maybe, _) | (_, Self::Maybe) => Self::Maybe,
+            (Self::Yes, Self::Yes) => Self::Yes,
+        }
+    }
+
+    fn or(self, other: Self) -> Self {
+        match (self, other) {
+            (Self::Yes, _) | (_, Self::Yes) => Self::Yes,
+            (Self::Maybe, _) | (_, Self::Maybe) => Self::Maybe,
+            (Self::OneSource, _) | (_, Self::OneSource) => Self::OneSource,
+            (Self::No, Self::No) => Self::No,
+        }
+    }
+
+    /// The opposite. "Everyone but certain sources" is a policy, not a ban.
+    #[must_use]
+    pub fn opposite(self) -> Self {
+        match self {
+            Self::Yes => Self::No,
+            Self::No => Self::Yes,
+            Self::Maybe | Self::OneSource => Self::Maybe,
+        }
+    }
+
+    fn of(known: bool) -> Self {
+        if known { Self::Yes } else { Self::No }
+    }
+}
+
+/// What is known of the thing on the left of a match.
+enum Known {
+    /// A word, such as `new`, `tcp`, `local`.
+    Word(&'static str),
+    /// A number.
+    Number(u64),
+    /// Some of these flags are set, all others are not.
+    Flags(&'static [&'static str]),
+    /// The source address.
+    Source,
+    /// The packet has no such field, so the match cannot hold.
+    Absent,
+    /// Not known.
+    Unknown,
+}
+
+/// Where a match stands: needed to find the sets it names.
+#[derive(Debug, Clone, Copy)]
+pub struct Place<'r> {
+    /// The ruleset.
+    pub ruleset: &'r Ruleset,
+    /// Family of the table.
+    pub family: &'r str,
+    /// The table.
+    pub table: &'r str,
+}
+
+impl Packet {
+    fn transport(self) -> &'static str {
+        match self.protocol {
+            Protocol::Tcp => "tcp",
+            Protocol::Udp => "udp",
+        }
+    }
+
+    fn payload(self, protocol: &str, field: &str) -> Known {
+        match (protocol, field) {
+            ("tcp" | "udp" | "th", _) if protocol != "th" && protocol != self.transport() => Known::Absent,
+            ("tcp" | "udp" | "th", "dport") if self.kind == Kind::Opening => Known::Number(self.port.into()),
+            ("tcp" | "udp" | "th", "sport") if self.kind == Kind::Reply => Known::Number(self.port.into()),
+            ("tcp", "flags") if self.kind == Kind::Opening => Known::Flags(&["syn"]),
+            ("tcp", "flags") => Known::Flags(&["syn", "ack"]),
+            ("ip", _) if self.family == Family::V6 => Known::Absent,
+            ("ip6", _) if self.family == Family::V4 => Known::Absent,
+            ("ip", "protocol") | ("ip6", "nexthdr") => Known::Word(self.transport()),
+            ("ip" | "ip6", "saddr") if self.kind == Kind::Opening => Known::Source,
+            ("ip" | "ip6", "daddr") if self.kind == Kind::Reply => Known::Source,
+            ("ip", "version") => Known::Number(4),
+            ("ip6", "version") => Known::Number(6),
+            ("icmp" | "icmpv6" | "igmp" | "sctp" | "dccp" | "udplite" | "ah" | "esp" | "comp" | "arp", _) => {
+                Known::Absent
+            }
+            _ => Known::Unknown,
+        }
+    }
+
+    fn meta(self, key: &str) -> Known {
+        match key {
+            "l4proto" => Known::Word(self.transport()),
+            "nfproto" => Known::Word(if self.family == Family::V4 { "ipv4" } else { "ipv6" }),
+            "protocol" => Known::Word(if self.family == Family::V4 { "ip" } else { "ip6" }),
+            "pkttype" if self.multicast => Known::Word("multicast"),
+            "pkttype" if self.kind == Kind::Opening => Known::Word("host"),
+            // The stranger is never on this host: a rule for the loopback interface is not for him.
+            "iif" | "iifname" | "oif" | "oifname" => Known::Unknown,
+            _ => Known::Unknown,
+        }
+    }
+
+    fn conntrack(self, key: &str) -> Known {
+        match (key, self.kind) {
+            ("state", Kind::Opening) => Known::Word("new"),
+            ("state", Kind::Reply) => Known::Word("established"),
+            ("direction", Kind::Opening) => Known::Word("original"),
+            ("direction", Kind::Reply) => Known::Word("reply"),
+            ("status", Kind::Opening) => Known::Flags(&[]),
+            _ => Known::Unknown,
+        }
+    }
+
+    fn known(self, left: &Value) -> Known {
+        if let Some(payload) = left.get("payload") {
+            let field = |name: &str| {
+                payload
+                    .get(name)
+                    .and_then(Value::as_str)
+                    .unwrap_or_default()
+                    .to_owned()
+            };
+            return self.payload(&field("protocol"), &field("field"));
+        }
+        if let Some(meta) = left.get("meta") {
+            return self.meta(meta.get("key").and_then(Value::as_str).unwrap_or_default());
+        }
+        if let Some(ct) = left.get("ct") {
+            let key = ct.get("key").and_then(Value::as_str).unwrap_or_default();
+            return if ct.get("dir").is_some() {
+                Known::Unknown
+            } else {
+                self.conntrack(key)
+            };
+        }
+        if let Some(fib) = left.get("fib") {
+            return self.fib(fib);
+        }
+        if left.get("exthdr").is_some() || left.get("tcp option").is_some() {
+            return Known::Unknown;
+        }
+        Known::Unknown
+    }
+
+    fn fib(self, fib: &Value) -> Known {
+        let about = |what: &str| match fib.get("flags") {
+            Some(Value::Array(flags)) => flags.iter().any(|f| f.as_str() == Some(what)),
+            Some(Value::String(flag)) => flag == what,
+            _ => false,
+        };
+        let result = fib.get("result").and_then(Value::as_str).unwrap_or_default();
+        match (result, self.kind) {
+            ("type", Kind::Opening) if about("daddr") && self.multicast => Known::Word("multicast"),
+            ("type", Kind::Opening) if about("daddr") => Known::Word("local"),
+            ("type", Kind::Reply) if about("saddr") => Known::Word("local"),
+            _ => Known::Unknown,
+        }
+    }
+
+    /// Whether a `match` expression holds.
+    pub fn matches(self, place: Place<'_>, expression: &Value) -> Answer {
+        let (Some(left), Some(right)) = (expression.get("left"), expression.get("right")) else {
+            return Answer::Maybe;
+        };
+        let operator = expression.get("op").and_then(Value::as_str).unwrap_or("==");
+        if loopback_only(left, right) {
+            return if operator == "!=" { Answer::Yes } else { Answer::No };
+        }
+        if let Some(masked) = left.get("&").and_then(Value::as_array) {
+            return self.masked(masked, operator, right);
+        }
+        match operator {
+            "==" | "in" => self.compare(place, left, right, operator == "in"),
+            "!=" => self.compare(place, left, right, false).opposite(),
+            "<" | ">" | "<=" | ">=" => self.ordered(left, operator, right),
+            _ => Answer::Maybe,
+        }
+    }
+
+    fn masked(self, masked: &[Value], operator: &str, right: &Value) -> Answer {
+        let [left, mask] = masked else {
+            return Answer::Maybe;
+        };
+        let Known::Flags(set) = self.known(left) else {
+            return Answer::Maybe;
+        };
+        let (mask, wanted) = (words(mask), words(right));
+        if right.as_u64().is_some_and(|n| n != 0) || right.is_object() {
+            return Answer::Maybe;
+        }
+        let seen: Vec<&str> = set
+            .iter()
+            .copied()
+            .filter(|flag| mask.iter().any(|m| m == flag))
+            .collect();
+        let same = seen.len() == wanted.len() && seen.iter().all(|flag| wanted.iter().any(|w| w == flag));
+        match operator {
+            "==" => Answer::of(same),
+            "!=" => Answer::of(!same),
+            _ => Answer::Maybe,
+        }
+    }
+
+    fn ordered(self, left: &Value, operator: &str, right: &Value) -> Answer {
+        let (Known::Number(a), Some(b)) = (self.known(left), right.as_u64()) else {
+            return Answer::Maybe;
+        };
+        Answer::of(match operator {
+            "<" => a < b,
+            ">" => a > b,
+            "<=" => a <= b,
+            _ => a >= b,
+        })
+    }
+
+    /// Whether the left side equals the right one, or one of a set.
+    pub fn compare(self, place: Place<'_>, left: &Value, right: &Value, flags: bool) -> Answer {
+        if let Some(parts) = left.get("concat").and_then(Value::as_array) {
+            return self.concatenation(place, parts, right);
+        }
+        if let Some(elements) = elements_of(place, right) {
+            return elements.iter().fold(Answer::No, |sum, element| {
+                sum.or(self.compare(place, left, element_value(element), flags))
+            });
+        }
+        if right.as_str().is_some_and(|name| name.starts_with('@')) {
+            return match self.known(left) {
+                Known::Absent => Answer::No,
+                Known::Source => Answer::OneSource,
+                _ => Answer::Maybe,
+            };
+        }
+        if let (true, Some(alternatives)) = (flags, right.as_array()) {
+            return alternatives.iter().fold(Answer::No, |sum, one| {
+                sum.or(self.compare(place, left, one, flags))
+            });
+        }
+        match self.known(left) {
+            Known::Absent => Answer::No,
+            Known::Source => source_in(right),
+            Known::Number(number) => number_in(number, right),
+            Known::Word(word) => match right.as_str() {
+                Some(text) => Answer::of(text == word || (word == "ipv6" && text == "ip6")),
+                None => right
+                    .as_u64()
+                    .map_or(Answer::Maybe, |n| Answer::of(protocol_number(word) == Some(n))),
+            },
+            Known::Flags(set) => match right.as_str() {
+                Some(flag) => Answer::of(set.contains(&flag)),
+                None => Answer::Maybe,
+            },
+            Known::Unknown => Answer::Maybe,
+        }
+    }
+
+    fn concatenation(self, place: Place<'_>, parts: &[Value], right: &Value) -> Answer {
+        let one = |value: &Value| -> Answer {
+            match value.get("concat").and_then(Value::as_array) {
+                Some(values) if values.len() == parts.len() => {
+                    parts.iter().zip(values).fold(Answer::Yes, |sum, (part, value)| {
+                        sum.and(self.compare(place, part, value, false))
+                    })
+                }
+                _ => Answer::Maybe,
+            }
+        };
+        match elements_of(place, right) {
+            Some(elements) => elements
+                .iter()
+                .fold(Answer::No, |sum, element| sum.or(one(element_value(element)))),
+            None => one(right),
+        }
+    }
+}
+
+/// `iif lo`, in any spelling: never the way of a stranger.
+fn loopback_only(left: &Value, right: &Value) -> bool {
+    let key = left
+        .get("meta")
+        .and_then(|m| m.get("key"))
+        .and_then(Value::as_str)
+        .unwrap_or_default();
+    matches!(key, "iif" | "iifname" | "oif" | "oifname") && right.as_str() == Some("lo")
+}
+
+/// A rule for every source is no ban.
+fn source_in(right: &Value) -> Answer {
+    let all = right
+        .get("prefix")
+        .is_some_and(|p| p.get("len").and_then(Value::as_u64) == Some(0));
+    if all { Answer::Yes } else { Answer::OneSource }
+}
+
+fn number_in(number: u64, right: &Value) -> Answer {
+    if let Some(single) = right.as_u64() {
+        return Answer::of(single == number);
+    }
+    match right.get("range").and_then(Value::as_array).map(Vec::as_slice) {
+        Some([low, high]) => match (low.as_u64(), high.as_u64()) {
+            (Some(low), Some(high)) => Answer::of((low..=high).contains(&number)),
+            _ => Answer::Maybe,
+        },
+        _ => Answer::Maybe,
+    }
+}
+
+fn protocol_number(word: &str) -> Option<u64> {
+    match word {
+        "tcp" => Some(6),
+        "udp" => Some(17),
+        _ => None,
+    }
+}
+
+fn words(value: &Value) -> Vec<String> {
+    match value {
+        Value::String(word) => vec![word.clone()],
+        Value::Array(items) => items
+            .iter()
+            .filter_map(Value::as_str)
+            .map(str::to_owned)
+            .collect(),
+        Value::Object(map) => map.get("|").map(words).unwrap_or_default(),
+        _ => Vec::new(),
+    }
+}
+
+/// The elements of an anonymous or a named set; `None` when the value is no set or the set is not known.
+fn elements_of<'r>(place: Place<'r>, right: &'r Value) -> Option<&'r [Value]> {
+    if let Some(elements) = right.get("set") {
+        return elements.as_array().map(Vec::as_slice);
+    }
+    let name = right.as_str()?.strip_prefix('@')?;
+    // A set of addresses is a question of who asks, whatever stands in it now.
+    let set = place.ruleset.set_of(place.family, place.table, name)?;
+    let addresses = set
+        .elements
+        .iter()
+        .any(|e| element_value(e).as_str().is_some_and(|t| t.contains(['.', ':'])));
+    (!addresses && !set.elements.is_empty()).then_some(set.elements.as_slice())
+}
+
+/// An element without its timeout, comment or counter.
+fn element_value(element: &Value) -> &Value {
+    element.get("elem").and_then(|e| e.get("val")).unwrap_or(element)
+}

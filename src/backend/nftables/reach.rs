@@ -1,0 +1,210 @@
+//! Follows a stranger's packet through the chains: which base chain could drop it, and which rule would.
+
+use serde_json::Value;
+
+use super::model::{Chain, Rule, Ruleset};
+use super::packet::{Answer, Packet, Place};
+
+/// How deep jumps are followed; the kernel allows 16.
+const DEPTH: usize = 16;
+
+/// What can become of the packet in one base chain.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Fate {
+    /// The first thing that could drop it, in words: `policy drop`, `rule 24: drop`.
+    pub dropped_by: Option<String>,
+    /// Whether certain source addresses are banned here.
+    pub bans: bool,
+}
+
+enum Flow {
+    /// Every packet was decided on.
+    Ended,
+    /// Some or all packets go on with the next rule.
+    GoesOn,
+    /// No packet goes on in this chain: back to the caller, or to the policy.
+    Left,
+}
+
+struct Walk<'r> {
+    ruleset: &'r Ruleset,
+    packet: Packet,
+    fate: Fate,
+}
+
+/// The fate of the packet in a base chain. `chain` must have a hook.
+pub fn fate(ruleset: &Ruleset, chain: &Chain, packet: Packet) -> Fate {
+    let mut walk = Walk {
+        ruleset,
+        packet,
+        fate: Fate::default(),
+    };
+    let flow = walk.chain(chain, Answer::Yes, 0);
+    let policy = chain.base.as_ref().map_or("accept", |b| b.policy.as_str());
+    if matches!(flow, Flow::GoesOn) && policy == "drop" {
+        walk.drop_by(Answer::Yes, String::from("policy drop"));
+    }
+    walk.fate
+}
+
+impl Walk<'_> {
+    fn drop_by(&mut self, certainty: Answer, reason: String) {
+        if certainty == Answer::OneSource {
+            self.fate.bans = true;
+        } else if self.fate.dropped_by.is_none() {
+            self.fate.dropped_by = Some(reason);
+        }
+    }
+
+    fn chain(&mut self, chain: &Chain, certainty: Answer, depth: usize) -> Flow {
+        let ruleset = self.ruleset;
+        for rule in ruleset.rules_of(chain) {
+            match self.rule(chain, rule, certainty, depth) {
+                Flow::Ended => return Flow::Ended,
+                Flow::Left => return Flow::GoesOn,
+                Flow::GoesOn => {}
+            }
+        }
+        Flow::GoesOn
+    }
+
+    fn rule(&mut self, chain: &Chain, rule: &Rule, certainty: Answer, depth: usize) -> Flow {
+        let place = Place {
+            ruleset: self.ruleset,
+            family: &rule.family,
+            table: &rule.table,
+        };
+        let mut holds = Answer::Yes;
+        for expression in &rule.expressions {
+            if let Some(condition) = expression.get("match") {
+                holds = holds.and(self.packet.matches(place, condition));
+            } else if is_condition(expression) {
+                holds = holds.and(Answer::Maybe);
+            } else if let Some(map) = expression.get("vmap") {
+                return self.verdict_map(chain, rule, map, holds, certainty, depth);
+            } else if let Some(flow) = self.verdict(chain, rule, expression, holds, certainty, depth) {
+                return flow;
+            }
+            if holds == Answer::No {
+                return Flow::GoesOn;
+            }
+        }
+        Flow::GoesOn
+    }
+
+    /// `None` when the expression is no verdict.
+    fn verdict(
+        &mut self,
+        chain: &Chain,
+        rule: &Rule,
+        expression: &Value,
+        holds: Answer,
+        certainty: Answer,
+        depth: usize,
+    ) -> Option<Flow> {
+        let ended = if holds == Answer::Yes {
+            Flow::Ended
+        } else {
+            Flow::GoesOn
+        };
+        let verdict = verdict_name(expression)?;
+        match verdict {
+            "accept" => Some(ended),
+            "return" => Some(if holds == Answer::Yes {
+                Flow::Left
+            } else {
+                Flow::GoesOn
+            }),
+            "drop" | "reject" | "queue" => {
+                let words = format!("rule {} of {}: {verdict}", rule.handle, rule.chain);
+                self.drop_by(certainty.and(holds), words);
+                Some(ended)
+            }
+            "jump" | "goto" => {
+                let target = expression
+                    .get(verdict)
+                    .and_then(|t| t.get("target"))
+                    .and_then(Value::as_str)?;
+                let target = self.ruleset.chain_beside(chain, target)?;
+                if depth >= DEPTH {
+                    return Some(Flow::GoesOn);
+                }
+                let flow = self.chain(target, certainty.and(holds), depth + 1);
+                Some(match (holds, flow) {
+                    (Answer::Yes, Flow::Ended) => Flow::Ended,
+                    (Answer::Yes, _) if verdict == "goto" => Flow::Left,
+                    _ => Flow::GoesOn,
+                })
+            }
+            _ => None,
+        }
+    }
+
+    fn verdict_map(
+        &mut self,
+        chain: &Chain,
+        rule: &Rule,
+        map: &Value,
+        holds: Answer,
+        certainty: Answer,
+        depth: usize,
+    ) -> Flow {
+        let place = Place {
+            ruleset: self.ruleset,
+            family: &rule.family,
+            table: &rule.table,
+        };
+        let Some(key) = map.get("key") else {
+            return Flow::GoesOn;
+        };
+        let entries: Vec<Value> = match map.get("data") {
+            Some(Value::String(name)) => {
+                let set = self
+                    .ruleset
+                    .set_of(place.family, place.table, name.trim_start_matches('@'));
+                set.map(|s| s.elements.clone()).unwrap_or_default()
+            }
+            Some(data) => data
+                .get("set")
+                .and_then(Value::as_array)
+                .cloned()
+                .unwrap_or_default(),
+            None => Vec::new(),
+        };
+        for entry in &entries {
+            let Some([value, verdict]) = entry.as_array().map(Vec::as_slice) else {
+                continue;
+            };
+            let value = value.get("elem").and_then(|e| e.get("val")).unwrap_or(value);
+            let here = if value.as_str() == Some("*") {
+                Answer::Maybe
+            } else {
+                self.packet.compare(place, key, value, false)
+            };
+            let here = holds.and(here);
+            if here == Answer::No {
+                continue;
+            }
+            if let Some(flow @ (Flow::Ended | Flow::Left)) =
+                self.verdict(chain, rule, verdict, here, certainty, depth)
+            {
+                return flow;
+            }
+        }
+        Flow::GoesOn
+    }
+}
+
+/// Statements that let only some packets on to the rest of the rule.
+fn is_condition(expression: &Value) -> bool {
+    ["limit", "quota", "ct count", "meter", "xt", "socket", "osf"]
+        .iter()
+        .any(|key| expression.get(key).is_some())
+        || expression.as_str() == Some("xt")
+}
+
+fn verdict_name(expression: &Value) -> Option<&'static str> {
+    ["accept", "drop", "reject", "return", "jump", "goto", "queue"]
+        .into_iter()
+        .find(|name| expression.get(name).is_some() || expression.as_str() == Some(name))
+}

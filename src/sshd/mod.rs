@@ -1,0 +1,3 @@
+//! sshd as a translator: reads what it says of itself and writes how its ports are changed. Runs nothing.
+
+pub mod change;
