@@ -10,6 +10,7 @@ pub mod pages;
 pub mod plain;
 #[cfg(test)]
 mod samples;
+pub mod terminal;
 pub mod theme;
 pub mod widgets;
 pub mod wizard;
