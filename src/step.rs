@@ -51,6 +51,10 @@ pub enum Tool {
     IptablesSave,
     /// ip6tables-save(8)
     Ip6tablesSave,
+    /// iptables-legacy-save(8), for tables that the kernel has already
+    IptablesLegacySave,
+    /// ip6tables-legacy-save(8), for tables that the kernel has already
+    Ip6tablesLegacySave,
     /// journalctl(1), read for failed logins
     Journalctl,
     /// ascp(1), asked for its version
@@ -82,6 +86,8 @@ impl Tool {
             Self::Ufw => "ufw",
             Self::IptablesSave => "iptables-save",
             Self::Ip6tablesSave => "ip6tables-save",
+            Self::IptablesLegacySave => "iptables-legacy-save",
+            Self::Ip6tablesLegacySave => "ip6tables-legacy-save",
             Self::Journalctl => "journalctl",
             Self::Ascp => "ascp",
             Self::Faspwall => "faspwall",
@@ -103,7 +109,10 @@ impl Tool {
             Self::Newuidmap | Self::Newgidmap => "uidmap (shadow-utils)",
             Self::FirewallCmd => "firewalld",
             Self::Ufw => "ufw",
-            Self::IptablesSave | Self::Ip6tablesSave => "iptables",
+            Self::IptablesSave
+            | Self::Ip6tablesSave
+            | Self::IptablesLegacySave
+            | Self::Ip6tablesLegacySave => "iptables",
             Self::Ascp => "the Aspera product",
             Self::Faspwall => "faspwall",
         }

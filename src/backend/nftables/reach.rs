@@ -84,6 +84,17 @@ impl Walk<'_> {
         for expression in &rule.expressions {
             if let Some(condition) = expression.get("match") {
                 holds = holds.and(self.packet.matches(place, condition));
+            } else if let Some(target) = compat_target(expression) {
+                if COMPAT_HARMLESS.contains(&target) {
+                    continue;
+                }
+                let words = format!("rule {} of {}: target {target}", rule.handle, rule.chain);
+                self.drop_by(certainty.and(holds), words);
+                return if holds == Answer::Yes {
+                    Flow::Ended
+                } else {
+                    Flow::GoesOn
+                };
             } else if is_condition(expression) {
                 holds = holds.and(Answer::Maybe);
             } else if let Some(map) = expression.get("vmap") {
@@ -202,6 +213,35 @@ impl Walk<'_> {
         }
         Flow::GoesOn
     }
+}
+
+/// Targets of iptables extensions after which the packet goes on. Everything else may end it: `REJECT`, `NFQUEUE`, ...
+const COMPAT_HARMLESS: [&str; 19] = [
+    "AUDIT",
+    "CHECKSUM",
+    "CLASSIFY",
+    "CONNMARK",
+    "CONNSECMARK",
+    "CT",
+    "DSCP",
+    "HL",
+    "LOG",
+    "MARK",
+    "NFLOG",
+    "NOTRACK",
+    "SECMARK",
+    "SET",
+    "TCPMSS",
+    "TEE",
+    "TOS",
+    "TRACE",
+    "TTL",
+];
+
+/// The target in an expression that iptables-nft wrote for an extension.
+fn compat_target(expression: &Value) -> Option<&str> {
+    let compat = expression.get("xt")?;
+    (compat.get("type")?.as_str()? == "target").then(|| compat.get("name")?.as_str())?
 }
 
 /// Statements that let only some packets on to the rest of the rule.
