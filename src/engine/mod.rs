@@ -48,7 +48,9 @@ pub enum EngineError {
         state: String,
     },
     /// Another faspwall is at work.
-    #[error("another faspwall is changing this host at this moment ({0} is locked). Nothing was changed. Try again in a few seconds")]
+    #[error(
+        "another faspwall is changing this host at this moment ({0} is locked). Nothing was changed. Try again in a few seconds"
+    )]
     Locked(String),
     /// The plan cannot be carried out here.
     #[error("{}", .0.join("\n"))]
@@ -107,7 +109,10 @@ pub fn restored(outcome: &Outcome) -> String {
     if outcome.differs.is_empty() {
         String::from("restored: equal")
     } else {
-        format!("restored, but these lines differ from the snapshot:\n{}", outcome.differs.join("\n"))
+        format!(
+            "restored, but these lines differ from the snapshot:\n{}",
+            outcome.differs.join("\n")
+        )
     }
 }
 
@@ -118,20 +123,27 @@ impl<'s> Engine<'s> {
     }
 
     fn need_root(&self, what: &'static str) -> Result<(), EngineError> {
-        if self.system.is_root() { Ok(()) } else { Err(EngineError::Privilege(what)) }
+        if self.system.is_root() {
+            Ok(())
+        } else {
+            Err(EngineError::Privilege(what))
+        }
     }
 
     /// The state directory and the runtime directory, made when they are missing.
     fn make_dirs(&self) -> Result<(), EngineError> {
         self.system.make_dir(&self.state_dir, 0o700)?;
-        self.system.make_dir(std::path::Path::new(crate::change::assemble::RUN_DIR), 0o755)?;
+        self.system
+            .make_dir(std::path::Path::new(crate::change::assemble::RUN_DIR), 0o755)?;
         Ok(())
     }
 
     /// The time of day, RFC 3339, whole seconds.
     pub fn stamp(&self) -> String {
         let now = self.system.now();
-        jiff::Timestamp::from_second(now.as_second()).unwrap_or(now).to_string()
+        jiff::Timestamp::from_second(now.as_second())
+            .unwrap_or(now)
+            .to_string()
     }
 
     /// Milliseconds since boot.
