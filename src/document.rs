@@ -290,7 +290,7 @@ impl<'t, F: From<Shape>> Reader<'t, F> {
                 None
             }
             Some(value) => {
-                let text = self.text(section, key, example)?;
+                let text = self.text(section, key, &format!("{key} = {example}"))?;
                 if text.trim().is_empty() {
                     let fault = Shape::Missing {
                         key: key.to_owned(),

@@ -10,3 +10,5 @@ mod answers;
 mod arch;
 mod boxes;
 mod catalogue;
+mod catalogue_file;
+mod plan;
