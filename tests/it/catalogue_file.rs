@@ -41,100 +41,103 @@ fn a_need_takes_the_source_of_its_role() {
     assert!(need.peers.is_empty() && need.group.is_none() && need.condition.is_empty());
 }
 
+/// One replacement in the small catalogue, and what is said of it.
+const MISTAKES: &[(&str, &str, &str)] = &[
+    (
+        "schema = 1",
+        "schema = 2",
+        "c.toml:1:10: schema 2 is not known; this program reads schema = 1",
+    ),
+    (
+        "schema = 1\n",
+        "",
+        "c.toml:1:1: \"schema\" is missing in the top of the file; write   schema = 1",
+    ),
+    (
+        "title = \"A document\"\n",
+        "",
+        "c.toml:2:1: \"title\" is missing in [source.doc]; write   title = \"Name of the document, topic\"",
+    ),
+    (
+        "address",
+        "adress",
+        "c.toml:4:1: unknown key \"adress\" in [source.doc]; did you mean \"address\"?",
+    ),
+    (
+        "\"in\"",
+        "\"inn\"",
+        "c.toml:6:13: need.ssh.direction = \"inn\" is not possible; possible: in, out",
+    ),
+    (
+        "\"in\"",
+        "3",
+        "c.toml:6:13: need.ssh.direction is a whole number, but text in quotes is wanted; write   direction = \"in\"",
+    ),
+    (
+        "\"33001\"",
+        "\"70000\"",
+        "c.toml:8:9: ports: \"70000\" is not a port: a number from 1 to 65535 is wanted, such as \"33001\" or \"33001-33100\"",
+    ),
+    (
+        "\"33001\"",
+        "\"9-3\"",
+        "c.toml:8:9: ports: the range 9-3 is inverted: the lower port comes first, such as \"33001\" or \"33001-33100\"",
+    ),
+    (
+        "\"ssh_port\"",
+        "\"fasp_udp\"",
+        "c.toml:9:10: answer \"fasp_udp\" gives a udp port, but the need is tcp; make them agree",
+    ),
+    (
+        "\"on\"",
+        "\"loopback\"",
+        "c.toml:10:11: a loopback port is inbound and fixed; write   direction = \"in\"   and   answer = \"fixed\"",
+    ),
+    (
+        "why = \"Sessions.\"\n",
+        "",
+        "c.toml:5:1: \"why\" is missing in [need.ssh]; write   why = \"What the port is for.\"",
+    ),
+    (
+        "\"Sessions.\"",
+        "\" \"",
+        "c.toml:11:7: \"why\" is missing in [need.ssh]; write   why = \"What the port is for.\"",
+    ),
+    (
+        "\"server\"",
+        "\"The Server\"",
+        "c.toml:13:6: \"The Server\" is no id; use small letters, digits and dashes, such as \"connect-server\"",
+    ),
+    (
+        "source = \"doc\"",
+        "source = \"dok\"",
+        "c.toml:17:10: there is no [source.dok]; did you mean \"doc\"?",
+    ),
+    (
+        "[\"ssh\"]",
+        "[\"ssh\", \"ssh\"]",
+        "c.toml:18:17: the need \"ssh\" is there twice; give each a name of its own",
+    ),
+    (
+        "[\"ssh\"]",
+        "[\"ssh\", \"fsap\"]",
+        "c.toml:18:17: there is no [need.fsap]; possible: ssh",
+    ),
+    (
+        "why =",
+        "peers = [\"192.0.2.1/24\"]\nwhy =",
+        "c.toml:11:10: \"192.0.2.1/24\" is no network; write an address with its length and without host bits, such as \"192.0.2.0/24\"",
+    ),
+    (
+        "why =",
+        "group = \"10.0.0.0/8\"\nwhy =",
+        "c.toml:11:9: 10.0.0.0/8 is no IPv4 multicast network; it must lie within 224.0.0.0/4",
+    ),
+];
+
 #[test]
 fn each_mistake_has_its_place_and_says_what_would_be_right() {
-    for (from, to, wanted) in [
-        (
-            "schema = 1",
-            "schema = 2",
-            "c.toml:1:10: schema 2 is not known; this program reads schema = 1",
-        ),
-        (
-            "schema = 1\n",
-            "",
-            "c.toml:1:1: \"schema\" is missing in the top of the file; write   schema = 1",
-        ),
-        (
-            "title = \"A document\"\n",
-            "",
-            "c.toml:2:1: \"title\" is missing in [source.doc]; write   title = \"Name of the document, topic\"",
-        ),
-        (
-            "address",
-            "adress",
-            "c.toml:4:1: unknown key \"adress\" in [source.doc]; did you mean \"address\"?",
-        ),
-        (
-            "\"in\"",
-            "\"inn\"",
-            "c.toml:6:13: need.ssh.direction = \"inn\" is not possible; possible: in, out",
-        ),
-        (
-            "\"in\"",
-            "3",
-            "c.toml:6:13: need.ssh.direction is a whole number, but text in quotes is wanted; write   direction = \"in\"",
-        ),
-        (
-            "\"33001\"",
-            "\"70000\"",
-            "c.toml:8:9: ports: \"70000\" is not a port: a number from 1 to 65535 is wanted, such as \"33001\" or \"33001-33100\"",
-        ),
-        (
-            "\"33001\"",
-            "\"9-3\"",
-            "c.toml:8:9: ports: the range 9-3 is inverted: the lower port comes first, such as \"33001\" or \"33001-33100\"",
-        ),
-        (
-            "\"ssh_port\"",
-            "\"fasp_udp\"",
-            "c.toml:9:10: answer \"fasp_udp\" gives a udp port, but the need is tcp; make them agree",
-        ),
-        (
-            "\"on\"",
-            "\"loopback\"",
-            "c.toml:10:11: a loopback port is inbound and fixed; write   direction = \"in\"   and   answer = \"fixed\"",
-        ),
-        (
-            "why = \"Sessions.\"\n",
-            "",
-            "c.toml:5:1: \"why\" is missing in [need.ssh]; write   why = \"What the port is for.\"",
-        ),
-        (
-            "\"Sessions.\"",
-            "\" \"",
-            "c.toml:11:7: \"why\" is missing in [need.ssh]; write   why = \"What the port is for.\"",
-        ),
-        (
-            "\"server\"",
-            "\"The Server\"",
-            "c.toml:13:6: \"The Server\" is no id; use small letters, digits and dashes, such as \"connect-server\"",
-        ),
-        (
-            "source = \"doc\"",
-            "source = \"dok\"",
-            "c.toml:17:10: there is no [source.dok]; did you mean \"doc\"?",
-        ),
-        (
-            "[\"ssh\"]",
-            "[\"ssh\", \"ssh\"]",
-            "c.toml:18:17: the need \"ssh\" is there twice; give each a name of its own",
-        ),
-        (
-            "[\"ssh\"]",
-            "[\"ssh\", \"fsap\"]",
-            "c.toml:18:17: there is no [need.fsap]; possible: ssh",
-        ),
-        (
-            "why =",
-            "peers = [\"192.0.2.1/24\"]\nwhy =",
-            "c.toml:11:10: \"192.0.2.1/24\" is no network; write an address with its length and without host bits, such as \"192.0.2.0/24\"",
-        ),
-        (
-            "why =",
-            "group = \"10.0.0.0/8\"\nwhy =",
-            "c.toml:11:9: 10.0.0.0/8 is no IPv4 multicast network; it must lie within 224.0.0.0/4",
-        ),
-    ] {
+    for (from, to, wanted) in MISTAKES {
         let lines = mistakes(from, to);
         assert!(
             lines.iter().any(|line| line == wanted),
