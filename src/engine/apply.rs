@@ -1,5 +1,6 @@
 //! From a prepared change to a live trial: lock, fingerprint, dry runs, snapshot, journal, guard, then the first step.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::journal::Transaction;
@@ -25,7 +26,12 @@ pub struct Order {
 
 impl Engine<'_> {
     /// Carries a change to trial 1. On any failure everything is taken back.
-    pub fn apply(&self, change: &Change, order: &Order, report: &mut dyn FnMut(Progress)) -> Result<(), EngineError> {
+    pub fn apply(
+        &self,
+        change: &Change,
+        order: &Order,
+        report: &mut dyn FnMut(Progress),
+    ) -> Result<(), EngineError> {
         self.need_root("apply")?;
         let _lock = self.lock(Duration::from_millis(500))?;
         self.refuse_while_open()?;
@@ -35,7 +41,10 @@ impl Engine<'_> {
         }
         for check in &change.check {
             self.perform(&check.step).map_err(|error| match error {
-                EngineError::System(source) => EngineError::Check { what: check.say.clone(), source },
+                EngineError::System(source) => EngineError::Check {
+                    what: check.say.clone(),
+                    source,
+                },
                 other => other,
             })?;
         }
@@ -78,7 +87,12 @@ impl Engine<'_> {
     }
 
     /// Performs the steps of trial 1 or 2 and opens the window. The lock must be held.
-    pub(super) fn trial(&self, id: &TxnId, trial: u8, report: &mut dyn FnMut(Progress)) -> Result<(), EngineError> {
+    pub(super) fn trial(
+        &self,
+        id: &TxnId,
+        trial: u8,
+        report: &mut dyn FnMut(Progress),
+    ) -> Result<(), EngineError> {
         let phase = if trial == 1 { Phase::Trial1 } else { Phase::Trial2 };
         let mut live = || -> Result<(), EngineError> {
             let transaction = self.loaded(id)?;
@@ -86,14 +100,22 @@ impl Engine<'_> {
             self.check_open(&transaction)?;
             // The full window counts from the moment in which the trial is live; kernel timers began a moment earlier.
             self.arm(id, transaction.window_s)?;
-            self.note(id, &Entry::Waiting { trial, since_ms: self.uptime_ms(), at: self.stamp() })
+            self.note(
+                id,
+                &Entry::Waiting {
+                    trial,
+                    since_ms: self.uptime_ms(),
+                    at: self.stamp(),
+                },
+            )
         };
         live().map_err(|error| self.give_up(id, error))
     }
 
     /// The transaction, which must be there.
     pub(super) fn loaded(&self, id: &TxnId) -> Result<Transaction, EngineError> {
-        self.load(id)?.ok_or_else(|| EngineError::Refused(format!("the journal of {id} is gone")))
+        self.load(id)?
+            .ok_or_else(|| EngineError::Refused(format!("the journal of {id} is gone")))
     }
 
     /// Performs all actions of a phase, each noted before and after.
@@ -104,13 +126,25 @@ impl Engine<'_> {
         report: &mut dyn FnMut(Progress),
     ) -> Result<(), EngineError> {
         let actions = transaction.change.actions(phase);
-        report(Progress::Steps { phase, say: actions.iter().map(|a| a.say.clone()).collect() });
+        report(Progress::Steps {
+            phase,
+            say: actions.iter().map(|a| a.say.clone()).collect(),
+        });
         for (number, action) in actions.iter().enumerate() {
-            report(Progress::Started { number, command: action.step.to_string() });
+            if self.stop.load(Ordering::SeqCst) {
+                return Err(EngineError::Refused(String::from("stopped by the operator")));
+            }
+            report(Progress::Started {
+                number,
+                command: action.step.to_string(),
+            });
             let start = self.system.boottime();
             self.act(&transaction.id, phase, number, action)?;
             let millis = (self.system.boottime().saturating_sub(start)).as_millis();
-            report(Progress::Finished { number, millis: u64::try_from(millis).unwrap_or(0) });
+            report(Progress::Finished {
+                number,
+                millis: u64::try_from(millis).unwrap_or(0),
+            });
         }
         Ok(())
     }
