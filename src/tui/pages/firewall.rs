@@ -94,7 +94,7 @@ fn consequences(facts: &Facts) -> Vec<String> {
         (true, policy) => lines.push(format!("A packet that no rule names: {policy}.")),
         (false, _) => {
             lines.push(format!(
-                "Chains that can drop: {}. Ports are opened in each of them.",
+                "Chains that can drop: {}. A packet must pass all of them.",
                 deciding.join(", ")
             ));
         }
@@ -229,7 +229,7 @@ impl Page for Firewall {
             }
         }
         if !facts.foreign.is_empty() && y + 1 < canvas.height() {
-            let line = format!("Left alone: {}.  F3 shows them", words::foreign(facts));
+            let line = format!("Left alone (F3): {}.", words::foreign(facts));
             canvas.paragraph(1, y + 1, width, &line);
         }
     }

@@ -92,7 +92,7 @@ fn apply_question(preview: &Preview, shared: &Shared) -> Nav {
     };
     Nav::Ask(Question {
         text: format!(
-            "Apply {steps} steps to {host} now? Ports are opened first; nothing is shut before a proof.\n\
+            "Apply {steps} steps to {host} now? Nothing is shut before a proof.\n\
              All of it undoes itself after {} s unless it is confirmed.",
             shared.window_s
         ),
@@ -376,6 +376,9 @@ impl Page for PreviewPage {
     fn message(&self, shared: &Shared) -> (Tone, String) {
         if let Some(refused) = &self.refused {
             return (Tone::Warn, refused.clone());
+        }
+        if self.typing.is_some() {
+            return (Tone::Plain, "Enter takes it, Esc closes the field".to_owned());
         }
         let Some(preview) = &shared.preview else {
             return (Tone::Busy, "making the preview".to_owned());
