@@ -131,6 +131,7 @@ impl Plain {
             );
         } else if !self.live.stop {
             self.live.stop = true;
+            self.effects.push(Effect::Stop);
             self.say(format!(
                 "{why} The change is undone as soon as the running steps end."
             ));
