@@ -39,6 +39,10 @@ pub enum Tool {
     Nsenter,
     /// mount(8), package mount or util-linux
     Mount,
+    /// newuidmap(1), package uidmap; only in the lab of a plain user
+    Newuidmap,
+    /// newgidmap(1), package uidmap; only in the lab of a plain user
+    Newgidmap,
     /// firewall-cmd(1), asked whether it runs
     FirewallCmd,
     /// ufw(8), asked whether it is active
@@ -76,6 +80,8 @@ impl Tool {
             Self::Unshare => "unshare",
             Self::Nsenter => "nsenter",
             Self::Mount => "mount",
+            Self::Newuidmap => "newuidmap",
+            Self::Newgidmap => "newgidmap",
             Self::FirewallCmd => "firewall-cmd",
             Self::Ufw => "ufw",
             Self::IptablesSave => "iptables-save",
@@ -100,6 +106,7 @@ impl Tool {
             Self::Ip => "iproute2 (iproute)",
             Self::Unshare | Self::Nsenter => "util-linux",
             Self::Mount => "mount (util-linux)",
+            Self::Newuidmap | Self::Newgidmap => "uidmap (shadow-utils)",
             Self::FirewallCmd => "firewalld",
             Self::Ufw => "ufw",
             Self::IptablesSave
@@ -193,13 +200,13 @@ pub enum Step {
     Run(Invocation),
     /// Run a program whose failure is of no consequence, such as stopping a unit that may be gone.
     Try(Invocation),
-    /// Replace a file as a whole: written beside the old one, fsync, rename.
+    /// Replace a file as a whole: written beside the old one, fsync, rename. Its directory is made when it is missing.
     Write {
         /// The file.
         path: PathBuf,
         /// Its new content.
         content: String,
-        /// Its permission bits.
+        /// Permission bits of a new file; a file that is there keeps its own.
         mode: u32,
     },
     /// Remove a file; one that is not there is no failure.
@@ -232,8 +239,6 @@ pub enum Step {
         listening: bool,
         /// The name of the program that must own the listening socket.
         comm: String,
-        /// Process numbers that do not count as owners are listed in this pid file (a door that is about to close).
-        other_than: Option<PathBuf>,
         /// Give up after this many milliseconds.
         timeout_ms: u64,
     },

@@ -111,77 +111,78 @@ const fn letters(letters: &'static [char], names: &'static str, does: &'static s
     Own { letters, names, does }
 }
 
+const WELCOME: &[Own] = &[
+    own("Enter", "next"),
+    own("Up/Down", "choose"),
+    own("Tab", "part"),
+    own("F5", "check again"),
+];
+const ROLE: &[Own] = &[
+    own("Up/Down", "choose"),
+    own("Space", "select"),
+    own("Enter", "next"),
+    own("F2", "why"),
+];
+const SSH: &[Own] = &[
+    own("0-9", "type"),
+    own("Tab", "next field"),
+    own("Enter", "next"),
+    own("Ctrl-U", "default"),
+    own("F2", "why"),
+];
+const LEGACY_22: &[Own] = &[
+    own("Up/Down", "choose"),
+    own("Enter", "next"),
+    own("F2", "why and source"),
+];
+const OPTIONS: &[Own] = &[
+    own("Up/Down", "move"),
+    own("Space", "toggle"),
+    own("Right", "field"),
+    own("Enter", "next"),
+    own("F2", "why"),
+];
+const FIREWALL: &[Own] = &[
+    own("Up/Down", "choose"),
+    own("Enter", "next"),
+    own("F3", "foreign rules"),
+    own("F5", "look again"),
+];
+const PREVIEW: &[Own] = &[
+    letters(&['1', '2', '3', '4'], "1-4", "tabs"),
+    own("PgUp/PgDn", "scroll"),
+    letters(&['s'], "s", "save plan"),
+    own("F2", "why"),
+];
+const APPLY: &[Own] = &[
+    own("Enter", "stop and undo"),
+    own("Ctrl-C", "asks first"),
+    own("F3", "full output"),
+];
+const CONFIRM: &[Own] = &[
+    own("keep/undo + Enter", ""),
+    letters(&['+'], "+", "one minute more"),
+    own("Tab", "buttons"),
+    own("Ctrl-C", "undo"),
+];
+const DONE: &[Own] = &[
+    own("Enter", "finish"),
+    letters(&['s'], "s", "save report"),
+    letters(&['d'], "d", "status"),
+];
+const SNAPSHOTS: &[Own] = &[
+    own("Up/Down", "choose"),
+    own("Enter", "go back (asks)"),
+    own("F5", "read again"),
+];
+const STATUS: &[Own] = &[
+    own("F5", "refresh"),
+    letters(&['s'], "s", "snapshots"),
+    letters(&['e'], "e", "reconfigure"),
+];
+
 /// The keys of a page, the most useful first.
 pub fn own_keys(page: PageId) -> &'static [Own] {
-    const WELCOME: &[Own] = &[
-        own("Enter", "next"),
-        own("Up/Down", "choose"),
-        own("Tab", "part"),
-        own("F5", "check again"),
-    ];
-    const ROLE: &[Own] = &[
-        own("Up/Down", "choose"),
-        own("Space", "select"),
-        own("Enter", "next"),
-        own("F2", "why"),
-    ];
-    const SSH: &[Own] = &[
-        own("0-9", "type"),
-        own("Tab", "next field"),
-        own("Enter", "next"),
-        own("Ctrl-U", "default"),
-        own("F2", "why"),
-    ];
-    const LEGACY_22: &[Own] = &[
-        own("Up/Down", "choose"),
-        own("Enter", "next"),
-        own("F2", "why and source"),
-    ];
-    const OPTIONS: &[Own] = &[
-        own("Up/Down", "move"),
-        own("Space", "toggle"),
-        own("Right", "field"),
-        own("Enter", "next"),
-        own("F2", "why"),
-    ];
-    const FIREWALL: &[Own] = &[
-        own("Up/Down", "choose"),
-        own("Enter", "next"),
-        own("F3", "foreign rules"),
-        own("F5", "look again"),
-    ];
-    const PREVIEW: &[Own] = &[
-        letters(&['1', '2', '3', '4'], "1-4", "tabs"),
-        own("PgUp/PgDn", "scroll"),
-        letters(&['s'], "s", "save plan"),
-        own("F2", "why"),
-    ];
-    const APPLY: &[Own] = &[
-        own("Enter", "stop and undo"),
-        own("Ctrl-C", "asks first"),
-        own("F3", "full output"),
-    ];
-    const CONFIRM: &[Own] = &[
-        own("keep/undo + Enter", ""),
-        letters(&['+'], "+", "one minute more"),
-        own("Tab", "buttons"),
-        own("Ctrl-C", "undo"),
-    ];
-    const DONE: &[Own] = &[
-        own("Enter", "finish"),
-        letters(&['s'], "s", "save report"),
-        letters(&['d'], "d", "status"),
-    ];
-    const SNAPSHOTS: &[Own] = &[
-        own("Up/Down", "choose"),
-        own("Enter", "go back (asks)"),
-        own("F5", "read again"),
-    ];
-    const STATUS: &[Own] = &[
-        own("F5", "refresh"),
-        letters(&['s'], "s", "snapshots"),
-        letters(&['e'], "e", "reconfigure"),
-    ];
     match page {
         PageId::Welcome => WELCOME,
         PageId::Role => ROLE,
@@ -206,24 +207,32 @@ fn has_back(page: PageId) -> bool {
     )
 }
 
-/// Line 24: what the page's own keys do, then the common ones, as many as fit.
+/// Line 24: what the page's own keys do, then the common ones, as many as fit. The help is always among them.
 pub fn line(page: PageId, width: u16) -> String {
+    let help = EVERYWHERE
+        .iter()
+        .find(|global| global.command == Some(Command::Help))
+        .and_then(|global| global.short)
+        .unwrap_or_default();
     let room = usize::from(width).saturating_sub(1);
-    let own = own_keys(page)
-        .iter()
-        .map(|own| format!("{} {}", own.names, own.does).trim_end().to_owned());
-    let common = EVERYWHERE
-        .iter()
-        .filter(|global| global.command != Some(Command::Back) || has_back(page))
-        .filter(|global| {
-            global.command != Some(Command::Quit) || !matches!(page, PageId::Apply | PageId::Confirm)
-        })
-        .filter_map(|global| global.short.map(str::to_owned));
     let mut line = String::new();
-    for hint in own.chain(common) {
+    let mut add = |hint: &str, room: usize| {
         if line.len() + 2 + hint.len() <= room {
             line.push_str(if line.is_empty() { " " } else { "  " });
-            line.push_str(&hint);
+            line.push_str(hint);
+        }
+    };
+    for own in own_keys(page) {
+        let hint = format!("{} {}", own.names, own.does);
+        add(hint.trim_end(), room.saturating_sub(help.len() + 2));
+    }
+    add(help, room);
+    let stays = matches!(page, PageId::Apply | PageId::Confirm);
+    for global in EVERYWHERE {
+        match (global.command, global.short) {
+            (Some(Command::Back), Some(short)) if has_back(page) => add(short, room),
+            (Some(Command::Quit), Some(short)) if !stays => add(short, room),
+            _ => {}
         }
     }
     line

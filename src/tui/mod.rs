@@ -7,9 +7,14 @@ pub mod frame;
 pub mod keymap;
 mod overlay;
 pub mod pages;
+pub mod plain;
+#[cfg(test)]
+mod samples;
+pub mod terminal;
 pub mod theme;
 pub mod widgets;
 pub mod wizard;
+pub mod words;
 
 use std::path::PathBuf;
 
@@ -103,6 +108,11 @@ pub enum Effect {
     Keep(TxnId),
     /// Undo the open transaction now; answered by `Progress`.
     Undo(TxnId),
+    /// Take no further step of the running change and undo it; answered by `Progress::RolledBack`. Performed after
+    /// `Apply`, `Keep` or `GoBack` where those cannot be interrupted between two steps.
+    Stop,
+    /// Ring the terminal's bell: time is running out.
+    Bell,
     /// Give the open transaction this many more seconds; answered by `Progress::Awaiting`.
     Extend(TxnId, u64),
     /// Lab only: the peer logs in on the door and confirms; answered by `Said`, then `Progress`.

@@ -15,6 +15,8 @@ pub struct Fate {
     pub dropped_by: Option<String>,
     /// Whether certain source addresses are banned here.
     pub bans: bool,
+    /// Whether every such packet is dropped: nothing here could accept it.
+    pub certain: bool,
 }
 
 enum Flow {
@@ -30,6 +32,7 @@ struct Walk<'r> {
     ruleset: &'r Ruleset,
     packet: Packet,
     fate: Fate,
+    accepts: bool,
 }
 
 /// The fate of the packet in a base chain. `chain` must have a hook.
@@ -38,12 +41,15 @@ pub fn fate(ruleset: &Ruleset, chain: &Chain, packet: Packet) -> Fate {
         ruleset,
         packet,
         fate: Fate::default(),
+        accepts: false,
     };
     let flow = walk.chain(chain, Answer::Yes, 0);
     let policy = chain.base.as_ref().map_or("accept", |b| b.policy.as_str());
     if matches!(flow, Flow::GoesOn) && policy == "drop" {
         walk.drop_by(Answer::Yes, String::from("policy drop"));
     }
+    let let_through = walk.accepts || (matches!(flow, Flow::GoesOn) && policy != "drop");
+    walk.fate.certain = walk.fate.dropped_by.is_some() && !let_through;
     walk.fate
 }
 
@@ -120,7 +126,10 @@ impl Walk<'_> {
         };
         let verdict = verdict_name(expression)?;
         match verdict {
-            "accept" => Some(ended),
+            "accept" => {
+                self.accepts = true;
+                Some(ended)
+            }
             "return" => Some(if holds == Answer::Yes {
                 Flow::Left
             } else {
