@@ -337,6 +337,11 @@ impl System for RealSystem {
         if tool == Tool::Faspwall {
             return std::env::current_exe().ok();
         }
+        // Aspera's installer puts its programs beside its libraries, not into the PATH.
+        if tool == Tool::Ascp {
+            let own = PathBuf::from("/opt/aspera/bin/ascp");
+            return own.is_file().then_some(own);
+        }
         which::which_in(tool.name(), Some(PATH), "/").ok()
     }
 
