@@ -255,7 +255,13 @@ fn commands(preview: &Preview, shared: &Shared, width: u16) -> Vec<Row> {
                 rows.push(Row::styled(line.text, theme::BOLD).stop());
             }
             CommandKind::Pause => rows.extend(paragraph(&line.text, width, "", 3, theme::WARN)),
-            CommandKind::Say => rows.extend(paragraph(line.text.trim_start_matches("# "), width, "     #", 7, theme::PLAIN)),
+            CommandKind::Say => rows.extend(paragraph(
+                line.text.trim_start_matches("# "),
+                width,
+                "     #",
+                7,
+                theme::PLAIN,
+            )),
             CommandKind::Command => {
                 let number = line.number.map_or_else(String::new, |number| number.to_string());
                 rows.extend(folded(
