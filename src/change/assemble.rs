@@ -502,7 +502,7 @@ impl Parts<'_> {
         } else {
             with_include(&content)
         };
-        (after != content).then(|| FileChange {
+        (after != content).then_some(FileChange {
             path,
             before: Some(content),
             after: Some(after),
