@@ -5,6 +5,8 @@
     reason = "tests prepare and observe the world themselves"
 )]
 
+mod advice;
+mod answers;
 mod arch;
 mod boxes;
 mod catalogue;
