@@ -25,6 +25,7 @@ use crate::transaction::TxnId;
 use crate::tui::{Effect, Event, Shared};
 
 use ask::Ask;
+pub(in crate::tui) use setup::networks;
 
 /// Invalid answers to one question before it counts as cancelled.
 const PATIENCE: u8 = 3;
@@ -321,7 +322,7 @@ impl Plain {
             }
             Event::Said(line) => self.say(line.clone()),
             Event::Failed(line) => self.failed(line),
-            Event::Key(_) | Event::Paste(_) | Event::Resize(..) => {}
+            Event::Key(_) | Event::Paste(_) | Event::Resize(..) | Event::Entered => {}
         }
     }
 

@@ -510,7 +510,8 @@ fn every_multicast_group() -> IpNet {
     ))
 }
 
-fn networks(text: &str) -> Result<Vec<IpNet>, String> {
+/// Networks with commas or blanks between them; the error says what is wrong and what would be right.
+pub(in crate::tui) fn networks(text: &str) -> Result<Vec<IpNet>, String> {
     text.split([',', ' '])
         .filter(|part| !part.is_empty())
         .map(|part| {
