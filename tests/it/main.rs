@@ -10,3 +10,4 @@ mod answers;
 mod arch;
 mod boxes;
 mod catalogue;
+mod detect;
