@@ -1,14 +1,10 @@
 //! Starts the wizard: decides between pages and line mode, joins it to the worker, and leaves a summary behind.
 
-use std::io::{self, Write};
-use std::sync::mpsc::channel;
-use std::thread;
-
 use super::{Failure, Global, failure, worker};
 use crate::answers::Answers;
 use crate::catalogue::Catalogue;
 use crate::engine::Engine;
-use crate::tui::plain::{Plain, run as line_mode};
+use crate::tui::plain::run as line_mode;
 use crate::tui::terminal::{self, Ending, Options};
 use crate::tui::theme::{Glyphs, Mode, Palette};
 use crate::tui::{PageId, Remembered, Shared};
@@ -55,13 +51,8 @@ pub fn start(engine: &Engine<'static>, global: &Global) -> Result<u8, Failure> {
 
 fn plain(engine: &Engine<'static>, shared: Shared) -> Result<u8, Failure> {
     let (effects, events) = worker::start(engine, WINDOW_S);
-    let (inputs, queue) = channel();
-    line_mode::forward_events(events, inputs.clone());
-    thread::spawn(move || line_mode::read_lines(io::BufReader::new(io::stdin()), &inputs));
-    let mut plain = Plain::new(shared);
-    let code = line_mode::run(&mut plain, &queue, &effects, &mut io::stdout())
+    let code = line_mode::on_stdio(shared, &effects, events)
         .map_err(|e| Failure::new(failure::USAGE, format!("standard output cannot be written: {e}")))?;
-    drop(io::stdout().flush());
     Ok(code)
 }
 
