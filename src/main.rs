@@ -19,6 +19,20 @@ fn main() {
                 command: own(rest),
             },
         ),
+        ["lab"] => lab::run(
+            &RealSystem,
+            &Order::Start {
+                scenario: None,
+                command: own(&["faspwall"]),
+            },
+        ),
+        ["lab", name] => lab::run(
+            &RealSystem,
+            &Order::Start {
+                scenario: Some((*name).to_owned()),
+                command: own(&["faspwall"]),
+            },
+        ),
         _ => return println!("faspwall"),
     };
     match result {
