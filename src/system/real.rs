@@ -8,6 +8,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -190,6 +191,25 @@ impl System for RealSystem {
             source,
         })?;
         Ok(status.code())
+    }
+
+    fn become_program(&self, call: &Invocation) -> SystemError {
+        match self.command(call) {
+            Ok(command) => SystemError::Start {
+                tool: call.tool,
+                source: on_terminal(command).exec(),
+            },
+            Err(error) => error,
+        }
+    }
+
+    fn die_with_parent(&self) -> Result<(), SystemError> {
+        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)).map_err(|e| {
+            SystemError::Kernel {
+                what: "cannot tie this process to its parent",
+                source: e.into(),
+            }
+        })
     }
 
     fn run_as_init(&self, call: &Invocation) -> Result<Option<i32>, SystemError> {

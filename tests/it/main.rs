@@ -1,4 +1,4 @@
-//! The one integration test program: each module is a group of tests.
+//! The integration tests: one binary, a module for each subject.
 #![allow(
     clippy::disallowed_types,
     clippy::disallowed_methods,
@@ -11,3 +11,4 @@ mod arch;
 mod boxes;
 mod catalogue;
 mod detect;
+mod lab;
