@@ -83,6 +83,20 @@ fn action(say: impl Into<String>, step: Step, undo: Vec<Step>) -> Action {
     }
 }
 
+/// New logins already go elsewhere; those on their way in are let through before a listener ends.
+fn drain(port: u16) -> Action {
+    let step = Step::Drain {
+        port,
+        quiet_ms: 150,
+        timeout_ms: 3_000,
+    };
+    action(
+        format!("let logins on their way to TCP/{port} arrive"),
+        step,
+        vec![],
+    )
+}
+
 fn write(path: &str, content: &str) -> Step {
     Step::Write {
         path: PathBuf::from(path),
@@ -396,6 +410,7 @@ impl Parts<'_> {
         ));
         if self.moves_sshd() {
             let (_, stop) = self.second_sshd("bridge", self.helper_port);
+            actions.push(drain(self.helper_port));
             actions.extend(
                 stop.into_iter()
                     .map(|step| action("end the helper sshd; logins through it live on", step, vec![])),
@@ -465,8 +480,13 @@ impl Parts<'_> {
             ));
         }
         if let Some(conf) = self.boot_file_change() {
+            let verb = if self.live.1.is_empty() {
+                "no longer reads"
+            } else {
+                "reads"
+            };
             actions.push(action(
-                format!("{} reads it", conf.path.display()),
+                format!("{} {verb} it", conf.path.display()),
                 put(&conf.path, conf.after.as_ref()),
                 vec![put(&conf.path, conf.before.as_ref())],
             ));
@@ -482,7 +502,7 @@ impl Parts<'_> {
         } else {
             with_include(&content)
         };
-        (after != content).then(|| FileChange {
+        (after != content).then_some(FileChange {
             path,
             before: Some(content),
             after: Some(after),
@@ -536,6 +556,7 @@ impl Parts<'_> {
         ));
         if let (Some(door), true) = (self.door, self.needs_door()) {
             let (_, stop) = self.second_sshd("door", door);
+            actions.push(drain(door));
             actions.extend(
                 stop.into_iter()
                     .map(|step| action("end the trial's sshd; logins through it live on", step, vec![])),
@@ -577,7 +598,12 @@ impl Parts<'_> {
         for file in conf.iter().chain(&self.sshd_files) {
             before.push((file.path.clone(), file.before.clone(), file.after.clone()));
         }
-        files.extend(before.iter().map(|(path, _, _)| path.display().to_string()));
+        files.extend(
+            before
+                .iter()
+                .filter(|(_, _, after)| after.is_some())
+                .map(|(path, _, _)| path.display().to_string()),
+        );
         Change {
             id: self.id.clone(),
             backend: BackendId::Nftables,

@@ -1,6 +1,7 @@
 //! The walk over a document: values by key and type, mistakes noted on the way.
 
 use std::collections::BTreeMap;
+use std::fmt;
 
 use toml::Spanned;
 use toml::de::{DeTable, DeValue};

@@ -17,6 +17,8 @@ pub mod snapshot;
 pub mod status;
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use crate::system::{System, SystemError};
 use crate::transaction::{Outcome, TxnId};
@@ -28,6 +30,8 @@ pub struct Engine<'s> {
     pub system: &'s dyn System,
     /// Where journals and snapshots are kept: `/var/lib/faspwall` unless told otherwise.
     pub state_dir: PathBuf,
+    /// Set from another thread to stop between two steps; what was done is then undone.
+    pub stop: Arc<AtomicBool>,
 }
 
 /// Why something was not done. Every text says what happened, what was left, and what to type next.
@@ -119,7 +123,11 @@ pub fn restored(outcome: &Outcome) -> String {
 impl<'s> Engine<'s> {
     /// An engine with its state in `state_dir`.
     pub fn new(system: &'s dyn System, state_dir: PathBuf) -> Self {
-        Self { system, state_dir }
+        Self {
+            system,
+            state_dir,
+            stop: Arc::new(AtomicBool::new(false)),
+        }
     }
 
     fn need_root(&self, what: &'static str) -> Result<(), EngineError> {

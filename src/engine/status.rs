@@ -9,7 +9,7 @@ use super::journal::Transaction;
 use crate::backend::nftables::render::gaps;
 use crate::change::render::is_shut;
 use crate::step::{Invocation, Tool};
-use crate::transaction::{Entry, Kept, PortStatus, State, Status, Trial};
+use crate::transaction::{Entry, Kept, Outcome, PortStatus, State, Status, Trial};
 
 impl Engine<'_> {
     /// The live trial as the Confirm page shows it.
@@ -89,23 +89,54 @@ impl Engine<'_> {
         (left, refused)
     }
 
+    /// How a transaction that is over ended.
+    pub fn outcome_of(&self, transaction: &Transaction) -> Outcome {
+        let kept = transaction.state == State::Committed;
+        let mut outcome = Outcome {
+            txn: transaction.id.clone(),
+            kept,
+            reason: transaction.reason(),
+            at: String::new(),
+            opened: transaction.change.opened.clone(),
+            closed: transaction.change.closed.clone(),
+            differs: Vec::new(),
+            remaining: Vec::new(),
+            files: if kept {
+                transaction.change.files.clone()
+            } else {
+                Vec::new()
+            },
+            log: self.journal_path(&transaction.id).display().to_string(),
+        };
+        match transaction.entries.last() {
+            Some(Entry::Committed { at, .. }) => outcome.at.clone_from(at),
+            Some(Entry::RolledBack {
+                at,
+                differs,
+                remaining,
+                ..
+            }) => {
+                outcome.at.clone_from(at);
+                outcome.differs.clone_from(differs);
+                outcome.remaining = remaining.iter().map(ToString::to_string).collect();
+            }
+            _ => {}
+        }
+        outcome
+    }
+
     /// Everything the status page tells.
     pub fn status(&self) -> Status {
         let open = self.open().ok().flatten();
         let in_force = self.in_force();
+        let live = |t: &Transaction| matches!(t.state, State::Waiting(_)) && !self.is_due(t);
         let mut status = Status {
-            interrupted: open
-                .as_ref()
-                .filter(|t| !matches!(t.state, State::Waiting(_)))
-                .map(|t| t.id.clone()),
+            interrupted: open.as_ref().filter(|t| !live(t)).map(|t| t.id.clone()),
             guard: open
                 .as_ref()
                 .and_then(Transaction::deadline)
                 .map_or(String::from("none"), |d| d.guard),
-            open: open
-                .as_ref()
-                .filter(|t| matches!(t.state, State::Waiting(_)))
-                .map(|t| self.trial_view(t)),
+            open: open.as_ref().filter(|t| live(t)).map(|t| self.trial_view(t)),
             applied: in_force.as_ref().map(|t| t.id.clone()),
             applied_by: in_force.as_ref().map(Transaction::reason).unwrap_or_default(),
             backend: String::from("nftables"),

@@ -11,4 +11,6 @@ mod arch;
 mod boxes;
 mod catalogue;
 mod catalogue_file;
+mod detect;
+mod lab;
 mod plan;
