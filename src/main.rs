@@ -1,3 +1,10 @@
 //! The program: everything else is in the library.
 
-fn main() {}
+use std::process::ExitCode;
+
+use faspwall::cli;
+use faspwall::system::real::RealSystem;
+
+fn main() -> ExitCode {
+    cli::main(&RealSystem)
+}

@@ -39,6 +39,10 @@ pub enum Tool {
     Nsenter,
     /// mount(8), package mount or util-linux
     Mount,
+    /// newuidmap(1), package uidmap; only in the lab of a plain user
+    Newuidmap,
+    /// newgidmap(1), package uidmap; only in the lab of a plain user
+    Newgidmap,
     /// firewall-cmd(1), asked whether it runs
     FirewallCmd,
     /// ufw(8), asked whether it is active
@@ -47,6 +51,10 @@ pub enum Tool {
     IptablesSave,
     /// ip6tables-save(8)
     Ip6tablesSave,
+    /// iptables-legacy-save(8), for tables that the kernel has already
+    IptablesLegacySave,
+    /// ip6tables-legacy-save(8), for tables that the kernel has already
+    Ip6tablesLegacySave,
     /// journalctl(1), read for failed logins
     Journalctl,
     /// ascp(1), asked for its version
@@ -72,10 +80,14 @@ impl Tool {
             Self::Unshare => "unshare",
             Self::Nsenter => "nsenter",
             Self::Mount => "mount",
+            Self::Newuidmap => "newuidmap",
+            Self::Newgidmap => "newgidmap",
             Self::FirewallCmd => "firewall-cmd",
             Self::Ufw => "ufw",
             Self::IptablesSave => "iptables-save",
             Self::Ip6tablesSave => "ip6tables-save",
+            Self::IptablesLegacySave => "iptables-legacy-save",
+            Self::Ip6tablesLegacySave => "ip6tables-legacy-save",
             Self::Journalctl => "journalctl",
             Self::Ascp => "ascp",
             Self::Faspwall => "faspwall",
@@ -94,9 +106,13 @@ impl Tool {
             Self::Ip => "iproute2 (iproute)",
             Self::Unshare | Self::Nsenter => "util-linux",
             Self::Mount => "mount (util-linux)",
+            Self::Newuidmap | Self::Newgidmap => "uidmap (shadow-utils)",
             Self::FirewallCmd => "firewalld",
             Self::Ufw => "ufw",
-            Self::IptablesSave | Self::Ip6tablesSave => "iptables",
+            Self::IptablesSave
+            | Self::Ip6tablesSave
+            | Self::IptablesLegacySave
+            | Self::Ip6tablesLegacySave => "iptables",
             Self::Ascp => "the Aspera product",
             Self::Faspwall => "faspwall",
         }
@@ -184,13 +200,13 @@ pub enum Step {
     Run(Invocation),
     /// Run a program whose failure is of no consequence, such as stopping a unit that may be gone.
     Try(Invocation),
-    /// Replace a file as a whole: written beside the old one, fsync, rename.
+    /// Replace a file as a whole: written beside the old one, fsync, rename. Its directory is made when it is missing.
     Write {
         /// The file.
         path: PathBuf,
         /// Its new content.
         content: String,
-        /// Its permission bits.
+        /// Permission bits of a new file; a file that is there keeps its own.
         mode: u32,
     },
     /// Remove a file; one that is not there is no failure.
@@ -215,6 +231,15 @@ pub enum Step {
         /// The signal.
         signal: Signal,
     },
+    /// Wait until nobody stands in the queue of a listening TCP port any more: a listener that ends resets those who wait.
+    Drain {
+        /// The port.
+        port: u16,
+        /// For how long the queue must stay empty, in milliseconds.
+        quiet_ms: u64,
+        /// Go on after this many milliseconds at the latest.
+        timeout_ms: u64,
+    },
     /// Wait until something listens on a TCP port, or (with `listening` false) until nothing does.
     AwaitTcp {
         /// The port.
@@ -223,8 +248,6 @@ pub enum Step {
         listening: bool,
         /// The name of the program that must own the listening socket.
         comm: String,
-        /// Process numbers that do not count as owners are listed in this pid file (a door that is about to close).
-        other_than: Option<PathBuf>,
         /// Give up after this many milliseconds.
         timeout_ms: u64,
     },
@@ -277,6 +300,7 @@ impl fmt::Display for Step {
                     shown(pid_file)
                 )
             }
+            Self::Drain { port, .. } => write!(f, "wait until nobody queues on TCP/{port}"),
             Self::AwaitTcp {
                 port,
                 listening,

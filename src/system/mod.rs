@@ -130,6 +130,10 @@ pub trait System: Send + Sync {
         env: &[(String, String)],
     ) -> Result<Option<i32>, SystemError>;
 
+    /// For process 1 of the lab: runs a program on this process's own terminal and collects every other process that
+    /// ends meanwhile; returns the exit status of that program.
+    fn run_as_init(&self, call: &Invocation) -> Result<Option<i32>, SystemError>;
+
     /// Starts a program that outlives this one, with no terminal and no open files of ours; it makes its own session.
     fn detach(&self, call: &Invocation) -> Result<(), SystemError>;
 
@@ -182,6 +186,9 @@ pub trait System: Send + Sync {
 
     /// This process's number.
     fn pid(&self) -> u32;
+
+    /// Numbers of the effective user and group.
+    fn ids(&self) -> (u32, u32);
 
     /// Whether the effective user is root.
     fn is_root(&self) -> bool;

@@ -37,6 +37,25 @@ impl RealSystem {
     }
 }
 
+/// The same command with what a person's terminal needs.
+fn on_terminal(mut command: Command) -> Command {
+    command.env_remove("LC_ALL");
+    for name in [
+        "TERM",
+        "LANG",
+        "LC_ALL",
+        "LC_CTYPE",
+        "COLORTERM",
+        "NO_COLOR",
+        "HOME",
+    ] {
+        if let Ok(value) = std::env::var(name) {
+            command.env(name, value);
+        }
+    }
+    command
+}
+
 fn file_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> SystemError {
     let path = path.to_owned();
     move |source| SystemError::File { what, path, source }
@@ -159,26 +178,33 @@ impl System for RealSystem {
         call: &Invocation,
         env: &[(String, String)],
     ) -> Result<Option<i32>, SystemError> {
-        let mut command = self.command(call)?;
-        command.env_remove("LC_ALL").envs(env.iter().map(|(k, v)| (k, v)));
-        for name in [
-            "TERM",
-            "LANG",
-            "LC_ALL",
-            "LC_CTYPE",
-            "COLORTERM",
-            "NO_COLOR",
-            "HOME",
-        ] {
-            if let Ok(value) = std::env::var(name) {
-                command.env(name, value);
-            }
-        }
+        let mut command = on_terminal(self.command(call)?);
+        command.envs(env.iter().map(|(k, v)| (k, v)));
         let status = command.status().map_err(|source| SystemError::Start {
             tool: call.tool,
             source,
         })?;
         Ok(status.code())
+    }
+
+    fn run_as_init(&self, call: &Invocation) -> Result<Option<i32>, SystemError> {
+        let failed = |source| SystemError::Start {
+            tool: call.tool,
+            source,
+        };
+        let mut command = on_terminal(self.command(call)?);
+        let child = command.spawn().map_err(failed)?;
+        let child = i32::try_from(child.id()).unwrap_or(0);
+        loop {
+            // Any child: orphans of the whole namespace are children of process 1.
+            match rustix::process::wait(rustix::process::WaitOptions::empty()) {
+                Ok(Some((pid, status))) if pid.as_raw_nonzero().get() == child => {
+                    return Ok(status.exit_status());
+                }
+                Ok(_) | Err(rustix::io::Errno::INTR) => {}
+                Err(e) => return Err(failed(e.into())),
+            }
+        }
     }
 
     fn detach(&self, call: &Invocation) -> Result<(), SystemError> {
@@ -311,6 +337,11 @@ impl System for RealSystem {
         if tool == Tool::Faspwall {
             return std::env::current_exe().ok();
         }
+        // Aspera's installer puts its programs beside its libraries, not into the PATH.
+        if tool == Tool::Ascp {
+            let own = PathBuf::from("/opt/aspera/bin/ascp");
+            return own.is_file().then_some(own);
+        }
         which::which_in(tool.name(), Some(PATH), "/").ok()
     }
 
@@ -320,6 +351,13 @@ impl System for RealSystem {
 
     fn pid(&self) -> u32 {
         std::process::id()
+    }
+
+    fn ids(&self) -> (u32, u32) {
+        (
+            rustix::process::geteuid().as_raw(),
+            rustix::process::getegid().as_raw(),
+        )
     }
 
     fn is_root(&self) -> bool {

@@ -389,8 +389,10 @@ pub fn next_steps(ending: &Ending<'_>, answers: &Answers) -> Vec<String> {
     if ending.incomplete() {
         return vec!["type the commands above as root, then: faspwall status".to_owned()];
     }
-    let mut steps = vec!["nothing is left to clean up; the same answers can be tried again".to_owned()];
+    let again = "nothing is left to clean up; the same answers can be tried again".to_owned();
+    let mut steps = Vec::new();
     if ending.failed.is_empty() {
+        steps.push(again);
         steps.push(format!(
             "if the new login did not get through: open TCP/{} in the cloud security group or router first",
             answers.ssh.port
@@ -398,6 +400,7 @@ pub fn next_steps(ending: &Ending<'_>, answers: &Answers) -> Vec<String> {
         steps.push("if time was short: extend it on the Confirm page, a minute at a time".to_owned());
     } else {
         steps.push("repair what is named above, then go back to the preview".to_owned());
+        steps.push(again);
     }
     steps
 }

@@ -1,1 +1,10 @@
+//! The one integration test program: each module is a group of tests.
+#![allow(
+    clippy::disallowed_types,
+    clippy::disallowed_methods,
+    reason = "tests prepare and observe the world themselves"
+)]
 
+mod arch;
+mod boxes;
+mod catalogue;

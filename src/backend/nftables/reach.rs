@@ -15,6 +15,8 @@ pub struct Fate {
     pub dropped_by: Option<String>,
     /// Whether certain source addresses are banned here.
     pub bans: bool,
+    /// Whether every such packet is dropped: nothing here could accept it.
+    pub certain: bool,
 }
 
 enum Flow {
@@ -30,6 +32,7 @@ struct Walk<'r> {
     ruleset: &'r Ruleset,
     packet: Packet,
     fate: Fate,
+    accepts: bool,
 }
 
 /// The fate of the packet in a base chain. `chain` must have a hook.
@@ -38,12 +41,15 @@ pub fn fate(ruleset: &Ruleset, chain: &Chain, packet: Packet) -> Fate {
         ruleset,
         packet,
         fate: Fate::default(),
+        accepts: false,
     };
     let flow = walk.chain(chain, Answer::Yes, 0);
     let policy = chain.base.as_ref().map_or("accept", |b| b.policy.as_str());
     if matches!(flow, Flow::GoesOn) && policy == "drop" {
         walk.drop_by(Answer::Yes, String::from("policy drop"));
     }
+    let let_through = walk.accepts || (matches!(flow, Flow::GoesOn) && policy != "drop");
+    walk.fate.certain = walk.fate.dropped_by.is_some() && !let_through;
     walk.fate
 }
 
@@ -78,6 +84,17 @@ impl Walk<'_> {
         for expression in &rule.expressions {
             if let Some(condition) = expression.get("match") {
                 holds = holds.and(self.packet.matches(place, condition));
+            } else if let Some(target) = compat_target(expression) {
+                if COMPAT_HARMLESS.contains(&target) {
+                    continue;
+                }
+                let words = format!("rule {} of {}: target {target}", rule.handle, rule.chain);
+                self.drop_by(certainty.and(holds), words);
+                return if holds == Answer::Yes {
+                    Flow::Ended
+                } else {
+                    Flow::GoesOn
+                };
             } else if is_condition(expression) {
                 holds = holds.and(Answer::Maybe);
             } else if let Some(map) = expression.get("vmap") {
@@ -109,7 +126,10 @@ impl Walk<'_> {
         };
         let verdict = verdict_name(expression)?;
         match verdict {
-            "accept" => Some(ended),
+            "accept" => {
+                self.accepts = true;
+                Some(ended)
+            }
             "return" => Some(if holds == Answer::Yes {
                 Flow::Left
             } else {
@@ -193,6 +213,35 @@ impl Walk<'_> {
         }
         Flow::GoesOn
     }
+}
+
+/// Targets of iptables extensions after which the packet goes on. Everything else may end it: `REJECT`, `NFQUEUE`, ...
+const COMPAT_HARMLESS: [&str; 19] = [
+    "AUDIT",
+    "CHECKSUM",
+    "CLASSIFY",
+    "CONNMARK",
+    "CONNSECMARK",
+    "CT",
+    "DSCP",
+    "HL",
+    "LOG",
+    "MARK",
+    "NFLOG",
+    "NOTRACK",
+    "SECMARK",
+    "SET",
+    "TCPMSS",
+    "TEE",
+    "TOS",
+    "TRACE",
+    "TTL",
+];
+
+/// The target in an expression that iptables-nft wrote for an extension.
+fn compat_target(expression: &Value) -> Option<&str> {
+    let compat = expression.get("xt")?;
+    (compat.get("type")?.as_str()? == "target").then(|| compat.get("name")?.as_str())?
 }
 
 /// Statements that let only some packets on to the rest of the rule.

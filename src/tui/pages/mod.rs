@@ -1,13 +1,23 @@
 //! The pages. A new one is a file here and a line in [`all`].
 
+pub mod apply;
 mod checks;
+pub mod confirm;
+pub mod done;
+pub mod firewall;
 mod legacy;
 mod options;
+pub mod preview;
+mod reader;
 mod role;
 mod slots;
+pub mod snapshots;
 mod ssh;
+pub mod status;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod tests_live;
 mod welcome;
 
 use super::widgets::{Canvas, cells};
@@ -24,6 +34,13 @@ pub fn all() -> Pages {
         (PageId::Ssh, Box::new(ssh::SshPage::default())),
         (PageId::Legacy22, Box::new(legacy::LegacyPage::default())),
         (PageId::Options, Box::new(options::OptionsPage::default())),
+        (PageId::Firewall, Box::new(firewall::Firewall::default())),
+        (PageId::Preview, Box::new(preview::PreviewPage::default())),
+        (PageId::Apply, Box::new(apply::Apply::default())),
+        (PageId::Confirm, Box::new(confirm::Confirm::default())),
+        (PageId::Done, Box::new(done::Done::default())),
+        (PageId::Snapshots, Box::new(snapshots::Snapshots::default())),
+        (PageId::Status, Box::new(status::StatusPage::default())),
     ]
 }
 

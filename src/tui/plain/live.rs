@@ -131,6 +131,7 @@ impl Plain {
             );
         } else if !self.live.stop {
             self.live.stop = true;
+            self.effects.push(Effect::Stop);
             self.say(format!(
                 "{why} The change is undone as soon as the running steps end."
             ));
@@ -149,6 +150,7 @@ impl Plain {
         if self.input_ended {
             return self.leave_on_trial(&trial);
         }
+        self.live.stop = false;
         // The word was refused: the trial goes on, and so does its countdown.
         self.at = Ask::Confirm;
         self.say(format!(
@@ -213,7 +215,9 @@ impl Plain {
 
     pub(super) fn awaiting(&mut self, trial: &Trial) {
         if self.live.stop {
-            // The stop is on its way to the engine; nothing is asked any more.
+            // The stop is on its way to the engine; nothing is asked unless it fails.
+            self.live.trial = Some(trial.clone());
+            self.live.elapsed_ms = 0;
             return;
         }
         if self.same_trial(trial) {

@@ -422,7 +422,7 @@ fn the_runner_prints_prompts_and_returns_the_exit_status() {
         detected: false,
         ..samples::shared()
     });
-    let code = run(&mut plain, &inputs, &effects_in, &mut paper).unwrap();
+    let code = run(&mut plain, &inputs, &effects_in, || {}, &mut paper).unwrap();
     assert_eq!(code, 3);
     assert_eq!(effects.try_iter().next(), Some(Effect::Detect));
     let paper = String::from_utf8(paper).unwrap();

@@ -2,16 +2,24 @@
 
 use serde::{Deserialize, Serialize};
 
+pub mod assemble;
+pub mod render;
+
+use std::path::PathBuf;
+
 use crate::advice::Advice;
 use crate::answers::Answers;
+use crate::backend::nftables::render::Timed;
 use crate::facts::BackendId;
-use crate::plan::Plan;
+use crate::plan::{Plan, Requirement};
 use crate::step::Action;
-use crate::transaction::Phase;
+use crate::transaction::{Phase, TxnId};
 
 /// Everything that one transaction does. Stored in the journal before the first step.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Change {
+    /// The transaction whose name its steps bear.
+    pub id: TxnId,
     /// The firewall it is written for.
     pub backend: BackendId,
     /// The port through which the proof must come; `None` when no SSH port is opened by it.
@@ -36,6 +44,25 @@ pub struct Change {
     pub files: Vec<String>,
     /// The committed transaction that this one takes back.
     pub reverts: Option<String>,
+    /// Sets of trial 1 whose elements time out.
+    pub clocks: Vec<Timed>,
+    /// Sets of trial 2 whose elements time out.
+    pub deny: Vec<Timed>,
+    /// What was there before, for a later way back.
+    pub before: Before,
+    /// What must be let through afterwards; read back before the commit counts.
+    pub requirements: Vec<Requirement>,
+}
+
+/// What a committed change replaced.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Before {
+    /// Files: path, content before, content after; `None` where there was, or is, no such file.
+    pub files: Vec<(PathBuf, Option<String>, Option<String>)>,
+    /// TCP ports on which sshd listened.
+    pub ssh_ports: Vec<u16>,
+    /// TCP ports on which it listens afterwards.
+    pub ssh_ports_after: Vec<u16>,
 }
 
 impl Change {

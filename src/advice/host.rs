@@ -1,0 +1,125 @@
+//! Advice about the host's firewall and what else runs there.
+
+use std::collections::BTreeMap;
+
+use super::{Advice, Case, Severity, socket_line};
+use crate::facts::{ChainFact, InboundDefault, Listener};
+use crate::plan::Requirement;
+use crate::port::Direction;
+
+/// FW004: several tools drop packets.
+pub fn several_tools_drop(case: &Case<'_>) -> Option<Advice> {
+    let mut tools: BTreeMap<String, Vec<String>> = BTreeMap::new();
+    for chain in inbound_drops(case) {
+        let owner = chain
+            .owner
+            .clone()
+            .unwrap_or_else(|| format!("table {}", chain.table));
+        let drops = chain.drops.as_deref().unwrap_or_default();
+        let line = format!(
+            "{owner}: {} {} {} (hook {}, priority {}): {drops}",
+            chain.family, chain.table, chain.chain, chain.hook, chain.priority
+        );
+        tools.entry(owner).or_default().push(line);
+    }
+    if tools.len() < 2 {
+        return None;
+    }
+    let names: Vec<_> = tools.keys().cloned().collect();
+    let text = format!(
+        "More than one set of rules can drop packets here: {}. A packet must pass all of them, so a port is open only \
+         when each lets it in. If one of them is a leftover, take it out; rules of two tools are hard to keep in order.",
+        names.join(", ")
+    );
+    Some(Advice::new("FW004", Severity::Warning, text).seen(tools.into_values().flatten()))
+}
+
+fn inbound_drops<'a>(case: &'a Case<'_>) -> impl Iterator<Item = &'a ChainFact> {
+    case.facts
+        .chains
+        .iter()
+        .filter(|chain| chain.drops.is_some() && chain.hook != "output" && chain.hook != "postrouting")
+        .filter(|chain| !chain.table.starts_with("faspwall"))
+}
+
+/// FW005: the firewall is not active at boot.
+pub fn not_active_at_boot(case: &Case<'_>) -> Option<Advice> {
+    let boot = &case.facts.boot;
+    if boot.enabled != Some(false) {
+        return None;
+    }
+    let unit = boot.unit.as_deref().unwrap_or("the unit that loads the rules");
+    let file = boot
+        .file
+        .as_ref()
+        .map_or_else(|| "the rules".to_owned(), |file| file.display().to_string());
+    let text = format!(
+        "{unit} is not enabled, so {file} is not loaded at boot: after a restart this host would have no firewall, \
+         whatever is kept now. Enable it:   systemctl enable {unit}"
+    );
+    Some(Advice::new("FW005", Severity::Warning, text))
+}
+
+/// Programs that hold a published port for a container.
+const PUBLISHERS: [&str; 7] = [
+    "docker-proxy",
+    "rootlessport",
+    "conmon",
+    "slirp4netns",
+    "pasta",
+    "pasta.avx2",
+    "containerd",
+];
+
+/// FW008: a container already publishes a planned port.
+pub fn container_publishes(case: &Case<'_>) -> Option<Advice> {
+    let published: Vec<&Listener> = case
+        .facts
+        .listeners
+        .iter()
+        .filter(|socket| {
+            socket
+                .program
+                .as_deref()
+                .is_some_and(|program| PUBLISHERS.contains(&program))
+        })
+        .filter(|socket| case.plan.opens(socket.protocol, socket.port).is_some())
+        .collect();
+    if published.is_empty() {
+        return None;
+    }
+    let text = "A container already publishes a port of this plan. Packets to it go into the container, past the \
+                input rules: the product on this host cannot have the port, and sources do not limit who reaches the \
+                container. Stop publishing the port there, or choose another one.";
+    let seen = published.into_iter().map(socket_line);
+    Some(Advice::new("FW008", Severity::Warning, text).seen(seen))
+}
+
+/// FW012: nothing filters on this host.
+pub fn nothing_filters(case: &Case<'_>) -> Option<Advice> {
+    let facts = case.facts;
+    let known = facts.privileged && facts.observations.nft_error.is_none() && facts.refusal.is_none();
+    let filters = facts.inbound_default != InboundDefault::Accept || inbound_drops(case).next().is_some();
+    if !known || filters || !case.plan.requirements.iter().any(inbound) {
+        return None;
+    }
+    let others: Vec<String> = facts
+        .listeners
+        .iter()
+        .filter(|socket| !socket.loopback() && case.plan.opens(socket.protocol, socket.port).is_none())
+        .map(socket_line)
+        .collect();
+    if case.answers.firewall.default_deny {
+        let text = "Nothing filters packets on this host today. default_deny turns that round: what this plan does \
+                    not open is refused, the services below among it.";
+        return Some(Advice::new("FW012", Severity::Warning, text).seen(others));
+    }
+    let text = "Nothing filters packets on this host: every port is open already, and opening more changes nothing. \
+                Shutting TCP/22 works all the same. To refuse everything that is not asked for, set \
+                default_deny = true in [firewall]; the services below would then be cut off.";
+    Some(Advice::new("FW012", Severity::Warning, text).seen(others))
+}
+
+fn inbound(requirement: &Requirement) -> bool {
+    requirement.direction == Direction::In
+}

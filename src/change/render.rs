@@ -1,0 +1,407 @@
+//! From facts and plan to a preview: what is missing on this host, in words, as native text, as steps, as diffs.
+
+use std::path::Path;
+
+use similar::TextDiff;
+
+use super::assemble::{NFT_FILE, Parts};
+use super::{Change, Diff, Preview, RuleLine, RuleState};
+use crate::advice::{Advice, Severity};
+use crate::answers::Answers;
+use crate::backend::nftables::model::Ruleset;
+use crate::backend::nftables::packet::{Family, Kind, Packet};
+use crate::backend::nftables::{Inspection, inspect::path_chains, reach, render};
+use crate::facts::{BackendId, Facts};
+use crate::plan::{Plan, Port22, Requirement};
+use crate::port::{Direction, Protocol};
+use crate::sshd::change::{FileChange, listen_on};
+use crate::transaction::TxnId;
+
+/// What the rendering needs besides facts and plan.
+#[derive(Debug, Clone)]
+pub struct Setting {
+    /// Name of the transaction that would run it.
+    pub id: TxnId,
+    /// Seconds of a confirm window.
+    pub window_s: u64,
+    /// Path of this program.
+    pub program: String,
+    /// Our nft file as it is now; empty when there is none.
+    pub kept: String,
+}
+
+/// Renders the preview. Never fails: what stands in the way is listed as obstacles.
+pub fn preview(
+    facts: &Facts,
+    answers: &Answers,
+    plan: Plan,
+    advice: Vec<Advice>,
+    setting: &Setting,
+) -> Preview {
+    let mut obstacles = Vec::new();
+    let inspection = inspected(facts, &mut obstacles);
+    for blocker in advice.iter().filter(|a| a.severity == Severity::Blocker) {
+        obstacles.push(format!("{}: {}", blocker.code, blocker.text));
+    }
+    let mut preview = Preview {
+        answers: answers.clone(),
+        plan,
+        change: None,
+        rules: Vec::new(),
+        unchanged: unchanged(facts),
+        diff: Vec::new(),
+        native: String::new(),
+        advice,
+        obstacles,
+    };
+    let Some(inspection) = inspection else {
+        return preview;
+    };
+    let wanted = Wanted::new(facts, &preview.plan, &inspection, setting);
+    preview.obstacles.extend(wanted.obstacles.iter().cloned());
+    preview.rules = wanted.rule_lines(&preview.plan);
+    preview.native = wanted.live_after.clone();
+    preview.diff = wanted.diffs();
+    if preview.obstacles.is_empty() && wanted.changes() {
+        preview.change = Some(wanted.change(&preview.plan));
+    }
+    preview
+}
+
+fn inspected(facts: &Facts, obstacles: &mut Vec<String>) -> Option<Inspection> {
+    if let Some(refusal) = &facts.refusal {
+        obstacles.push(refusal.clone());
+        return None;
+    }
+    if facts.backend != Some(BackendId::Nftables) {
+        obstacles.push(String::from("no usable firewall was found on this host"));
+        return None;
+    }
+    let Some(json) = &facts.observations.nft_json else {
+        let why = facts
+            .observations
+            .nft_error
+            .clone()
+            .unwrap_or_else(|| String::from("it was not read"));
+        obstacles.push(format!(
+            "the live ruleset is not known: {why}. Run faspwall as root to see it"
+        ));
+        return None;
+    };
+    match crate::backend::nftables::inspect(json) {
+        Ok(inspection) => Some(inspection),
+        Err(error) => {
+            obstacles.push(error.to_string());
+            None
+        }
+    }
+}
+
+fn unchanged(facts: &Facts) -> Vec<String> {
+    let mut lines: Vec<String> = facts
+        .listeners
+        .iter()
+        .filter(|l| !l.loopback())
+        .map(|l| {
+            let program = l.program.as_deref().unwrap_or("unknown program");
+            format!("{}/{} {program}", l.protocol.to_string().to_uppercase(), l.port)
+        })
+        .collect();
+    lines.sort();
+    lines.dedup();
+    lines
+}
+
+/// Ids differ from run to run; the rules behind them need not.
+fn without_ids(text: &str) -> String {
+    let mut plain = String::with_capacity(text.len());
+    let mut rest = text;
+    while let Some(at) = rest.find("faspwall:") {
+        let (head, tail) = rest.split_at(at + "faspwall:".len());
+        plain.push_str(head);
+        rest = tail.trim_start_matches(|c: char| c.is_ascii_digit() || c == '-');
+    }
+    plain.push_str(rest);
+    plain
+}
+
+struct Wanted<'a> {
+    facts: &'a Facts,
+    setting: &'a Setting,
+    inspection: &'a Inspection,
+    theirs: Ruleset,
+    requirements: Vec<Requirement>,
+    gaps: Vec<(String, String)>,
+    placed: Vec<render::Placed>,
+    closing: Vec<u16>,
+    shut_now: bool,
+    sshd_files: Vec<FileChange>,
+    ports_after: Vec<u16>,
+    live_after: String,
+    obstacles: Vec<String>,
+}
+
+impl<'a> Wanted<'a> {
+    fn new(facts: &'a Facts, plan: &Plan, inspection: &'a Inspection, setting: &'a Setting) -> Self {
+        let theirs = inspection.ruleset.without_ours();
+        let requirements = plan.requirements.clone();
+        let placed = render::place(&theirs, &requirements);
+        let gaps = render::gaps(&inspection.ruleset, &requirements)
+            .into_iter()
+            .map(|(requirement, reason)| (requirement.id.clone(), reason))
+            .collect();
+        let closing = if plan.port_22 == Port22::Keep || plan.ssh_port == 22 {
+            Vec::new()
+        } else {
+            vec![22]
+        };
+        let mut wanted = Self {
+            shut_now: is_shut(&inspection.ruleset, 22) || has_our_deny(&inspection.ruleset),
+            live_after: render::permanent(&placed, &plan.port_22, &closing, &setting.id.tag(), true),
+            facts,
+            setting,
+            inspection,
+            theirs,
+            requirements,
+            gaps,
+            placed,
+            closing,
+            sshd_files: Vec::new(),
+            ports_after: facts.ssh.ports.clone(),
+            obstacles: Vec::new(),
+        };
+        wanted.plan_sshd(plan);
+        wanted.find_obstacles(plan);
+        wanted
+    }
+
+    fn plan_sshd(&mut self, plan: &Plan) {
+        let inbound_ssh = self
+            .requirements
+            .iter()
+            .any(|r| r.id == "ssh" && r.direction == Direction::In);
+        if !plan.move_sshd || !inbound_ssh {
+            return;
+        }
+        let mut ports = if self.facts.ssh.ports.is_empty() {
+            self.facts.ssh.config.ports.clone()
+        } else {
+            self.facts.ssh.ports.clone()
+        };
+        if plan.port_22 == Port22::Close && plan.ssh_port != 22 {
+            ports.retain(|port| *port != 22);
+        }
+        ports.push(plan.ssh_port);
+        ports.sort_unstable();
+        ports.dedup();
+        if ports == self.facts.ssh.ports {
+            return;
+        }
+        match listen_on(&self.facts.ssh, &ports) {
+            Ok(files) => {
+                self.sshd_files = files;
+                self.ports_after = ports;
+            }
+            Err(obstacle) => self.obstacles.push(obstacle.to_string()),
+        }
+    }
+
+    fn find_obstacles(&mut self, plan: &Plan) {
+        let door = plan.ssh_port;
+        let squatter = self.facts.listeners.iter().find(|l| {
+            l.protocol == Protocol::Tcp
+                && l.port == door
+                && l.program
+                    .as_deref()
+                    .is_none_or(|program| !program.starts_with("sshd"))
+        });
+        if let (Some(squatter), true) = (squatter, plan.move_sshd && !self.facts.ssh.ports.contains(&door)) {
+            let program = squatter.program.as_deref().unwrap_or("another program");
+            self.obstacles.push(format!(
+                "TCP/{door} is already used by {program} on {}: sshd cannot listen there. Choose another port, or stop that program",
+                squatter.address
+            ));
+        }
+        if !plan.move_sshd && !self.closing.is_empty() && !self.facts.ssh.ports.contains(&door) {
+            self.obstacles.push(format!(
+                "sshd does not listen on TCP/{door} and is to be left alone: closing 22 would shut everyone out. Choose daemon = \"move\", or make sshd listen there first"
+            ));
+        }
+        if !self.placed.is_empty() && self.facts.boot.file.is_none() {
+            self.obstacles.push(String::from(
+                "nothing was found that loads this ruleset at boot (no /etc/nftables.conf): after a reboot the new port would be shut. Save the ruleset there first: nft list ruleset > /etc/nftables.conf",
+            ));
+        }
+    }
+
+    fn changes(&self) -> bool {
+        let same_file = without_ids(&self.live_after) == without_ids(&self.setting.kept);
+        let shut_as_wanted = self.closing.is_empty() || self.shut_now;
+        !(self.gaps.is_empty() && self.sshd_files.is_empty() && same_file && shut_as_wanted)
+    }
+
+    fn helper_port(&self) -> u16 {
+        let taken = |port: &u16| self.facts.listeners.iter().any(|l| l.port == *port);
+        (61_022..61_122).find(|port| !taken(port)).unwrap_or(61_022)
+    }
+
+    fn change(&self, plan: &Plan) -> Change {
+        let inbound_ssh = self
+            .requirements
+            .iter()
+            .any(|r| r.id == "ssh" && r.direction == Direction::In);
+        let mut placed = self.placed.clone();
+        if let Some(session) = &self.facts.session {
+            placed.extend(render::pin(&self.placed, session));
+        }
+        let spared = if let Port22::Restrict(nets) = &plan.port_22 {
+            nets.clone()
+        } else {
+            Vec::new()
+        };
+        let parts = Parts {
+            id: &self.setting.id,
+            window_s: self.setting.window_s,
+            theirs: &self.theirs,
+            ssh: &self.facts.ssh,
+            systemd: self.facts.os.systemd,
+            boot: &self.facts.boot,
+            program: &self.setting.program,
+            door: inbound_ssh.then_some(plan.ssh_port),
+            // What is shut already needs no trial.
+            closing: if self.shut_now && self.sshd_files.is_empty() {
+                Vec::new()
+            } else {
+                self.closing.clone()
+            },
+            spared,
+            placed,
+            lift: false,
+            live: (self.setting.kept.clone(), self.live_after.clone()),
+            sshd_files: self.sshd_files.clone(),
+            ssh_ports: (self.facts.ssh.ports.clone(), self.ports_after.clone()),
+            helper_port: self.helper_port(),
+            requirements: self.requirements.clone(),
+        };
+        let opened = self
+            .requirements
+            .iter()
+            .map(|r| format!("{}/{}", r.protocol.to_string().to_uppercase(), r.ports));
+        let mut opened: Vec<String> = opened.collect();
+        opened.dedup();
+        let closed = self.closing.iter().map(|port| format!("TCP/{port}")).collect();
+        parts.assemble(self.inspection.fingerprint.clone(), opened, closed, None)
+    }
+
+    fn rule_lines(&self, plan: &Plan) -> Vec<RuleLine> {
+        let mut lines: Vec<RuleLine> = self
+            .requirements
+            .iter()
+            .map(|r| RuleLine {
+                id: r.id.clone(),
+                action: String::from("accept"),
+                direction: r.direction.to_string(),
+                protocol: r.protocol.to_string(),
+                ports: r.ports.to_string(),
+                sources: r.peers.iter().map(ToString::to_string).collect(),
+                why: r.why.clone(),
+                source: r.source.clone(),
+                state: if self.gaps.iter().any(|(id, _)| *id == r.id) {
+                    RuleState::Add
+                } else {
+                    RuleState::Present
+                },
+            })
+            .collect();
+        for port in &self.closing {
+            let sources = if let Port22::Restrict(nets) = &plan.port_22 {
+                nets.iter().map(|net| format!("all but {net}")).collect()
+            } else {
+                Vec::new()
+            };
+            lines.push(RuleLine {
+                id: format!("close-{port}"),
+                action: String::from("drop"),
+                direction: String::from("in"),
+                protocol: String::from("tcp"),
+                ports: port.to_string(),
+                sources,
+                why: String::from(
+                    "port scanners knock on 22 all day; it is shut only after a login on the new port",
+                ),
+                source: String::from("the vendor's firewall page: disallow inbound connections on TCP/22"),
+                state: if self.shut_now && self.sshd_files.is_empty() {
+                    RuleState::Present
+                } else {
+                    RuleState::Remove
+                },
+            });
+        }
+        lines
+    }
+
+    fn diffs(&self) -> Vec<Diff> {
+        let mut diffs = Vec::new();
+        let kept = without_ids(&self.setting.kept);
+        let after = without_ids(&self.live_after);
+        if kept != after {
+            diffs.push(diff(NFT_FILE, &self.setting.kept, &self.live_after));
+        }
+        for file in &self.sshd_files {
+            diffs.push(diff(
+                &file.path.display().to_string(),
+                file.before.as_deref().unwrap_or_default(),
+                file.after.as_deref().unwrap_or_default(),
+            ));
+        }
+        diffs
+    }
+}
+
+/// A unified diff with its file name.
+pub fn diff(name: &str, before: &str, after: &str) -> Diff {
+    let text = TextDiff::from_lines(before, after)
+        .unified_diff()
+        .context_radius(3)
+        .to_string();
+    let lines = text
+        .lines()
+        .filter(|l| !l.starts_with("---") && !l.starts_with("+++"))
+        .map(str::to_owned)
+        .collect();
+    let name = if before.is_empty() && !Path::new(name).as_os_str().is_empty() {
+        format!("{name} (new)")
+    } else {
+        name.to_owned()
+    };
+    Diff { name, lines }
+}
+
+/// Whether the deny that we keep is live.
+fn has_our_deny(ruleset: &Ruleset) -> bool {
+    ruleset
+        .rules
+        .iter()
+        .any(|r| r.table == render::TABLE && r.chain == "shut")
+}
+
+/// Whether new connections to a TCP port are dropped for everyone, in both families.
+pub fn is_shut(ruleset: &Ruleset, port: u16) -> bool {
+    let blocked = |family: Family| {
+        path_chains(ruleset)
+            .into_iter()
+            .filter(|c| crate::backend::nftables::inspect::is_inbound(c))
+            .any(|chain| {
+                let sees = crate::backend::nftables::inspect::families(&chain.family).contains(&family);
+                let packet = Packet {
+                    protocol: Protocol::Tcp,
+                    family,
+                    port,
+                    kind: Kind::Opening,
+                    multicast: false,
+                };
+                sees && reach::fate(ruleset, chain, packet).certain
+            })
+    };
+    blocked(Family::V4) && blocked(Family::V6)
+}

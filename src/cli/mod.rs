@@ -1,0 +1,371 @@
+//! The command line: what can be typed, which part does it, and with which exit status it ends.
+
+mod failure;
+mod generate;
+mod json;
+mod print;
+mod unattended;
+mod undo;
+mod wizard;
+mod worker;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+use std::time::Duration;
+
+use clap::{Args, Parser, Subcommand};
+
+pub use failure::Failure;
+
+use crate::engine::Engine;
+use crate::system::System;
+use crate::transaction::TxnId;
+
+/// Open the ports an Aspera transfer host needs, close TCP/22, and never get locked out.
+#[derive(Debug, Parser)]
+#[command(
+    name = "faspwall",
+    version,
+    about,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
+pub struct Cli {
+    /// Settings for every command.
+    #[command(flatten)]
+    pub global: Global,
+    /// The command; none is the wizard.
+    #[command(subcommand)]
+    pub command: Option<Command>,
+}
+
+/// Flags that every command takes.
+#[derive(Debug, Clone, Args)]
+pub struct Global {
+    /// Where journals and snapshots are kept [default: /var/lib/faspwall for root].
+    #[arg(long, global = true, value_name = "DIR")]
+    pub state_dir: Option<PathBuf>,
+    /// Ask line by line instead of drawing pages (screen readers, dumb terminals).
+    #[arg(long, global = true)]
+    pub plain: bool,
+    /// Draw with ASCII characters only.
+    #[arg(long, global = true)]
+    pub ascii: bool,
+    /// No colours.
+    #[arg(long, global = true)]
+    pub mono: bool,
+    /// Size of the terminal, when it does not tell: 80x24.
+    #[arg(long, global = true, value_name = "CxR", value_parser = size)]
+    pub size: Option<(u16, u16)>,
+    /// Accept an advice by its code, such as FW001 (repeatable).
+    #[arg(long, global = true, value_name = "CODE")]
+    pub accept: Vec<String>,
+    /// Tell every command that is run.
+    #[arg(short, long, global = true)]
+    pub verbose: bool,
+}
+
+/// The answers file.
+#[derive(Debug, Clone, Args)]
+pub struct File {
+    /// Answers file; `faspwall generate answers` prints one with comments.
+    #[arg(short = 'f', long = "file", value_name = "FILE")]
+    pub file: PathBuf,
+}
+
+/// What can be typed.
+#[derive(Debug, Subcommand)]
+pub enum Command {
+    /// The wizard (the same as no command at all).
+    Wizard,
+    /// Tell what was found on this host: firewall, sshd, how you are connected, Aspera product.
+    Detect {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// List the roles and the ports they need, with the reason and the vendor's page.
+    Roles {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Tell what `apply` would do now; changes nothing.
+    Plan {
+        /// The answers.
+        #[command(flatten)]
+        file: File,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+        /// With the differences in files.
+        #[arg(long)]
+        diff: bool,
+        /// End with status 10 when there is something to do.
+        #[arg(long)]
+        exit_code: bool,
+    },
+    /// Apply as one transaction: it undoes itself unless it is confirmed over the new port.
+    Apply {
+        /// The answers.
+        #[command(flatten)]
+        file: File,
+        /// How long each trial waits for its confirmation: 120s, 5m.
+        #[arg(long, value_name = "TIME", default_value = "120s", value_parser = seconds)]
+        confirm_within: u64,
+        /// Commit at once, without proof.
+        #[arg(long)]
+        no_confirm: bool,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Prove, from a new login on the new port, that it works: goes on to the next trial, or makes the change permanent.
+    Confirm {
+        /// The code that `apply` printed; `keep` at a local console.
+        code: Option<String>,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Give the open transaction more time.
+    Extend {
+        /// How much: 60s, 2m.
+        #[arg(default_value = "60s", value_parser = seconds)]
+        time: u64,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Undo the open transaction, or go back from a committed one (guarded like an apply).
+    Rollback {
+        /// Which; the open one, or the last committed one.
+        #[arg(value_parser = transaction)]
+        id: Option<TxnId>,
+        /// How long each trial of the way back waits for its confirmation.
+        #[arg(long, value_name = "TIME", default_value = "120s", value_parser = seconds)]
+        confirm_within: u64,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Tell what is open, what is applied, and what differs from it.
+    Status {
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// What was kept: list, show ID, prune --keep N.
+    Snapshots {
+        /// What to do.
+        #[command(subcommand)]
+        what: Option<Snapshots>,
+        /// As JSON.
+        #[arg(long, global = true)]
+        json: bool,
+    },
+    /// A sealed training host: the real wizard, a real firewall, nothing outside changes, no root needed.
+    Lab {
+        /// The scenario, or `enter` for a shell on the peer of the lab that runs.
+        name: Option<String>,
+        /// List the scenarios.
+        #[arg(long)]
+        list: bool,
+        /// With `enter`: a command instead of a shell.
+        #[arg(last = true)]
+        command: Vec<String>,
+    },
+    /// Print a man page, shell completions or the commented answers template.
+    Generate {
+        /// What.
+        #[command(subcommand)]
+        what: generate::What,
+    },
+    /// The dead-man's switch; started by faspwall itself.
+    #[command(hide = true)]
+    Guard {
+        /// The transaction it watches.
+        #[arg(value_parser = transaction)]
+        id: TxnId,
+        /// Watch until the deadline, as guard number N.
+        #[arg(long, value_name = "N")]
+        watch: Option<usize>,
+    },
+    /// The boot-time check; started by systemd.
+    #[command(hide = true)]
+    Recover,
+    /// The inner stages of the lab.
+    #[command(hide = true)]
+    LabInside {
+        /// Stage and command.
+        #[arg(trailing_var_arg = true, allow_hyphen_values = true)]
+        words: Vec<String>,
+    },
+}
+
+/// `faspwall snapshots ...`
+#[derive(Debug, Subcommand)]
+pub enum Snapshots {
+    /// List them.
+    List,
+    /// Print one: journal and ruleset.
+    Show {
+        /// Which.
+        #[arg(value_parser = transaction)]
+        id: TxnId,
+    },
+    /// Remove the oldest.
+    Prune {
+        /// How many stay.
+        #[arg(long)]
+        keep: usize,
+    },
+}
+
+fn transaction(text: &str) -> Result<TxnId, String> {
+    TxnId::new(text).ok_or_else(|| {
+        String::from("a transaction looks like 20261123-073112; faspwall snapshots lists them")
+    })
+}
+
+fn size(text: &str) -> Result<(u16, u16), String> {
+    let parse = |t: &str| t.parse::<u16>().ok().filter(|n| (1..=1000).contains(n));
+    text.split_once(['x', 'X'])
+        .and_then(|(columns, rows)| Some((parse(columns)?, parse(rows)?)))
+        .ok_or_else(|| String::from("columns x rows, such as 80x24"))
+}
+
+/// Seconds: `120`, `120s`, `5m`; from 10 seconds to 15 minutes.
+fn seconds(text: &str) -> Result<u64, String> {
+    let (number, factor) = match text.strip_suffix('m') {
+        Some(minutes) => (minutes, 60),
+        None => (text.strip_suffix('s').unwrap_or(text), 1),
+    };
+    let seconds = number.parse::<u64>().ok().and_then(|n| n.checked_mul(factor));
+    match seconds {
+        Some(seconds) if (10..=900).contains(&seconds) => Ok(seconds),
+        _ => Err(String::from("a time from 10s to 15m, such as 120s")),
+    }
+}
+
+/// Where state is kept: a fixed place for root, never the home directory that sudo happens to leave in the
+/// environment.
+fn state_dir(system: &dyn System, global: &Global) -> PathBuf {
+    if let Some(dir) = &global.state_dir {
+        return std::path::absolute(dir).unwrap_or_else(|_| dir.clone());
+    }
+    if system.is_root() {
+        return PathBuf::from("/var/lib/faspwall");
+    }
+    directories::ProjectDirs::from("", "", "faspwall")
+        .and_then(|dirs| dirs.state_dir().map(PathBuf::from))
+        .unwrap_or_else(|| PathBuf::from("/var/lib/faspwall"))
+}
+
+/// Runs the program and returns its exit status.
+pub fn main(system: &'static dyn System) -> ExitCode {
+    let cli = Cli::parse();
+    match run(system, cli) {
+        Ok(code) => ExitCode::from(code),
+        Err(failure) => {
+            failure.tell();
+            ExitCode::from(failure.code)
+        }
+    }
+}
+
+fn run(system: &'static dyn System, cli: Cli) -> Result<u8, Failure> {
+    let global = cli.global;
+    let engine = Engine::new(system, state_dir(system, &global));
+    match cli.command.unwrap_or(Command::Wizard) {
+        Command::Wizard => wizard::start(&engine, &global),
+        Command::Detect { json } => unattended::detect(&engine, json),
+        Command::Roles { json } => unattended::roles(json),
+        Command::Plan {
+            file,
+            json,
+            diff,
+            exit_code,
+        } => unattended::plan(
+            &engine,
+            &global,
+            &file.file,
+            &unattended::Show {
+                json,
+                diff,
+                exit_code,
+            },
+        ),
+        Command::Apply {
+            file,
+            confirm_within,
+            no_confirm,
+            json,
+        } => {
+            let order = unattended::Apply {
+                file: file.file,
+                window_s: confirm_within,
+                no_confirm,
+                json,
+            };
+            unattended::apply(&engine, &global, &order)
+        }
+        Command::Confirm { code, json } => unattended::confirm(&engine, code, json, global.verbose),
+        Command::Extend { time, json } => unattended::extend(&engine, time, json),
+        Command::Rollback {
+            id,
+            confirm_within,
+            json,
+        } => undo::rollback(&engine, id.as_ref(), confirm_within, json, global.verbose),
+        Command::Status { json } => unattended::status(&engine, json),
+        Command::Snapshots { what, json } => undo::snapshots(&engine, what.unwrap_or(Snapshots::List), json),
+        Command::Lab { name, list, command } => lab(system, &global, name, list, command),
+        Command::Generate { what } => generate::run(&what),
+        Command::Guard {
+            id,
+            watch: Some(number),
+        } => Ok(engine.guard_watch(&id, number).map(|()| 0)?),
+        Command::Guard { id, watch: None } => Ok(engine.guard_once(&id).map(|()| 0)?),
+        Command::Recover => Ok(engine.recover_at_boot().map(|_| 0)?),
+        Command::LabInside { words } => Ok(crate::lab::inside(system, &words)?),
+    }
+}
+
+fn lab(
+    system: &dyn System,
+    global: &Global,
+    name: Option<String>,
+    list: bool,
+    command: Vec<String>,
+) -> Result<u8, Failure> {
+    let order = if list {
+        crate::lab::Order::List
+    } else if name.as_deref() == Some("enter") {
+        crate::lab::Order::Enter { command }
+    } else {
+        let mut words = vec![String::from("faspwall")];
+        for (flag, on) in [
+            ("--plain", global.plain),
+            ("--ascii", global.ascii),
+            ("--mono", global.mono),
+        ] {
+            words.extend(on.then(|| flag.to_owned()));
+        }
+        let command = if command.is_empty() { words } else { command };
+        crate::lab::Order::Start {
+            scenario: name,
+            command,
+        }
+    };
+    Ok(crate::lab::run(system, &order)?)
+}
+
+/// A window in words.
+fn in_words(left: Duration) -> String {
+    let seconds = left.as_secs();
+    if seconds >= 60 {
+        format!("{} min {} s", seconds / 60, seconds % 60)
+    } else {
+        format!("{seconds} s")
+    }
+}

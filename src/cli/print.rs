@@ -1,0 +1,314 @@
+//! What people read.
+
+use std::fmt::Write;
+use std::time::Duration;
+
+use super::in_words;
+use crate::change::{Preview, RuleState};
+use crate::engine::journal::Transaction;
+use crate::engine::restored;
+use crate::facts::Facts;
+use crate::transaction::{Kept, Outcome, Phase, Progress, Status, Trial};
+
+/// `faspwall detect`
+pub fn detect(facts: &Facts) -> String {
+    let mut text = String::new();
+    let _ = writeln!(
+        text,
+        "host       {} ({}, kernel {})",
+        facts.hostname, facts.os.name, facts.os.kernel
+    );
+    let _ = writeln!(
+        text,
+        "root       {}",
+        if facts.privileged {
+            "yes"
+        } else {
+            "no: less can be seen"
+        }
+    );
+    for backend in facts
+        .backends
+        .iter()
+        .filter(|b| b.installed || b.active || b.owner)
+    {
+        let mut state = vec![if backend.active { "active" } else { "not active" }];
+        state.extend(backend.owner.then_some("decides"));
+        let version = backend.version.as_deref().unwrap_or("");
+        let _ = writeln!(
+            text,
+            "firewall   {} {version} [{}]: {}",
+            backend.id,
+            state.join(", "),
+            backend.reason
+        );
+    }
+    match (&facts.backend, &facts.refusal) {
+        (Some(backend), _) => drop(writeln!(
+            text,
+            "used       {backend}; a packet that no rule names: {}",
+            facts.inbound_default
+        )),
+        (None, Some(refusal)) => drop(writeln!(text, "used       none: {refusal}")),
+        (None, None) => drop(writeln!(text, "used       none")),
+    }
+    for chain in &facts.chains {
+        let drops = chain.drops.as_deref().unwrap_or("drops nothing of a newcomer's");
+        let _ = writeln!(
+            text,
+            "chain      {} {} {} (hook {}, priority {}, policy {}): {drops}",
+            chain.family, chain.table, chain.chain, chain.hook, chain.priority, chain.policy
+        );
+    }
+    let ports: Vec<String> = facts.ssh.ports.iter().map(ToString::to_string).collect();
+    let _ = writeln!(
+        text,
+        "sshd       {} on port {}",
+        facts.ssh.daemon,
+        ports.join(", ")
+    );
+    if let Some(session) = &facts.session {
+        let _ = writeln!(
+            text,
+            "you        {}: {}",
+            crate::engine::confirm::who(Some(session)),
+            session.evidence
+        );
+    }
+    if let Some(aspera) = &facts.aspera {
+        let _ = writeln!(
+            text,
+            "aspera     {} {} in {}",
+            aspera.product,
+            aspera.version,
+            aspera.path.display()
+        );
+    }
+    for foreign in &facts.foreign {
+        let _ = writeln!(
+            text,
+            "left alone {} {} of {}",
+            foreign.count, foreign.kind, foreign.owner
+        );
+    }
+    if let Some(file) = &facts.boot.file {
+        let enabled = match facts.boot.enabled {
+            Some(true) => "loaded at boot",
+            Some(false) => "NOT loaded at boot: its unit is not enabled",
+            None => "whether it is loaded at boot could not be told",
+        };
+        let _ = writeln!(text, "boot       {} ({enabled})", file.display());
+    }
+    text
+}
+
+/// `faspwall plan`
+pub fn plan(preview: &Preview, with_diff: bool) -> String {
+    let mut text = String::new();
+    for rule in &preview.rules {
+        let from = if rule.sources.is_empty() {
+            String::from("anyone")
+        } else {
+            rule.sources.join(", ")
+        };
+        let becomes = match (rule.state, rule.action.as_str()) {
+            (RuleState::Add, _) => "OPEN",
+            (RuleState::Remove, _) => "CLOSED",
+            (RuleState::Present, "drop") => "closed already",
+            (RuleState::Present, _) => "open already",
+        };
+        let name = format!("{}/{}", rule.protocol.to_uppercase(), rule.ports);
+        let _ = writeln!(
+            text,
+            "{:4}{name:<18}{from:<20}{becomes:<16}{}",
+            rule.direction, rule.why
+        );
+    }
+    for advice in &preview.advice {
+        let _ = writeln!(text, "\n{} {:?}: {}", advice.code, advice.severity, advice.text);
+        for line in &advice.evidence {
+            let _ = writeln!(text, "      {line}");
+        }
+    }
+    if let Some(change) = &preview.change {
+        let mut number = 0;
+        for phase in [Phase::Check, Phase::Trial1, Phase::Trial2, Phase::Commit] {
+            let actions = change.actions(phase);
+            if !actions.is_empty() {
+                let _ = writeln!(text, "\n-- {phase} --");
+            }
+            for action in actions {
+                number += 1;
+                let _ = writeln!(text, "{number:3}  {}", action.say);
+                for line in action.step.to_string().lines() {
+                    let _ = writeln!(text, "       {line}");
+                }
+            }
+        }
+        let _ = writeln!(text, "\nundo   faspwall rollback");
+    } else if preview.obstacles.is_empty() {
+        let _ = writeln!(text, "\nnothing to do: the host is as the answers ask");
+    }
+    if with_diff {
+        for diff in &preview.diff {
+            let _ = writeln!(text, "\n--- {0}\n+++ {0}", diff.name);
+            for line in &diff.lines {
+                let _ = writeln!(text, "{line}");
+            }
+        }
+    }
+    text
+}
+
+/// Tells on standard error what is being done; silent for programs.
+pub fn reporter(json: bool, verbose: bool) -> impl FnMut(Progress) {
+    let mut say: Vec<String> = Vec::new();
+    move |progress| {
+        if json {
+            return;
+        }
+        match progress {
+            Progress::Steps { say: steps, .. } => say = steps,
+            Progress::Started { command, .. } if verbose => eprintln!("  $ {command}"),
+            Progress::Finished { number, millis } => {
+                eprintln!(
+                    "  done  {} ({millis} ms)",
+                    say.get(number).map_or("", String::as_str)
+                );
+            }
+            _ => {}
+        }
+    }
+}
+
+/// A live trial, and what to type next.
+pub fn trial(trial: &Trial) -> String {
+    let mut text = String::new();
+    let left = in_words(Duration::from_millis(trial.left_ms));
+    match trial.trial {
+        1 => drop(writeln!(
+            text,
+            "TRIAL 1 of {} is live: the new ports are open, nothing is closed.",
+            if trial.closing.is_empty() { 1 } else { 2 }
+        )),
+        _ => {
+            let ports: Vec<String> = trial.closing.iter().map(|p| format!("TCP/{p}")).collect();
+            let _ = writeln!(
+                text,
+                "TRIAL 2 of 2 is live: {} is shut for new logins, for now.",
+                ports.join(", ")
+            );
+        }
+    }
+    let _ = writeln!(
+        text,
+        "It undoes itself in {left} (at {}) unless it is confirmed.",
+        trial.deadline
+    );
+    if let Some(door) = trial.door {
+        let _ = writeln!(
+            text,
+            "\n1. Leave this session open.\n2. In a NEW window log in on port {door}:"
+        );
+    }
+    for line in trial.next.split("   then ") {
+        let _ = writeln!(text, "     {}", line.trim_start_matches("log in anew: "));
+    }
+    let _ = writeln!(
+        text,
+        "\ncode {}   more time: faspwall extend 60s   undo now: faspwall rollback",
+        trial.code
+    );
+    text
+}
+
+/// How it ended.
+pub fn outcome(outcome: &Outcome) -> String {
+    let mut text = String::new();
+    if outcome.kept {
+        let _ = writeln!(
+            text,
+            "KEPT ({}). Open: {}. Closed: {}.",
+            outcome.reason,
+            list(&outcome.opened),
+            list(&outcome.closed)
+        );
+        let _ = writeln!(text, "on boot  {}", list(&outcome.files));
+        let _ = writeln!(text, "undo     faspwall rollback {}", outcome.txn);
+    } else {
+        let _ = writeln!(text, "UNDONE ({}). {}", outcome.reason, restored(outcome));
+        for command in &outcome.remaining {
+            let _ = writeln!(text, "left to do by hand: {command}");
+        }
+    }
+    let _ = writeln!(text, "log      {}", outcome.log);
+    text
+}
+
+fn list(words: &[String]) -> String {
+    if words.is_empty() {
+        String::from("none")
+    } else {
+        words.join(", ")
+    }
+}
+
+/// `faspwall status`
+pub fn status(status: &Status) -> String {
+    let mut text = String::new();
+    match (&status.open, &status.interrupted) {
+        (Some(open), _) => text.push_str(&trial(open)),
+        (None, Some(id)) => {
+            let _ = writeln!(
+                text,
+                "INTERRUPTED  {id} was cut off. Type: faspwall rollback {id}"
+            );
+        }
+        (None, None) => drop(writeln!(text, "open       no transaction")),
+    }
+    match &status.applied {
+        Some(id) => drop(writeln!(text, "applied    {id}, {}", status.applied_by)),
+        None => drop(writeln!(text, "applied    nothing by faspwall")),
+    }
+    if !status.at_boot.is_empty() {
+        let _ = writeln!(text, "at boot    {}", status.at_boot);
+    }
+    for port in &status.ports {
+        let _ = writeln!(
+            text,
+            "port       {:<12} should be {:<7} is {:<7} {}",
+            port.port, port.wanted, port.is, port.listener
+        );
+    }
+    if status.applied.is_some() {
+        let _ = writeln!(text, "drift      {}", list(&status.drift));
+    }
+    for event in &status.events {
+        let _ = writeln!(text, "event      {event}");
+    }
+    text
+}
+
+/// `faspwall snapshots`
+pub fn kept(kept: &[Kept]) -> String {
+    let mut text = String::new();
+    for one in kept {
+        let _ = writeln!(text, "{}  {:<40} {:<18} {}", one.txn, one.what, one.state, one.by);
+    }
+    if kept.is_empty() {
+        text.push_str("nothing was kept yet\n");
+    }
+    text
+}
+
+/// `faspwall snapshots show ID`
+pub fn shown(transaction: &Transaction, ruleset: &str) -> String {
+    let mut text = String::new();
+    for entry in &transaction.entries {
+        if let Ok(line) = serde_json::to_string(entry) {
+            let _ = writeln!(text, "{}", line.chars().take(400).collect::<String>());
+        }
+    }
+    let _ = writeln!(text, "\n# the ruleset before it\n{ruleset}");
+    text
+}

@@ -1,0 +1,269 @@
+//! The commands that scripts use: they read answers, act, and print for people or for programs.
+
+use std::path::{Path, PathBuf};
+
+use super::{Failure, Global, failure, json, print};
+use crate::answers::Answers;
+use crate::catalogue::Catalogue;
+use crate::change::Preview;
+use crate::engine::apply::Order;
+use crate::engine::confirm::{Confirmed, Proof, who};
+use crate::engine::detect::{detect as look, session::session};
+use crate::engine::{Engine, EngineError};
+use crate::facts::Facts;
+use crate::transaction::Progress;
+
+/// How `plan` prints.
+#[derive(Debug, Clone, Copy)]
+pub struct Show {
+    /// As JSON.
+    pub json: bool,
+    /// With diffs.
+    pub diff: bool,
+    /// Status 10 when there is something to do.
+    pub exit_code: bool,
+}
+
+/// What `apply` was told.
+#[derive(Debug, Clone)]
+pub struct Apply {
+    /// Answers file.
+    pub file: PathBuf,
+    /// Seconds of a window.
+    pub window_s: u64,
+    /// Commit at once.
+    pub no_confirm: bool,
+    /// As JSON.
+    pub json: bool,
+}
+
+pub(super) fn out(text: &str) {
+    use std::io::Write;
+    // A reader that has had enough (`| head`) is no failure.
+    drop(std::io::stdout().write_all(text.as_bytes()));
+}
+
+pub(super) fn facts(engine: &Engine<'_>) -> Facts {
+    look(engine.system, &mut |_| {})
+}
+
+/// `faspwall detect`
+pub fn detect(engine: &Engine<'_>, as_json: bool) -> Result<u8, Failure> {
+    let facts = facts(engine);
+    out(&if as_json {
+        json::text(&json::detect(&facts))
+    } else {
+        print::detect(&facts)
+    });
+    Ok(0)
+}
+
+/// `faspwall roles`
+pub fn roles(as_json: bool) -> Result<u8, Failure> {
+    let catalogue = Catalogue::builtin();
+    out(&if as_json {
+        json::text(&catalogue.to_json())
+    } else {
+        catalogue.to_text()
+    });
+    Ok(0)
+}
+
+/// Reads the answers file; every mistake in it is told at once.
+fn answers(engine: &Engine<'_>, global: &Global, file: &Path) -> Result<Answers, Failure> {
+    let path = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    let bytes = match engine.system.read(&path) {
+        Ok(Some(bytes)) => bytes,
+        Ok(None) => {
+            return Err(Failure {
+                code: failure::USAGE,
+                lines: vec![
+                    format!("{} is not there", file.display()),
+                    String::from("faspwall generate answers prints a template with comments"),
+                ],
+            });
+        }
+        Err(error) => return Err(Failure::new(failure::USAGE, error.to_string())),
+    };
+    let mut answers = Answers::from_bytes(&file.display().to_string(), &bytes, Catalogue::builtin())
+        .map_err(|e| Failure {
+            code: failure::USAGE,
+            lines: e.to_string().lines().map(str::to_owned).collect(),
+        })?;
+    for code in &global.accept {
+        if !answers.accept.contains(code) {
+            answers.accept.push(code.clone());
+        }
+    }
+    Ok(answers)
+}
+
+fn prepared(
+    engine: &Engine<'_>,
+    answers: &Answers,
+    facts: &Facts,
+    window_s: u64,
+) -> Result<Preview, Failure> {
+    engine
+        .prepare(Catalogue::builtin(), answers, facts, window_s)
+        .map_err(|e| Failure::new(failure::USAGE, e.to_string()))
+}
+
+/// `faspwall plan`
+pub fn plan(engine: &Engine<'_>, global: &Global, file: &Path, show: &Show) -> Result<u8, Failure> {
+    let answers = answers(engine, global, file)?;
+    let facts = facts(engine);
+    let preview = prepared(engine, &answers, &facts, 120)?;
+    out(&if show.json {
+        json::text(&json::plan(&preview, &facts))
+    } else {
+        print::plan(&preview, show.diff)
+    });
+    if !preview.obstacles.is_empty() {
+        return Err(refusal(&facts, &preview));
+    }
+    Ok(if show.exit_code && preview.changed() {
+        failure::PENDING
+    } else {
+        0
+    })
+}
+
+fn refusal(facts: &Facts, preview: &Preview) -> Failure {
+    let error = if facts.backend.is_none() && facts.refusal.is_some() {
+        EngineError::NoFirewall(preview.obstacles.join("\n"))
+    } else if !facts.privileged {
+        EngineError::Privilege("reading the live ruleset")
+    } else {
+        EngineError::Obstacles(preview.obstacles.clone())
+    };
+    error.into()
+}
+
+/// `faspwall apply`
+pub fn apply(engine: &Engine<'_>, global: &Global, order: &Apply) -> Result<u8, Failure> {
+    let answers = answers(engine, global, &order.file)?;
+    if !engine.system.is_root() {
+        return Err(EngineError::Privilege("apply").into());
+    }
+    // An open transaction is said before anything else is looked at.
+    engine.refuse_while_open()?;
+    let facts = facts(engine);
+    let preview = prepared(engine, &answers, &facts, order.window_s)?;
+    if !preview.obstacles.is_empty() {
+        return Err(refusal(&facts, &preview));
+    }
+    let Some(change) = &preview.change else {
+        out(&if order.json {
+            json::text(&json::unchanged())
+        } else {
+            String::from("nothing to do: the host is as the answers ask\n")
+        });
+        return Ok(0);
+    };
+    let cuts = facts.session.as_ref().is_some_and(|s| s.is_remote()) && (change.door.is_some());
+    let accepted = answers.accept.iter().any(|code| code == "lockout-risk");
+    if order.no_confirm && cuts && !accepted {
+        return Err(Failure {
+            code: failure::REFUSED,
+            lines: vec![
+                String::from(
+                    "--no-confirm is refused in an SSH session that the plan could cut: nobody would have proved the new port. Nothing was changed.",
+                ),
+                String::from("Leave --no-confirm out, or take the risk with: --accept lockout-risk"),
+            ],
+        });
+    }
+    let id = change.id.clone();
+    let by = who(session(engine.system).as_ref());
+    let mut report = print::reporter(order.json, global.verbose);
+    engine.apply(
+        change,
+        &Order {
+            id: id.clone(),
+            window_s: order.window_s,
+            by: by.clone(),
+        },
+        &mut report,
+    )?;
+    if order.no_confirm {
+        let outcome =
+            engine.commit_unconfirmed(&id, &format!("{by}, without proof (--no-confirm)"), &mut report)?;
+        out(&if order.json {
+            json::text(&json::outcome("apply", &outcome))
+        } else {
+            print::outcome(&outcome)
+        });
+        return Ok(0);
+    }
+    live(engine, "apply", order.json)
+}
+
+/// Prints the trial that is live now.
+pub(super) fn live(engine: &Engine<'_>, command: &str, as_json: bool) -> Result<u8, Failure> {
+    let Some(open) = engine.open()? else {
+        return Err(Failure::new(
+            failure::FAILED,
+            "the trial ended while it was being told about: faspwall status",
+        ));
+    };
+    let trial = engine.trial_view(&open);
+    out(&if as_json {
+        json::text(&json::trial(command, &trial))
+    } else {
+        print::trial(&trial)
+    });
+    Ok(0)
+}
+
+/// `faspwall confirm`
+pub fn confirm(
+    engine: &Engine<'_>,
+    code: Option<String>,
+    as_json: bool,
+    verbose: bool,
+) -> Result<u8, Failure> {
+    let mut report: Box<dyn FnMut(Progress)> = Box::new(print::reporter(as_json, verbose));
+    match engine.confirm(&Proof::Session(code), &mut *report)? {
+        Confirmed::Trial2(trial) => {
+            out(&if as_json {
+                json::text(&json::trial("confirm", &trial))
+            } else {
+                print::trial(&trial)
+            });
+        }
+        Confirmed::Committed(outcome) => {
+            out(&if as_json {
+                json::text(&json::outcome("confirm", &outcome))
+            } else {
+                print::outcome(&outcome)
+            });
+        }
+    }
+    Ok(0)
+}
+
+/// `faspwall extend`
+pub fn extend(engine: &Engine<'_>, seconds: u64, as_json: bool) -> Result<u8, Failure> {
+    let trial = engine.extend(seconds)?;
+    out(&if as_json {
+        json::text(&json::trial("extend", &trial))
+    } else {
+        print::trial(&trial)
+    });
+    Ok(0)
+}
+
+/// `faspwall status`
+pub fn status(engine: &Engine<'_>, as_json: bool) -> Result<u8, Failure> {
+    if !engine.system.is_root() && engine.state_dir == Path::new("/var/lib/faspwall") {
+        return Err(EngineError::Privilege("status").into());
+    }
+    let status = engine.status();
+    out(&if as_json {
+        json::text(&json::status(&status))
+    } else {
+        print::status(&status)
+    });
+    Ok(0)
+}

@@ -1,0 +1,185 @@
+//! From a prepared change to a live trial: lock, fingerprint, dry runs, snapshot, journal, guard, then the first step.
+
+use std::sync::atomic::Ordering;
+use std::time::Duration;
+
+use super::journal::Transaction;
+use super::{Engine, EngineError};
+use crate::backend::nftables::inspect::fingerprint;
+use crate::backend::nftables::render::gaps;
+use crate::change::Change;
+use crate::transaction::{Entry, JOURNAL_VERSION, Outcome, Phase, Progress, State, TxnId};
+
+/// How many steps take longer than a window allows for: the guard's time is set anew once the trial is live.
+const SLACK_S: u64 = 30;
+
+/// What an apply is told.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// The transaction's name, as in the preview.
+    pub id: TxnId,
+    /// Seconds of each confirm window.
+    pub window_s: u64,
+    /// Who asks, such as `root from 10.0.0.7`.
+    pub by: String,
+}
+
+impl Engine<'_> {
+    /// Carries a change to trial 1. On any failure everything is taken back.
+    pub fn apply(
+        &self,
+        change: &Change,
+        order: &Order,
+        report: &mut dyn FnMut(Progress),
+    ) -> Result<(), EngineError> {
+        self.need_root("apply")?;
+        let _lock = self.lock(Duration::from_millis(500))?;
+        self.refuse_while_open()?;
+        let before = self.live_ruleset()?;
+        if fingerprint(&before) != change.fingerprint {
+            return Err(EngineError::RulesetChanged(Vec::new()));
+        }
+        for check in &change.check {
+            self.perform(&check.step).map_err(|error| match error {
+                EngineError::System(source) => EngineError::Check {
+                    what: check.say.clone(),
+                    source,
+                },
+                other => other,
+            })?;
+        }
+        self.take_snapshot(&order.id)?;
+        let code = format!("{:06}", self.system.random()? % 1_000_000);
+        self.note(
+            &order.id,
+            &Entry::Begin {
+                version: JOURNAL_VERSION,
+                txn: order.id.clone(),
+                at: self.stamp(),
+                by: order.by.clone(),
+                change: Box::new(change.clone()),
+                code,
+                window_s: order.window_s,
+            },
+        )?;
+        let run = || -> Result<(), EngineError> {
+            self.arm(&order.id, order.window_s + SLACK_S)?;
+            Ok(())
+        };
+        if let Err(error) = run() {
+            return Err(self.give_up(&order.id, error));
+        }
+        self.trial(&order.id, 1, report)
+    }
+
+    /// Fails when a transaction is open.
+    pub fn refuse_while_open(&self) -> Result<(), EngineError> {
+        match self.open()? {
+            Some(open) => {
+                let state = match open.state {
+                    State::Waiting(trial) => format!("trial {trial} waits for its confirmation"),
+                    _ => String::from("it was interrupted"),
+                };
+                Err(EngineError::Open { id: open.id, state })
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Performs the steps of trial 1 or 2 and opens the window. The lock must be held.
+    pub(super) fn trial(
+        &self,
+        id: &TxnId,
+        trial: u8,
+        report: &mut dyn FnMut(Progress),
+    ) -> Result<(), EngineError> {
+        let phase = if trial == 1 { Phase::Trial1 } else { Phase::Trial2 };
+        let mut live = || -> Result<(), EngineError> {
+            let transaction = self.loaded(id)?;
+            self.walk(&transaction, phase, report)?;
+            self.check_open(&transaction)?;
+            // The full window counts from the moment in which the trial is live; kernel timers began a moment earlier.
+            self.arm(id, transaction.window_s)?;
+            self.note(
+                id,
+                &Entry::Waiting {
+                    trial,
+                    since_ms: self.uptime_ms(),
+                    at: self.stamp(),
+                },
+            )
+        };
+        live().map_err(|error| self.give_up(id, error))
+    }
+
+    /// The transaction, which must be there.
+    pub(super) fn loaded(&self, id: &TxnId) -> Result<Transaction, EngineError> {
+        self.load(id)?
+            .ok_or_else(|| EngineError::Refused(format!("the journal of {id} is gone")))
+    }
+
+    /// Performs all actions of a phase, each noted before and after.
+    pub(super) fn walk(
+        &self,
+        transaction: &Transaction,
+        phase: Phase,
+        report: &mut dyn FnMut(Progress),
+    ) -> Result<(), EngineError> {
+        let actions = transaction.change.actions(phase);
+        report(Progress::Steps {
+            phase,
+            say: actions.iter().map(|a| a.say.clone()).collect(),
+        });
+        for (number, action) in actions.iter().enumerate() {
+            if self.stop.load(Ordering::SeqCst) {
+                return Err(EngineError::Refused(String::from("stopped by the operator")));
+            }
+            report(Progress::Started {
+                number,
+                command: action.step.to_string(),
+            });
+            let start = self.system.boottime();
+            self.act(&transaction.id, phase, number, action)?;
+            let millis = (self.system.boottime().saturating_sub(start)).as_millis();
+            report(Progress::Finished {
+                number,
+                millis: u64::try_from(millis).unwrap_or(0),
+            });
+        }
+        Ok(())
+    }
+
+    /// Reads the ruleset back: "live" is never said of a port that some chain still drops.
+    pub(super) fn check_open(&self, transaction: &Transaction) -> Result<(), EngineError> {
+        let live = self.live_ruleset()?;
+        match gaps(&live, &transaction.change.requirements).first() {
+            None => Ok(()),
+            Some((requirement, reason)) => Err(EngineError::Refused(format!(
+                "{}/{} is still shut although the rules are in place: {reason}",
+                requirement.protocol.to_string().to_uppercase(),
+                requirement.ports
+            ))),
+        }
+    }
+
+    /// After a failure: everything back, and the failure told together with what came of that.
+    pub(super) fn give_up(&self, id: &TxnId, error: EngineError) -> EngineError {
+        let what = error.to_string();
+        let undone = self.loaded(id).and_then(|t| self.rollback(&t, &what));
+        match undone {
+            Ok(outcome) => incomplete_or_back(what, outcome),
+            Err(worse) => EngineError::Refused(format!(
+                "{what}. Undo could not be started either: {worse}. Type: faspwall rollback {id}"
+            )),
+        }
+    }
+}
+
+fn incomplete_or_back(what: String, outcome: Outcome) -> EngineError {
+    let outcome = Box::new(outcome);
+    if outcome.remaining.is_empty() {
+        EngineError::RolledBack { what, outcome }
+    } else {
+        EngineError::Incomplete { what, outcome }
+    }
+}

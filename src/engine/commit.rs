@@ -1,0 +1,97 @@
+//! Makes a confirmed change permanent, reads everything back, and only then says so.
+
+use super::journal::Transaction;
+use super::{Engine, EngineError};
+use crate::change::render::is_shut;
+use crate::step::{Invocation, Tool};
+use crate::transaction::{Entry, Outcome, Phase, Progress, TxnId};
+
+/// Seconds after which the guard takes an unfinished commit back.
+const COMMIT_WINDOW_S: u64 = 180;
+
+impl Engine<'_> {
+    /// Commits. The lock must be held, the confirmation noted.
+    pub(super) fn commit(
+        &self,
+        id: &TxnId,
+        report: &mut dyn FnMut(Progress),
+    ) -> Result<Outcome, EngineError> {
+        let run = |report: &mut dyn FnMut(Progress)| -> Result<Transaction, EngineError> {
+            self.arm(id, COMMIT_WINDOW_S)?;
+            let transaction = self.loaded(id)?;
+            self.walk(&transaction, Phase::Commit, report)?;
+            self.verify(&transaction)?;
+            Ok(transaction)
+        };
+        let transaction = run(report).map_err(|error| self.give_up(id, error))?;
+        let at = self.stamp();
+        self.note(
+            id,
+            &Entry::Committed {
+                at: at.clone(),
+                notes: Vec::new(),
+            },
+        )?;
+        let transaction = self.load(id)?.unwrap_or(transaction);
+        self.disarm(&transaction);
+        self.prune_quietly();
+        Ok(Outcome {
+            txn: id.clone(),
+            kept: true,
+            reason: transaction.reason(),
+            at,
+            opened: transaction.change.opened.clone(),
+            closed: transaction.change.closed.clone(),
+            differs: Vec::new(),
+            remaining: Vec::new(),
+            files: transaction.change.files.clone(),
+            log: self.journal_path(id).display().to_string(),
+        })
+    }
+
+    /// Reads rules, files and sshd's ports back.
+    fn verify(&self, transaction: &Transaction) -> Result<(), EngineError> {
+        self.check_open(transaction)?;
+        let change = &transaction.change;
+        let live = self.live_ruleset()?;
+        for port in &change.closing {
+            let ours = live
+                .rules
+                .iter()
+                .any(|rule| rule.table == "faspwall" && rule.chain == "shut");
+            let wanted_shut = change.closed.contains(&format!("TCP/{port}"));
+            if wanted_shut && !ours && !is_shut(&live, *port) {
+                return Err(EngineError::Refused(format!(
+                    "TCP/{port} is still open after the commit"
+                )));
+            }
+        }
+        for (path, _, after) in &change.before.files {
+            if self.system.read_text(path) != *after {
+                return Err(EngineError::Refused(format!(
+                    "{} does not hold what was written to it",
+                    path.display()
+                )));
+            }
+        }
+        if change.before.ssh_ports == change.before.ssh_ports_after {
+            return Ok(());
+        }
+        let effective = self.system.run_ok(&Invocation::new(Tool::Sshd, ["-T"]))?.stdout;
+        let mut ports: Vec<u16> = effective
+            .lines()
+            .filter_map(|line| line.strip_prefix("port "))
+            .filter_map(|port| port.trim().parse().ok())
+            .collect();
+        ports.sort_unstable();
+        ports.dedup();
+        if ports == change.before.ssh_ports_after {
+            Ok(())
+        } else {
+            Err(EngineError::Refused(format!(
+                "sshd's configuration now names the ports {ports:?} instead of {:?}",
+                change.before.ssh_ports_after
+            )))
+        }
+    }
+}

@@ -1,0 +1,210 @@
+//! Proof through the new door: who may confirm, what a confirmation starts, and more time.
+
+use std::time::Duration;
+
+use super::detect::session::{logins_on, session};
+use super::journal::Transaction;
+use super::{Engine, EngineError};
+use crate::backend::nftables::render::refresh;
+use crate::facts::{Session, Via};
+use crate::step::{Invocation, Tool};
+use crate::transaction::{Entry, Outcome, Progress, State, Trial, TxnId};
+
+/// A window is never stretched beyond this many seconds from now.
+const LONGEST_S: u64 = 900;
+
+/// What the person typed.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Proof {
+    /// `faspwall confirm [CODE]` in a session of its own.
+    Session(Option<String>),
+    /// The word `keep` in the wizard that shows the countdown.
+    Keep,
+}
+
+/// What came of a confirmation.
+#[derive(Debug, Clone)]
+pub enum Confirmed {
+    /// Trial 2 is live and wants a confirmation of its own.
+    Trial2(Box<Trial>),
+    /// Permanent.
+    Committed(Box<Outcome>),
+}
+
+impl Engine<'_> {
+    /// Takes a confirmation and goes on to trial 2 or the commit.
+    pub fn confirm(&self, proof: &Proof, report: &mut dyn FnMut(Progress)) -> Result<Confirmed, EngineError> {
+        self.need_root("confirm")?;
+        let _lock = self.lock(Duration::from_secs(10))?;
+        let transaction = self.waiting()?;
+        let State::Waiting(trial) = transaction.state else {
+            return Err(EngineError::Refused(String::from(
+                "the transaction waits for no confirmation",
+            )));
+        };
+        let by = self.proven(&transaction, proof)?;
+        self.note(
+            &transaction.id,
+            &Entry::Confirmed {
+                trial,
+                by,
+                at: self.stamp(),
+            },
+        )?;
+        if trial == 1 && !transaction.change.trial_2.is_empty() {
+            self.arm(&transaction.id, transaction.window_s + 30)
+                .map_err(|error| self.give_up(&transaction.id, error))?;
+            self.trial(&transaction.id, 2, report)?;
+            let live = self.loaded(&transaction.id)?;
+            return Ok(Confirmed::Trial2(Box::new(self.trial_view(&live))));
+        }
+        self.commit(&transaction.id, report)
+            .map(|outcome| Confirmed::Committed(Box::new(outcome)))
+    }
+
+    /// Commits without waiting: for hosts that are set up unattended. Trials are still walked, so that every step and
+    /// its undo is the same.
+    pub fn commit_unconfirmed(
+        &self,
+        id: &TxnId,
+        by: &str,
+        report: &mut dyn FnMut(Progress),
+    ) -> Result<Outcome, EngineError> {
+        let _lock = self.lock(Duration::from_secs(10))?;
+        self.note(
+            id,
+            &Entry::Confirmed {
+                trial: 2,
+                by: by.to_owned(),
+                at: self.stamp(),
+            },
+        )?;
+        self.commit(id, report)
+    }
+
+    /// The open transaction in a live window; otherwise the reason why there is none.
+    fn waiting(&self) -> Result<Transaction, EngineError> {
+        let Some(open) = self.open()? else {
+            let last = self.transactions().pop();
+            let told = last.map(|t| match t.state {
+                State::Committed => format!("{} is already permanent ({})", t.id, t.reason()),
+                _ => format!("{} was undone ({})", t.id, t.reason()),
+            });
+            return Err(EngineError::Refused(format!(
+                "no change waits for a confirmation{}. Nothing was changed. Type: faspwall status",
+                told.map(|t| format!(": {t}")).unwrap_or_default()
+            )));
+        };
+        let due = open
+            .deadline()
+            .is_none_or(|d| d.boot != self.boot_id() || d.at_ms <= self.uptime_ms());
+        if due {
+            return Err(EngineError::Refused(format!(
+                "too late: the time of {} has run out, and it is being undone. Nothing was kept. Type: faspwall status",
+                open.id
+            )));
+        }
+        if !matches!(open.state, State::Waiting(_)) {
+            return Err(EngineError::Refused(format!(
+                "{} waits for no confirmation now: its steps are running or were interrupted. Type: faspwall status",
+                open.id
+            )));
+        }
+        Ok(open)
+    }
+
+    /// Who confirms, or why that proves nothing.
+    fn proven(&self, transaction: &Transaction, proof: &Proof) -> Result<String, EngineError> {
+        let refuse = |text: String| {
+            Err(EngineError::Refused(format!(
+                "{text} Nothing was changed; the countdown goes on."
+            )))
+        };
+        let session = session(self.system);
+        if let Proof::Session(Some(code)) = proof
+            && *code != transaction.code
+            && code != "keep"
+        {
+            return refuse(String::from("That is not the code of this transaction."));
+        }
+        let local = session
+            .as_ref()
+            .is_some_and(|s| matches!(s.via, Via::Console | Via::Serial | Via::Local));
+        if local && (*proof == Proof::Keep || *proof == Proof::Session(Some(String::from("keep")))) {
+            return Ok(String::from("the local console"));
+        }
+        let Some(door) = transaction.change.door else {
+            return Ok(who(session.as_ref()));
+        };
+        let since = transaction.waiting_since().unwrap_or(0);
+        let Some(session) = session else {
+            return refuse(String::from("How you are connected could not be found out."));
+        };
+        if *proof == Proof::Keep {
+            return match logins_on(self.system, door, since).first() {
+                Some(login) => Ok(format!(
+                    "{} from {} on port {door}",
+                    login.user,
+                    login.client.ip()
+                )),
+                None => refuse(format!(
+                    "No new login on port {door} has been seen since this trial began: an open session proves nothing. In a new window: ssh -p {door} ..."
+                )),
+            };
+        }
+        if local {
+            return refuse(String::from(
+                "This is a local console: it proves nothing about the network. To keep the change all the same: faspwall confirm keep",
+            ));
+        }
+        if session.server_port != Some(door) {
+            let came = session
+                .server_port
+                .map_or(String::from("no TCP port"), |p| format!("TCP/{p}"));
+            return refuse(format!(
+                "You are connected over {came}: that proves nothing about TCP/{door}. Log in anew: ssh -p {door} ..., and confirm there."
+            ));
+        }
+        if session.started_ms.is_none_or(|started| started < since) {
+            return refuse(format!(
+                "This login on TCP/{door} is older than the trial: an open connection lives on whatever the rules say. Log in once more on port {door} and confirm there."
+            ));
+        }
+        Ok(who(Some(&session)))
+    }
+
+    /// Gives an open transaction more time: the guard, and the kernel's own timers.
+    pub fn extend(&self, seconds: u64) -> Result<Trial, EngineError> {
+        self.need_root("extend")?;
+        let _lock = self.lock(Duration::from_secs(10))?;
+        let transaction = self.waiting()?;
+        let left_ms = transaction
+            .deadline()
+            .map_or(0, |d| d.at_ms.saturating_sub(self.uptime_ms()));
+        let total = (left_ms / 1000 + seconds).min(LONGEST_S);
+        self.arm(&transaction.id, total)?;
+        let mut text = refresh(&transaction.change.clocks, total);
+        if transaction.state == State::Waiting(2) {
+            text.push_str(&refresh(&transaction.change.deny, total));
+        }
+        self.system
+            .run_ok(&Invocation::new(Tool::Nft, ["-f", "-"]).with_stdin(text))?;
+        let live = self.loaded(&transaction.id)?;
+        Ok(self.trial_view(&live))
+    }
+}
+
+/// A session in words.
+pub fn who(session: Option<&Session>) -> String {
+    match session {
+        Some(s) => {
+            let user = s.user.as_deref().unwrap_or("root");
+            match (s.client, s.server_port) {
+                (Some(client), Some(port)) => format!("{user} from {client} on port {port}"),
+                (Some(client), None) => format!("{user} from {client}"),
+                _ => format!("{user} at a local console"),
+            }
+        }
+        None => String::from("root"),
+    }
+}

@@ -1,0 +1,103 @@
+//! Finding out the truth about the host, without changing anything on it.
+//!
+//! The kernel is asked first: sockets, processes and the ruleset tell what is in force, whatever the packages and
+//! services say. The probes run beside each other, each with its own time limit, and every answer is reported as it
+//! comes, so that a slow one holds up nobody.
+
+pub mod aspera;
+pub mod firewall;
+pub mod os;
+pub mod processes;
+pub mod session;
+pub mod sockets;
+pub mod sshd;
+
+use std::sync::mpsc;
+use std::thread;
+use std::time::Duration;
+
+use crate::facts::{Facts, Listener, SshFacts};
+use crate::system::System;
+
+pub use session::{Login, logins_on, session};
+pub use sockets::tcp_listeners;
+
+/// How long a program that is asked may take.
+pub const PROBE_LIMIT: Duration = Duration::from_secs(3);
+
+/// What one probe adds to the facts.
+type Finding = Box<dyn FnOnce(&mut Facts) + Send>;
+
+/// A row of questions; knows whether systemd runs, and sends what it finds.
+type Probe = fn(&dyn System, bool, &mpsc::Sender<Finding>);
+
+/// Looks at the host. `report` is called after each answer with all that is known by then.
+pub fn detect(system: &dyn System, report: &mut dyn FnMut(&Facts)) -> Facts {
+    let mut facts = Facts {
+        hostname: os::hostname(system),
+        os: os::os(system),
+        privileged: system.is_root(),
+        selinux: os::selinux(system),
+        ..Facts::default()
+    };
+    report(&facts);
+    let systemd = facts.os.systemd;
+    let (sender, receiver) = mpsc::channel::<Finding>();
+    thread::scope(|scope| {
+        let probes: [Probe; 4] = [connections, firewalls, product, log];
+        for probe in probes {
+            let sender = sender.clone();
+            scope.spawn(move || probe(system, systemd, &sender));
+        }
+        drop(sender);
+        while let Ok(finding) = receiver.recv() {
+            finding(&mut facts);
+            report(&facts);
+        }
+    });
+    facts
+}
+
+fn send(sender: &mpsc::Sender<Finding>, finding: impl FnOnce(&mut Facts) + Send + 'static) {
+    // The receiver lives as long as the scope of the threads; a panic there ends them all anyway.
+    drop(sender.send(Box::new(finding)));
+}
+
+/// Processes and sockets, and what follows from them.
+fn connections(system: &dyn System, systemd: bool, sender: &mpsc::Sender<Finding>) {
+    let processes = processes::Processes::read(system);
+    let session = session::session_of(system, &processes, system.pid());
+    let reached = session.as_ref().and_then(|s| s.server);
+    send(sender, move |facts| facts.session = session);
+    let listeners: Vec<Listener> = sockets::listeners(system, &processes);
+    let found = listeners.clone();
+    send(sender, move |facts| facts.listeners = found);
+    let ssh = sshd::sshd(system, &processes, &listeners, systemd);
+    send(sender, move |facts| {
+        facts.ssh = SshFacts {
+            failed_logins: facts.ssh.failed_logins,
+            ..ssh
+        };
+    });
+    let mut addresses = os::addresses(system);
+    // The address that has proved to be reachable comes first.
+    addresses.sort_by_key(|address| Some(*address) != reached);
+    send(sender, move |facts| facts.addresses = addresses);
+}
+
+fn firewalls(system: &dyn System, systemd: bool, sender: &mpsc::Sender<Finding>) {
+    let found = firewall::look(system, systemd);
+    send(sender, move |facts| found.into_facts(facts));
+}
+
+fn product(system: &dyn System, _systemd: bool, sender: &mpsc::Sender<Finding>) {
+    let found = aspera::product(system);
+    send(sender, move |facts| facts.aspera = found);
+}
+
+fn log(system: &dyn System, systemd: bool, sender: &mpsc::Sender<Finding>) {
+    if systemd {
+        let failed = sshd::failed_logins(system);
+        send(sender, move |facts| facts.ssh.failed_logins = failed);
+    }
+}

@@ -1,0 +1,339 @@
+//! sshd on this host: who listens, who starts it, which configuration is in force.
+
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use super::PROBE_LIMIT;
+use super::processes::{self, Processes};
+use crate::facts::{Activation, Listener, SshFacts, SshdConfig};
+use crate::port::Protocol;
+use crate::sshd::config::{self, Effective};
+use crate::step::{Invocation, Tool};
+use crate::system::System;
+
+/// The log of a day may be long; nobody waits for it longer than this.
+const LOG_LIMIT: Duration = Duration::from_secs(2);
+
+/// Units that start sshd: Debian's names and everybody else's.
+const SERVICES: [&str; 2] = ["ssh.service", "sshd.service"];
+const SOCKETS: [&str; 2] = ["ssh.socket", "sshd.socket"];
+
+/// Looks at sshd. `listeners` are the open sockets of the host.
+pub fn sshd(system: &dyn System, processes: &Processes, listeners: &[Listener], systemd: bool) -> SshFacts {
+    let units = if systemd { units(system) } else { Vec::new() };
+    let mut facts = SshFacts {
+        ports: ports(listeners, &units),
+        ..SshFacts::default()
+    };
+    let listener = production(system, processes, listeners, &units);
+    if let Some(pid) = listener {
+        let (program, args) = config::listener_command(&processes::title(system, pid));
+        facts.pid = Some(pid);
+        facts.program = program_of(system, pid).or(program.map(PathBuf::from));
+        facts.args = args;
+    }
+    facts.program = facts.program.or_else(|| system.locate(Tool::Sshd));
+    if processes
+        .get(facts.pid.unwrap_or(0))
+        .is_some_and(|p| p.comm == "dropbear")
+    {
+        // Its own options and files: the port it listens on is all that is told.
+        facts.daemon = "dropbear".to_owned();
+        facts.activation = activation(system, facts.pid, &units, None);
+        return facts;
+    }
+    if facts.program.is_none() {
+        return facts;
+    }
+    facts.daemon = version(system);
+    let (sshd_config, effective) = read_config(system, &facts.args);
+    facts.activation = activation(system, facts.pid, &units, effective.value("pidfile"));
+    facts.config = sshd_config;
+    facts
+}
+
+/// What `systemctl show` says about one unit.
+#[derive(Debug, Default, Clone, PartialEq, Eq)]
+struct Unit {
+    id: String,
+    active: bool,
+    main_pid: Option<u32>,
+    listen: Vec<u16>,
+}
+
+fn units(system: &dyn System) -> Vec<Unit> {
+    let names = SERVICES.into_iter().chain(SOCKETS);
+    let properties = ["-p", "Id,ActiveState,MainPID,Listen"];
+    let call = Invocation::new(
+        Tool::Systemctl,
+        ["show"].into_iter().chain(properties).chain(["--"]).chain(names),
+    )
+    .within(PROBE_LIMIT);
+    let output = system.run(&call).unwrap_or_default();
+    parse_units(&output.stdout)
+}
+
+fn parse_units(text: &str) -> Vec<Unit> {
+    let mut found: Vec<Unit> = Vec::new();
+    for block in text.split("\n\n") {
+        let mut unit = Unit::default();
+        for line in block.lines() {
+            match line.split_once('=') {
+                Some(("Id", id)) => unit.id = id.to_owned(),
+                Some(("ActiveState", state)) => unit.active = state == "active",
+                Some(("MainPID", pid)) => unit.main_pid = pid.parse().ok().filter(|pid| *pid != 0),
+                Some(("Listen", address)) => unit.listen.extend(listen_port(address)),
+                _ => {}
+            }
+        }
+        // An alias, such as sshd.service on Debian, shows the unit that it stands for.
+        if !unit.id.is_empty() && !found.iter().any(|known| known.id == unit.id) {
+            found.push(unit);
+        }
+    }
+    found
+}
+
+/// The port in `[::]:22 (Stream)` or `22 (Stream)`; not one in a path.
+fn listen_port(text: &str) -> Option<u16> {
+    let address = text.strip_suffix(" (Stream)")?;
+    address.rsplit(':').next()?.parse().ok()
+}
+
+fn is_ssh_program(listener: &Listener) -> bool {
+    listener.protocol == Protocol::Tcp
+        && matches!(
+            listener.program.as_deref(),
+            Some("sshd" | "dropbear" | "sshd-session")
+        )
+}
+
+fn ports(listeners: &[Listener], units: &[Unit]) -> Vec<u16> {
+    let by_socket: Vec<u16> = units
+        .iter()
+        .filter(|unit| unit.active && SOCKETS.contains(&unit.id.as_str()))
+        .flat_map(|unit| unit.listen.iter().copied())
+        .collect();
+    let mut ports: Vec<u16> = listeners
+        .iter()
+        .filter(|l| l.protocol == Protocol::Tcp && !l.loopback())
+        .filter(|l| is_ssh_program(l) || by_socket.contains(&l.port))
+        .map(|l| l.port)
+        .collect();
+    ports.sort_unstable();
+    ports.dedup();
+    ports
+}
+
+/// The listener that the service manager knows, else the oldest: beside it there may be one that stands on trial.
+fn production(
+    system: &dyn System,
+    processes: &Processes,
+    listeners: &[Listener],
+    units: &[Unit],
+) -> Option<u32> {
+    let mut found: Vec<u32> = listeners
+        .iter()
+        .filter(|l| is_ssh_program(l))
+        .filter_map(|l| l.pid)
+        .collect();
+    found.sort_unstable();
+    found.dedup();
+    let managed = |pid: u32| units.iter().any(|unit| unit.main_pid == Some(pid));
+    found.sort_by_key(|pid| {
+        let started = processes.get(*pid).map_or(u64::MAX, |p| p.started_ms);
+        // A listener in another network namespace is not ours, but then it is not among the sockets either.
+        (!managed(*pid), loopback_only(listeners, *pid), started, *pid)
+    });
+    // Under socket activation sshd itself may not run: then there is a port and no process.
+    found
+        .first()
+        .copied()
+        .filter(|pid| !processes::title(system, *pid).is_empty())
+}
+
+fn loopback_only(listeners: &[Listener], pid: u32) -> bool {
+    listeners
+        .iter()
+        .filter(|l| l.pid == Some(pid))
+        .all(Listener::loopback)
+}
+
+fn program_of(system: &dyn System, pid: u32) -> Option<PathBuf> {
+    let target = system.read_link(Path::new(&format!("/proc/{pid}/exe")))?;
+    // A package upgrade leaves `/usr/sbin/sshd (deleted)` until the daemon is started again.
+    let text = target.to_string_lossy();
+    Some(PathBuf::from(text.strip_suffix(" (deleted)").unwrap_or(&text)))
+}
+
+fn version(system: &dyn System) -> String {
+    // Before 9.x sshd did not know -V, and named itself in the usage message.
+    let call = Invocation::new(Tool::Sshd, ["-V"]).within(PROBE_LIMIT);
+    let output = system.run(&call).unwrap_or_default();
+    config::version(&output.stderr)
+        .or_else(|| config::version(&output.stdout))
+        .unwrap_or_else(|| "OpenSSH".to_owned())
+}
+
+struct Files<'a>(&'a dyn System);
+
+impl config::Source for Files<'_> {
+    fn read(&self, path: &Path) -> Option<String> {
+        self.0.read_text(path)
+    }
+
+    fn list(&self, dir: &Path) -> Vec<PathBuf> {
+        self.0.list(dir)
+    }
+}
+
+fn read_config(system: &dyn System, args: &[String]) -> (SshdConfig, Effective) {
+    let main = config::config_file(args).unwrap_or_else(|| "/etc/ssh/sshd_config".into());
+    let mut found = SshdConfig {
+        files: config::files(&main, &Files(system)),
+        main,
+        ..SshdConfig::default()
+    };
+    let arguments = std::iter::once("-T".to_owned()).chain(config::config_arguments(args));
+    let call = Invocation::new(Tool::Sshd, arguments).within(PROBE_LIMIT);
+    let effective = match system.run(&call) {
+        Ok(output) if output.ok() => Effective::parse(&output.stdout),
+        Ok(output) => {
+            found.error = Some(format!("sshd -T: {}", output.complaint()));
+            Effective::default()
+        }
+        Err(error) => {
+            found.error = Some(error.to_string());
+            Effective::default()
+        }
+    };
+    found.ports = effective.ports();
+    found.listen_addresses = effective.listen_addresses();
+    if found.error.is_some() && !found.files.is_empty() {
+        found.ports = config::ports_in_files(&found.files);
+    }
+    (found, effective)
+}
+
+fn activation(system: &dyn System, pid: Option<u32>, units: &[Unit], pid_file: Option<&str>) -> Activation {
+    let socket = units
+        .iter()
+        .find(|unit| unit.active && SOCKETS.contains(&unit.id.as_str()));
+    if let Some(unit) = socket {
+        return Activation::Socket(unit.id.clone());
+    }
+    let Some(pid) = pid else {
+        return Activation::None;
+    };
+    if let Some(unit) = units.iter().find(|unit| unit.main_pid == Some(pid)) {
+        return Activation::Service(unit.id.clone());
+    }
+    // A unit of another name, such as one that an admin wrote for a second sshd.
+    let cgroup = system
+        .read_text(Path::new(&format!("/proc/{pid}/cgroup")))
+        .unwrap_or_default();
+    if let Some(unit) = service_of_cgroup(&cgroup)
+        && main_pid(system, unit) == Some(pid)
+    {
+        return Activation::Service(unit.to_owned());
+    }
+    let holds_pid = |path: &PathBuf| {
+        let text = system.read_text(path).unwrap_or_default();
+        text.trim().parse() == Ok(pid)
+    };
+    Activation::Plain(pid_file.map(PathBuf::from).filter(holds_pid))
+}
+
+/// The system service that a process runs in: the last part of its cgroup, if that is a service outside user sessions.
+fn service_of_cgroup(text: &str) -> Option<&str> {
+    text.lines()
+        .filter_map(|line| {
+            line.strip_prefix("0::")
+                .or(line.split_once(":name=systemd:").map(|p| p.1))
+        })
+        .filter(|path| !path.starts_with("/user.slice/"))
+        .filter_map(|path| path.rsplit('/').next())
+        .find(|unit| unit.ends_with(".service"))
+}
+
+fn main_pid(system: &dyn System, unit: &str) -> Option<u32> {
+    let call = Invocation::new(Tool::Systemctl, ["show", "-p", "Id,MainPID", "--", unit]).within(PROBE_LIMIT);
+    let output = system.run(&call).unwrap_or_default();
+    parse_units(&output.stdout).first()?.main_pid
+}
+
+/// Failed logins of the last 24 hours; `None` where the journal cannot be read in time.
+pub fn failed_logins(system: &dyn System) -> Option<u64> {
+    let call = Invocation::new(
+        Tool::Journalctl,
+        [
+            "--quiet",
+            "--no-pager",
+            "--output=cat",
+            "--since=-24h",
+            "--grep=^(Failed|Invalid user|Accepted|Connection (closed|reset) by (invalid|authenticating) user) ",
+            "_COMM=sshd",
+            "_COMM=sshd-session",
+        ],
+    )
+    .within(LOG_LIMIT);
+    let output = system.run(&call).ok()?;
+    // journalctl ends with 1 when nothing matched, and complains when it may not look.
+    let understood = output.ok() || (output.status == Some(1) && output.stderr.trim().is_empty());
+    understood.then(|| config::failed_logins(&output.stdout))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const SHOW_12: &str = include_str!("../../../tests/machines/debian-12/systemctl-show");
+    const SHOW_SOCKET: &str = include_str!("../../../tests/machines/debian-13-ssh-socket/systemctl-show");
+
+    #[test]
+    fn units_of_a_real_host_are_read() {
+        let units = parse_units(SHOW_12);
+        assert_eq!(units[0].id, "ssh.service");
+        assert!(units[0].active && units[0].main_pid == Some(36));
+        let socket = units.iter().find(|u| u.id == "ssh.socket").expect("a unit");
+        assert_eq!(
+            (socket.active, socket.listen.as_slice()),
+            (false, [22].as_slice())
+        );
+    }
+
+    #[test]
+    fn a_listening_socket_unit_is_recognised() {
+        let units = parse_units(SHOW_SOCKET);
+        let socket = units.iter().find(|u| u.id == "ssh.socket").expect("a unit");
+        assert!(socket.active && socket.listen.contains(&22));
+        assert!(matches!(
+            activation(&crate::system::real::RealSystem, None, &units, None),
+            Activation::Socket(name) if name == "ssh.socket"
+        ));
+    }
+
+    #[test]
+    fn only_services_of_the_system_count_as_its_starter() {
+        let hybrid = "9:name=systemd:/system.slice/ssh.service\n8:pids:/\n0::/system.slice/ssh.service\n";
+        assert_eq!(service_of_cgroup(hybrid), Some("ssh.service"));
+        assert_eq!(
+            service_of_cgroup("0::/user.slice/user-0.slice/session-5.scope\n"),
+            None
+        );
+        assert_eq!(
+            service_of_cgroup("0::/user.slice/user-0.slice/user@0.service/app.slice/x.service\n"),
+            None
+        );
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_the_readers_panic(text in "(?s)[ -~\n]{0,160}") {
+            let _ = parse_units(&text);
+            let _ = listen_port(&text);
+            let _ = service_of_cgroup(&text);
+        }
+    }
+}

@@ -1,0 +1,140 @@
+//! Takes back what was committed: a transaction of its own, through the old door, with the same guard and the same
+//! two trials.
+
+use std::path::Path;
+
+use super::journal::Transaction;
+use super::{Engine, EngineError};
+use crate::backend::nftables::inspect::fingerprint;
+use crate::backend::nftables::render::place;
+use crate::change::Change;
+use crate::change::assemble::{NFT_FILE, Parts};
+use crate::change::render::Setting;
+use crate::facts::Facts;
+use crate::plan::Requirement;
+use crate::port::{Direction, PortRange, Protocol};
+use crate::sshd::change::FileChange;
+use crate::transaction::{State, TxnId};
+
+impl Engine<'_> {
+    /// The committed transaction that is in force: the last one that no later one took back.
+    pub fn in_force(&self) -> Option<Transaction> {
+        let all = self.transactions();
+        let committed: Vec<&Transaction> = all.iter().filter(|t| t.state == State::Committed).collect();
+        let taken_back: Vec<&str> = committed
+            .iter()
+            .filter_map(|t| t.change.reverts.as_deref())
+            .collect();
+        committed
+            .iter()
+            .rev()
+            .find(|t| t.change.reverts.is_none() && !taken_back.contains(&t.id.as_str()))
+            .map(|t| (*t).clone())
+    }
+
+    /// The change that takes a committed transaction back.
+    pub fn way_back(
+        &self,
+        id: Option<&TxnId>,
+        facts: &Facts,
+        setting: &Setting,
+    ) -> Result<Change, EngineError> {
+        self.need_root("rollback")?;
+        let Some(last) = self.in_force() else {
+            return Err(EngineError::Refused(String::from(
+                "nothing that faspwall kept is in force: there is nothing to go back from. faspwall snapshots lists what was kept",
+            )));
+        };
+        if let Some(id) = id
+            && *id != last.id
+        {
+            return Err(EngineError::Refused(format!(
+                "{id} is not the change in force: that is {}. Go back one at a time: faspwall rollback {}",
+                last.id, last.id
+            )));
+        }
+        let before = last.change.before.clone();
+        let mut sshd_files = Vec::new();
+        let mut old_rules = String::new();
+        for (path, old, new) in &before.files {
+            if path.as_os_str() == NFT_FILE {
+                old_rules = old.clone().unwrap_or_default();
+            } else if facts.boot.file.as_deref() != Some(path.as_path()) {
+                sshd_files.push(self.file_back(path, old.as_ref(), new.as_ref())?);
+            }
+        }
+        let ruleset = self.live_ruleset()?;
+        let theirs = ruleset.without_ours();
+        let gone = |ports: &[u16], from: &[u16]| -> Vec<u16> {
+            ports
+                .iter()
+                .copied()
+                .filter(|port| !from.contains(port))
+                .collect()
+        };
+        let returning = gone(&before.ssh_ports, &before.ssh_ports_after);
+        let leaving = gone(&before.ssh_ports_after, &before.ssh_ports);
+        let door = returning.first().or_else(|| before.ssh_ports.first()).copied();
+        let requirements: Vec<Requirement> = door.and_then(ssh_requirement).into_iter().collect();
+        let placed = place(&theirs, &requirements);
+        let parts = Parts {
+            id: &setting.id,
+            window_s: setting.window_s,
+            theirs: &theirs,
+            ssh: &facts.ssh,
+            systemd: facts.os.systemd,
+            boot: &facts.boot,
+            program: &setting.program,
+            door,
+            closing: leaving,
+            spared: Vec::new(),
+            placed,
+            lift: setting.kept.contains("table inet faspwall"),
+            live: (setting.kept.clone(), old_rules),
+            sshd_files,
+            ssh_ports: (before.ssh_ports_after.clone(), before.ssh_ports.clone()),
+            helper_port: 61_022,
+            requirements,
+        };
+        Ok(parts.assemble(
+            fingerprint(&ruleset),
+            last.change.closed.clone(),
+            last.change.opened.clone(),
+            Some(last.id.to_string()),
+        ))
+    }
+
+    /// A file goes back only if it still holds what we wrote: what somebody changed since is never lost.
+    fn file_back(
+        &self,
+        path: &Path,
+        old: Option<&String>,
+        new: Option<&String>,
+    ) -> Result<FileChange, EngineError> {
+        let now = self.system.read_text(path);
+        if now.as_ref() != new {
+            return Err(EngineError::Refused(format!(
+                "{} was changed by somebody since faspwall wrote it, so it is not put back. Nothing was changed. Look at it, put back what faspwall wrote, and try again",
+                path.display()
+            )));
+        }
+        Ok(FileChange {
+            path: path.to_owned(),
+            before: now,
+            after: old.cloned(),
+        })
+    }
+}
+
+fn ssh_requirement(port: u16) -> Option<Requirement> {
+    Some(Requirement {
+        id: String::from("ssh"),
+        direction: Direction::In,
+        protocol: Protocol::Tcp,
+        ports: PortRange::single(port).ok()?,
+        peers: Vec::new(),
+        group: None,
+        why: String::from("the SSH port of before"),
+        source: String::from("the snapshot"),
+    })
+}

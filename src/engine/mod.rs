@@ -1,0 +1,166 @@
+//! Carries changes out: detect, prepare, apply, confirm, guard, roll back, recover.
+//!
+//! The engine performs steps that others wrote; it renders nothing. Everything it does is in the journal before it is
+//! done, so that another process, or the next boot, can take it back.
+
+pub mod apply;
+pub mod commit;
+pub mod confirm;
+pub mod detect;
+pub mod go_back;
+pub mod guard;
+pub mod journal;
+pub mod perform;
+pub mod prepare;
+pub mod rollback;
+pub mod snapshot;
+pub mod status;
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use crate::system::{System, SystemError};
+use crate::transaction::{Outcome, TxnId};
+
+/// The engine on a host.
+#[derive(Clone)]
+pub struct Engine<'s> {
+    /// The host.
+    pub system: &'s dyn System,
+    /// Where journals and snapshots are kept: `/var/lib/faspwall` unless told otherwise.
+    pub state_dir: PathBuf,
+    /// Set from another thread to stop between two steps; what was done is then undone.
+    pub stop: Arc<AtomicBool>,
+}
+
+/// Why something was not done. Every text says what happened, what was left, and what to type next.
+#[derive(Debug, thiserror::Error)]
+pub enum EngineError {
+    /// Needs root.
+    #[error("{0} needs root. Nothing was changed. Type: sudo faspwall ...")]
+    Privilege(&'static str),
+    /// Another transaction waits or was interrupted.
+    #[error(
+        "transaction {id} is still open ({state}). Nothing new was begun. Type: faspwall confirm CODE on the new port, or \
+         faspwall rollback {id}"
+    )]
+    Open {
+        /// Which.
+        id: TxnId,
+        /// Its state in words.
+        state: String,
+    },
+    /// Another faspwall is at work.
+    #[error(
+        "another faspwall is changing this host at this moment ({0} is locked). Nothing was changed. Try again in a few seconds"
+    )]
+    Locked(String),
+    /// The plan cannot be carried out here.
+    #[error("{}", .0.join("\n"))]
+    Obstacles(Vec<String>),
+    /// No firewall that can be used.
+    #[error("{0}")]
+    NoFirewall(String),
+    /// The ruleset is not the one that the plan was made from.
+    #[error("the ruleset was changed by somebody else since the preview was made. Nothing was done. Look at the new preview and apply again{}",
+        if .0.is_empty() { String::new() } else { format!(":\n{}", .0.join("\n")) })]
+    RulesetChanged(Vec<String>),
+    /// A native dry run failed.
+    #[error("{what}: refused before anything was changed: {source}")]
+    Check {
+        /// What was checked.
+        what: String,
+        /// The complaint.
+        source: SystemError,
+    },
+    /// A confirmation or request that cannot be taken.
+    #[error("{0}")]
+    Refused(String),
+    /// A step failed and everything was taken back.
+    #[error("{what}. Everything was taken back: {}", restored(.outcome))]
+    RolledBack {
+        /// What failed.
+        what: String,
+        /// The undo.
+        outcome: Box<Outcome>,
+    },
+    /// Undo could not be completed.
+    #[error("{what}. Not everything could be taken back. Type these commands as root:\n{}", .outcome.remaining.join("\n"))]
+    Incomplete {
+        /// What failed.
+        what: String,
+        /// The undo.
+        outcome: Box<Outcome>,
+    },
+    /// The journal is damaged or from a newer version.
+    #[error("{path} line {line}: {what}. The transaction is left as it is")]
+    Journal {
+        /// The journal file.
+        path: String,
+        /// Line, from 1.
+        line: usize,
+        /// What is wrong.
+        what: String,
+    },
+    /// The host refused something.
+    #[error(transparent)]
+    System(#[from] SystemError),
+}
+
+/// How the host compares to the snapshot, in words.
+pub fn restored(outcome: &Outcome) -> String {
+    if outcome.differs.is_empty() {
+        String::from("restored: equal")
+    } else {
+        format!(
+            "restored, but these lines differ from the snapshot:\n{}",
+            outcome.differs.join("\n")
+        )
+    }
+}
+
+impl<'s> Engine<'s> {
+    /// An engine with its state in `state_dir`.
+    pub fn new(system: &'s dyn System, state_dir: PathBuf) -> Self {
+        Self {
+            system,
+            state_dir,
+            stop: Arc::new(AtomicBool::new(false)),
+        }
+    }
+
+    fn need_root(&self, what: &'static str) -> Result<(), EngineError> {
+        if self.system.is_root() {
+            Ok(())
+        } else {
+            Err(EngineError::Privilege(what))
+        }
+    }
+
+    /// The state directory and the runtime directory, made when they are missing.
+    fn make_dirs(&self) -> Result<(), EngineError> {
+        self.system.make_dir(&self.state_dir, 0o700)?;
+        self.system
+            .make_dir(std::path::Path::new(crate::change::assemble::RUN_DIR), 0o755)?;
+        Ok(())
+    }
+
+    /// The time of day, RFC 3339, whole seconds.
+    pub fn stamp(&self) -> String {
+        let now = self.system.now();
+        jiff::Timestamp::from_second(now.as_second())
+            .unwrap_or(now)
+            .to_string()
+    }
+
+    /// Milliseconds since boot.
+    fn uptime_ms(&self) -> u64 {
+        u64::try_from(self.system.boottime().as_millis()).unwrap_or(u64::MAX)
+    }
+
+    fn boot_id(&self) -> String {
+        let path = std::path::Path::new("/proc/sys/kernel/random/boot_id");
+        self.system.read_text(path).unwrap_or_default().trim().to_owned()
+    }
+}

@@ -1,0 +1,198 @@
+//! Performs one step. The only place where a stored effect becomes a real one.
+
+use std::path::Path;
+use std::time::Duration;
+
+use super::detect::sockets::tcp_listeners;
+use super::{Engine, EngineError};
+use crate::backend::nftables::Ruleset;
+use crate::step::{Invocation, Step, Tool};
+use crate::system::SystemError;
+
+impl Engine<'_> {
+    /// Performs a step; returns once it has taken effect.
+    pub fn perform(&self, step: &Step) -> Result<(), EngineError> {
+        match step {
+            Step::Run(call) => self.system.run_ok(call).map(drop).map_err(EngineError::from),
+            Step::Try(call) => {
+                drop(self.system.run(call));
+                Ok(())
+            }
+            Step::Write { path, content, mode } => {
+                if let Some(dir) = path.parent() {
+                    self.system.make_dir(dir, 0o755)?;
+                }
+                // A symbolic link stays one: what it points to is replaced.
+                let target = self.system.resolve(path).unwrap_or_else(|| path.clone());
+                let mode = self.system.mode(&target).unwrap_or(*mode);
+                Ok(self.system.replace(&target, content.as_bytes(), mode)?)
+            }
+            Step::Remove(path) => Ok(self.system.remove(path)?),
+            Step::SweepNft {
+                tag,
+                sets,
+                tables,
+                then,
+            } => self.sweep(tag, sets, tables, then),
+            Step::SignalPidFile {
+                pid_file,
+                comm,
+                signal,
+            } => self.signal(pid_file, comm, *signal),
+            Step::Drain {
+                port,
+                quiet_ms,
+                timeout_ms,
+            } => {
+                self.drain(
+                    *port,
+                    Duration::from_millis(*quiet_ms),
+                    Duration::from_millis(*timeout_ms),
+                );
+                Ok(())
+            }
+            Step::AwaitTcp {
+                port,
+                listening,
+                comm,
+                timeout_ms,
+            } => self.await_tcp(*port, *listening, comm, Duration::from_millis(*timeout_ms)),
+        }
+    }
+
+    /// The live ruleset.
+    pub fn live_ruleset(&self) -> Result<Ruleset, EngineError> {
+        let call = Invocation::new(Tool::Nft, ["-j", "list", "ruleset"]);
+        let output = self.system.run_ok(&call)?;
+        Ruleset::parse(&output.stdout).map_err(|e| {
+            EngineError::Refused(format!(
+                "the live ruleset could not be read: {e}. Nothing was changed"
+            ))
+        })
+    }
+
+    fn sweep(&self, tag: &str, sets: &[String], tables: &[String], then: &str) -> Result<(), EngineError> {
+        // Between the look and the act somebody else may have changed a handle: the batch then fails as a whole and is
+        // made anew.
+        let mut attempt = 1;
+        loop {
+            let batch = sweep_batch(&self.live_ruleset()?, tag, sets, tables, then);
+            if batch.is_empty() {
+                return Ok(());
+            }
+            let call = Invocation::new(Tool::Nft, ["-f", "-"]).with_stdin(batch);
+            match self.system.run_ok(&call) {
+                Ok(_) => return Ok(()),
+                Err(error) if attempt == 3 => return Err(error.into()),
+                Err(_) => attempt += 1,
+            }
+        }
+    }
+
+    fn signal(&self, pid_file: &Path, comm: &str, signal: crate::step::Signal) -> Result<(), EngineError> {
+        let Some(pid) = self
+            .system
+            .read_text(pid_file)
+            .and_then(|text| text.trim().parse::<u32>().ok())
+        else {
+            return Ok(());
+        };
+        // The number may have passed on to another program since.
+        let name = self
+            .system
+            .read_text(Path::new(&format!("/proc/{pid}/comm")))
+            .unwrap_or_default();
+        if name.trim() != comm {
+            return Ok(());
+        }
+        Ok(self.system.signal(pid, signal)?)
+    }
+
+    /// The kernel shows the length of a listener's queue as its receive queue.
+    fn drain(&self, port: u16, quiet: Duration, patience: Duration) {
+        let end = self.system.boottime() + patience;
+        let mut since = self.system.boottime();
+        while self.system.boottime() < end && self.system.boottime() - since < quiet {
+            if super::detect::sockets::queued(self.system, port) > 0 {
+                since = self.system.boottime();
+            }
+            self.system.sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn await_tcp(
+        &self,
+        port: u16,
+        listening: bool,
+        comm: &str,
+        patience: Duration,
+    ) -> Result<(), EngineError> {
+        let until = self.system.boottime() + patience;
+        loop {
+            let owners = tcp_listeners(self.system, port);
+            let there = owners.iter().any(|(_, name)| name == comm);
+            if there == listening {
+                return Ok(());
+            }
+            if self.system.boottime() >= until {
+                let what = if listening {
+                    "did not come to listen on"
+                } else {
+                    "still listens on"
+                };
+                let others: Vec<String> = owners
+                    .iter()
+                    .map(|(pid, name)| format!("{name} ({pid})"))
+                    .collect();
+                let holder = if others.is_empty() {
+                    String::new()
+                } else {
+                    format!("; the port is held by {}", others.join(", "))
+                };
+                return Err(EngineError::System(SystemError::Failed {
+                    call: format!("waiting: {comm} {what} TCP/{port}{holder}"),
+                    output: crate::system::Output::default(),
+                }));
+            }
+            self.system.sleep(Duration::from_millis(5));
+        }
+    }
+}
+
+/// One transaction that deletes what bears the tag and then runs `then`. Handles are looked up now: they change with
+/// every reload, comments do not.
+pub fn sweep_batch(ruleset: &Ruleset, tag: &str, sets: &[String], tables: &[String], then: &str) -> String {
+    let mut batch = String::new();
+    let whole = |family: &str, table: &str| tables.iter().any(|t| *t == format!("{family} {table}"));
+    for rule in ruleset
+        .rules
+        .iter()
+        .filter(|r| r.tagged(tag) && !whole(&r.family, &r.table))
+    {
+        batch.push_str(&format!(
+            "delete rule {} {} {} handle {}\n",
+            rule.family, rule.table, rule.chain, rule.handle
+        ));
+    }
+    let in_use = |set: &crate::backend::nftables::model::Set| {
+        let name = format!("\"@{}\"", set.name);
+        ruleset.rules.iter().any(|rule| {
+            rule.family == set.family
+                && rule.table == set.table
+                && !rule.tagged(tag)
+                && rule.expressions.iter().any(|e| e.to_string().contains(&name))
+        })
+    };
+    for set in ruleset
+        .sets
+        .iter()
+        .filter(|s| sets.contains(&s.name) && !whole(&s.family, &s.table) && !in_use(s))
+    {
+        batch.push_str(&format!("delete set {} {} {}\n", set.family, set.table, set.name));
+    }
+    for table in ruleset.tables.iter().filter(|t| whole(&t.family, &t.name)) {
+        batch.push_str(&format!("delete table {} {}\n", table.family, table.name));
+    }
+    batch.push_str(then);
+    batch
+}

@@ -1,0 +1,132 @@
+//! Takes a transaction back: stored undo steps, newest first, then a comparison with the snapshot.
+
+use super::journal::Transaction;
+use super::{Engine, EngineError};
+use crate::step::{Action, Invocation, Step, Tool};
+use crate::transaction::{Entry, Outcome, TxnId};
+
+impl Engine<'_> {
+    /// Undoes an open transaction. The lock must be held. All undo steps are tried, whatever fails.
+    pub(super) fn rollback(&self, transaction: &Transaction, reason: &str) -> Result<Outcome, EngineError> {
+        let id = &transaction.id;
+        self.note(
+            id,
+            &Entry::RollingBack {
+                reason: reason.to_owned(),
+                at: self.stamp(),
+            },
+        )?;
+        // Read again: the caller's copy may be older than the last step that was begun.
+        let transaction = self.load(id)?.unwrap_or_else(|| transaction.clone());
+        let actions: Vec<&Action> = transaction.begun();
+        let mut remaining: Vec<Step> = Vec::new();
+        for step in actions.iter().rev().flat_map(|action| &action.undo) {
+            if self.perform(step).is_err() {
+                remaining.push(step.clone());
+            }
+        }
+        // What failed once may have stood in the way of itself, such as a reload before the file was back.
+        remaining.retain(|step| self.perform(step).is_err());
+        self.disarm(&transaction);
+        let differs = if actions.is_empty() {
+            Vec::new()
+        } else {
+            self.compare(id)
+        };
+        let at = self.stamp();
+        self.note(
+            id,
+            &Entry::RolledBack {
+                reason: reason.to_owned(),
+                differs: differs.clone(),
+                remaining: remaining.clone(),
+                at: at.clone(),
+            },
+        )?;
+        let outcome = Outcome {
+            txn: id.clone(),
+            kept: false,
+            reason: reason.to_owned(),
+            at,
+            opened: transaction.change.opened.clone(),
+            closed: transaction.change.closed.clone(),
+            differs,
+            remaining: remaining.iter().map(ToString::to_string).collect(),
+            files: Vec::new(),
+            log: self.journal_path(id).display().to_string(),
+        };
+        self.tell(&outcome);
+        Ok(outcome)
+    }
+
+    /// Says on every terminal of this host that a change was undone: its author may be waiting on any of them.
+    fn tell(&self, outcome: &Outcome) {
+        let text = format!(
+            "faspwall: the change {} was undone ({}). {}.",
+            outcome.txn,
+            outcome.reason,
+            if outcome.remaining.is_empty() {
+                "The old rules and ports are back"
+            } else {
+                "Some steps failed: faspwall status"
+            }
+        );
+        drop(
+            self.system
+                .run(&Invocation::new(Tool::Wall, Vec::<String>::new()).with_stdin(text)),
+        );
+    }
+
+    /// Undo on request: the open transaction now, whoever began it.
+    pub fn undo_open(&self, id: Option<&TxnId>, reason: &str) -> Result<Outcome, EngineError> {
+        self.need_root("rollback")?;
+        let _lock = self.lock(std::time::Duration::from_secs(30))?;
+        let transaction = self.open()?.filter(|t| id.is_none_or(|id| *id == t.id));
+        let Some(transaction) = transaction else {
+            return Err(EngineError::Refused(String::from(
+                "no transaction is open: there is nothing to undo. faspwall snapshots lists what was kept",
+            )));
+        };
+        let outcome = self.rollback(&transaction, reason)?;
+        if outcome.remaining.is_empty() {
+            Ok(outcome)
+        } else {
+            Err(EngineError::Incomplete {
+                what: reason.to_owned(),
+                outcome: Box::new(outcome),
+            })
+        }
+    }
+
+    /// The boot-time check: before the firewall and sshd start, only files can and need be put back; rules and doors of
+    /// the last boot are gone with it.
+    pub fn recover_at_boot(&self) -> Result<Option<TxnId>, EngineError> {
+        let _lock = self.lock(std::time::Duration::from_secs(5))?;
+        let Some(transaction) = self.open()? else {
+            return Ok(None);
+        };
+        let reason = "the machine went down before the change was complete";
+        self.note(
+            &transaction.id,
+            &Entry::RollingBack {
+                reason: reason.into(),
+                at: self.stamp(),
+            },
+        )?;
+        let mut remaining = Vec::new();
+        for step in transaction.begun().iter().rev().flat_map(|action| &action.undo) {
+            let of_files = matches!(step, Step::Write { .. } | Step::Remove(_) | Step::Try(_));
+            if of_files && self.perform(step).is_err() {
+                remaining.push(step.clone());
+            }
+        }
+        let entry = Entry::RolledBack {
+            reason: reason.into(),
+            differs: Vec::new(),
+            remaining,
+            at: self.stamp(),
+        };
+        self.note(&transaction.id, &entry)?;
+        Ok(Some(transaction.id))
+    }
+}

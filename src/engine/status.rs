@@ -1,0 +1,363 @@
+//! What is open, what is kept, what differs: for `status`, the Confirm page and the snapshots page.
+
+use std::time::Duration;
+
+use super::Engine;
+use super::detect::session::logins_on;
+use super::detect::sockets::tcp_listeners;
+use super::journal::Transaction;
+use crate::backend::nftables::render::gaps;
+use crate::change::render::is_shut;
+use crate::step::{Invocation, Tool};
+use crate::transaction::{Entry, Kept, Outcome, PortStatus, State, Status, Trial};
+
+impl Engine<'_> {
+    /// The live trial as the Confirm page shows it.
+    pub fn trial_view(&self, transaction: &Transaction) -> Trial {
+        let trial = if transaction.state == State::Waiting(2) {
+            2
+        } else {
+            1
+        };
+        let guard_ms = transaction
+            .deadline()
+            .map_or(0, |d| d.at_ms.saturating_sub(self.uptime_ms()));
+        let (kernel_ms, refused) = self.kernel_clock(trial);
+        let left_ms = kernel_ms.map_or(guard_ms, |ms| ms.min(guard_ms));
+        let door = transaction.change.door;
+        let since = transaction.waiting_since().unwrap_or(0);
+        let logins: Vec<String> = door
+            .map(|port| logins_on(self.system, port, since))
+            .unwrap_or_default()
+            .iter()
+            .map(|login| format!("{} from {}", login.user, login.client.ip()))
+            .collect();
+        let deadline = self.system.now() + Duration::from_millis(left_ms);
+        let deadline = jiff::Timestamp::from_second(deadline.as_second()).unwrap_or(deadline);
+        let code = &transaction.code;
+        let next = match door {
+            Some(port) => format!(
+                "log in anew: ssh -p {port} USER@{}   then type: sudo faspwall confirm {code}",
+                self.address()
+            ),
+            None => format!("type: sudo faspwall confirm {code}"),
+        };
+        Trial {
+            txn: transaction.id.clone(),
+            trial,
+            code: code.clone(),
+            left_ms,
+            window_s: transaction.window_s,
+            deadline: deadline.to_string(),
+            door,
+            closing: transaction.change.closing.clone(),
+            next,
+            keep_allowed: door.is_none() || !logins.is_empty(),
+            logins,
+            refused,
+        }
+    }
+
+    /// An address of this host that a person can log in to: the one that the present session came to, else the first.
+    fn address(&self) -> String {
+        let session = super::detect::session::session(self.system).and_then(|s| s.server);
+        let first = || super::detect::os::addresses(self.system).first().copied();
+        session
+            .or_else(first)
+            .map_or(String::from("THIS-HOST"), |a| a.to_string())
+    }
+
+    /// Milliseconds left on the kernel's own timer, and how many new connections the timed deny has dropped.
+    fn kernel_clock(&self, trial: u8) -> (Option<u64>, u64) {
+        let call = Invocation::new(Tool::Nft, ["list", "table", "inet", "faspwall_trial"]);
+        let Ok(output) = self.system.run(&call) else {
+            return (None, 0);
+        };
+        let set = if trial == 2 { "set shut {" } else { "set clock {" };
+        let from = output.stdout.find(set).unwrap_or(output.stdout.len());
+        let rest = output.stdout.get(from..).unwrap_or_default();
+        let body = rest.split_once("\n\t}").map_or(rest, |(body, _)| body);
+        let left = body
+            .split_once(" expires ")
+            .and_then(|(_, text)| duration_ms(text));
+        let refused = output
+            .stdout
+            .split("counter packets ")
+            .skip(1)
+            .filter_map(|text| text.split_whitespace().next()?.parse::<u64>().ok())
+            .sum();
+        (left, refused)
+    }
+
+    /// How a transaction that is over ended.
+    pub fn outcome_of(&self, transaction: &Transaction) -> Outcome {
+        let kept = transaction.state == State::Committed;
+        let mut outcome = Outcome {
+            txn: transaction.id.clone(),
+            kept,
+            reason: transaction.reason(),
+            at: String::new(),
+            opened: transaction.change.opened.clone(),
+            closed: transaction.change.closed.clone(),
+            differs: Vec::new(),
+            remaining: Vec::new(),
+            files: if kept {
+                transaction.change.files.clone()
+            } else {
+                Vec::new()
+            },
+            log: self.journal_path(&transaction.id).display().to_string(),
+        };
+        match transaction.entries.last() {
+            Some(Entry::Committed { at, .. }) => outcome.at.clone_from(at),
+            Some(Entry::RolledBack {
+                at,
+                differs,
+                remaining,
+                ..
+            }) => {
+                outcome.at.clone_from(at);
+                outcome.differs.clone_from(differs);
+                outcome.remaining = remaining.iter().map(ToString::to_string).collect();
+            }
+            _ => {}
+        }
+        outcome
+    }
+
+    /// Everything the status page tells.
+    pub fn status(&self) -> Status {
+        let open = self.open().ok().flatten();
+        let in_force = self.in_force();
+        let mut status = Status {
+            interrupted: open
+                .as_ref()
+                .filter(|t| !matches!(t.state, State::Waiting(_)))
+                .map(|t| t.id.clone()),
+            guard: open
+                .as_ref()
+                .and_then(Transaction::deadline)
+                .map_or(String::from("none"), |d| d.guard),
+            open: open
+                .as_ref()
+                .filter(|t| matches!(t.state, State::Waiting(_)))
+                .map(|t| self.trial_view(t)),
+            applied: in_force.as_ref().map(|t| t.id.clone()),
+            applied_by: in_force.as_ref().map(Transaction::reason).unwrap_or_default(),
+            backend: String::from("nftables"),
+            kept: self.ids().len(),
+            events: self.events(),
+            ..Status::default()
+        };
+        if let Some(applied) = &in_force {
+            self.compare_with(applied, &mut status);
+        }
+        status
+    }
+
+    fn compare_with(&self, applied: &Transaction, status: &mut Status) {
+        let change = &applied.change;
+        for (path, _, after) in &change.before.files {
+            if self.system.read_text(path) != *after {
+                status
+                    .drift
+                    .push(format!("{} is not as it was committed", path.display()));
+            }
+        }
+        status.at_boot = match change.files.first() {
+            Some(_) => format!("kept in {}", change.files.join(", ")),
+            None => String::from("nothing needs to be kept"),
+        };
+        let Ok(live) = self.live_ruleset() else {
+            status
+                .drift
+                .push(String::from("the live ruleset could not be read (are you root?)"));
+            return;
+        };
+        let shut: Vec<(String, String)> = gaps(&live, &change.requirements)
+            .into_iter()
+            .map(|(requirement, reason)| {
+                (
+                    format!(
+                        "{}/{}",
+                        requirement.protocol.to_string().to_uppercase(),
+                        requirement.ports
+                    ),
+                    reason,
+                )
+            })
+            .collect();
+        for port in &change.opened {
+            let blocker = shut.iter().find(|(name, _)| name == port);
+            if let Some((_, reason)) = blocker {
+                status
+                    .drift
+                    .push(format!("{port} should be open but is shut by {reason}"));
+            }
+            status.ports.push(PortStatus {
+                port: port.clone(),
+                wanted: String::from("open"),
+                is: String::from(if blocker.is_some() { "closed" } else { "open" }),
+                listener: self.listener(port),
+            });
+        }
+        for port in &change.closed {
+            let number = port
+                .rsplit('/')
+                .next()
+                .and_then(|p| p.parse::<u16>().ok())
+                .unwrap_or(0);
+            let ours = live
+                .rules
+                .iter()
+                .any(|rule| rule.table == "faspwall" && rule.chain == "shut");
+            let closed = ours || is_shut(&live, number) || tcp_listeners(self.system, number).is_empty();
+            if !closed {
+                status.drift.push(format!("{port} should be closed but is open"));
+            }
+            status.ports.push(PortStatus {
+                port: port.clone(),
+                wanted: String::from("closed"),
+                is: String::from(if closed { "closed" } else { "open" }),
+                listener: self.listener(port),
+            });
+        }
+    }
+
+    fn listener(&self, port: &str) -> String {
+        let Some((protocol, number)) = port.split_once('/') else {
+            return String::from("-");
+        };
+        let number = number.parse::<u16>().unwrap_or(0);
+        if protocol != "TCP" {
+            return String::from("none while idle");
+        }
+        let owners = tcp_listeners(self.system, number);
+        owners
+            .first()
+            .map_or(String::from("-"), |(pid, name)| format!("{name} ({pid})"))
+    }
+
+    fn events(&self) -> Vec<String> {
+        let mut events = Vec::new();
+        for transaction in self.transactions().iter().rev().take(5) {
+            let id = &transaction.id;
+            for entry in transaction.entries.iter().rev() {
+                match entry {
+                    Entry::Begin { at, by, .. } => events.push(format!("{at}  {id} begun by {by}")),
+                    Entry::Waiting { trial, at, .. } => events.push(format!("{at}  {id} trial {trial} live")),
+                    Entry::Confirmed { trial, by, at } => {
+                        events.push(format!("{at}  {id} trial {trial} confirmed by {by}"))
+                    }
+                    Entry::Committed { at, .. } => events.push(format!("{at}  {id} permanent")),
+                    Entry::RolledBack { at, reason, .. } => {
+                        events.push(format!("{at}  {id} undone: {reason}"))
+                    }
+                    _ => {}
+                }
+            }
+        }
+        events.truncate(12);
+        events
+    }
+
+    /// The list of kept transactions, newest first.
+    pub fn kept(&self) -> Vec<Kept> {
+        let in_force = self.in_force().map(|t| t.id);
+        let mut kept: Vec<Kept> = self
+            .transactions()
+            .iter()
+            .map(|t| summary(t, in_force.as_ref() == Some(&t.id)))
+            .collect();
+        kept.reverse();
+        kept
+    }
+}
+
+fn summary(transaction: &Transaction, in_force: bool) -> Kept {
+    let change = &transaction.change;
+    let opened = change.opened.iter().map(|p| format!("+{p}"));
+    let closed = change.closed.iter().map(|p| format!("-{p}"));
+    let mut going_back = Vec::new();
+    if in_force {
+        going_back.extend(change.opened.iter().map(|p| format!("- {p}  open -> as before")));
+        going_back.extend(change.closed.iter().map(|p| format!("+ {p}  closed -> open")));
+        let ports = |ports: &[u16]| {
+            ports
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(" + ")
+        };
+        if change.before.ssh_ports != change.before.ssh_ports_after {
+            let (after, before) = (
+                ports(&change.before.ssh_ports_after),
+                ports(&change.before.ssh_ports),
+            );
+            going_back.push(format!("  sshd  {after} -> {before}"));
+        }
+    }
+    let state = match &transaction.state {
+        State::Committed if in_force => "kept, in force",
+        State::Committed if change.reverts.is_some() => "kept (a way back)",
+        State::Committed => "kept, taken back",
+        State::RolledBack => "undone",
+        State::Waiting(_) => "open",
+        State::Idle | State::Acting(_) | State::RollingBack => "interrupted",
+    };
+    Kept {
+        txn: transaction.id.clone(),
+        at: transaction.at.clone(),
+        by: transaction.by.clone(),
+        what: opened.chain(closed).collect::<Vec<_>>().join(" "),
+        state: state.to_owned(),
+        going_back,
+    }
+}
+
+/// nft's way to write a time, such as `1m47s996ms`.
+fn duration_ms(text: &str) -> Option<u64> {
+    let mut total = 0u64;
+    let mut number = String::new();
+    let mut unit = String::new();
+    let mut seen = false;
+    let word = text
+        .split(|c: char| c.is_whitespace() || c == ',' || c == '}')
+        .next()?;
+    for c in word.chars().chain(std::iter::once('0')) {
+        if c.is_ascii_digit() {
+            if !unit.is_empty() {
+                let factor = match unit.as_str() {
+                    "d" => 86_400_000,
+                    "h" => 3_600_000,
+                    "m" => 60_000,
+                    "s" => 1_000,
+                    "ms" => 1,
+                    _ => return None,
+                };
+                total = total.checked_add(number.parse::<u64>().ok()?.checked_mul(factor)?)?;
+                seen = true;
+                number.clear();
+                unit.clear();
+            }
+            number.push(c);
+        } else {
+            unit.push(c);
+        }
+    }
+    seen.then_some(total)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::duration_ms;
+
+    #[test]
+    fn the_kernels_time_is_read() {
+        assert_eq!(duration_ms("1m47s996ms }"), Some(107_996));
+        assert_eq!(duration_ms("996ms, 33001"), Some(996));
+        assert_eq!(duration_ms("2h"), Some(7_200_000));
+        assert_eq!(duration_ms("soon"), None);
+        assert_eq!(duration_ms(""), None);
+    }
+}

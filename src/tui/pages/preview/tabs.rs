@@ -1,0 +1,316 @@
+//! The four tabs of the preview as rows of text.
+
+use crate::advice::{Advice, Severity};
+use crate::change::{Preview, RuleLine};
+use crate::tui::pages::reader::{Row, cell, folded, paragraph};
+use crate::tui::theme;
+use crate::tui::words::{self, CommandKind};
+use crate::tui::{Shared, Tone};
+
+/// A tab.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub enum Tab {
+    /// Rules in words.
+    #[default]
+    Rules,
+    /// Before and after.
+    Diff,
+    /// Every step, and every undo.
+    Commands,
+    /// Reasons and sources.
+    Why,
+}
+
+impl Tab {
+    /// In the order of their numbers.
+    pub const ALL: [Self; 4] = [Self::Rules, Self::Diff, Self::Commands, Self::Why];
+
+    /// The name.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Rules => "Rules",
+            Self::Diff => "Diff",
+            Self::Commands => "Commands",
+            Self::Why => "Why",
+        }
+    }
+
+    /// Its place, from 0.
+    pub fn index(self) -> usize {
+        Self::ALL.into_iter().position(|tab| tab == self).unwrap_or(0)
+    }
+}
+
+/// The rows of a tab, none wider than `width`.
+pub fn rows(tab: Tab, preview: &Preview, shared: &Shared, width: u16) -> Vec<Row> {
+    match tab {
+        Tab::Rules => rules(preview, shared, width),
+        Tab::Diff => diff(preview, width),
+        Tab::Commands => commands(preview, shared, width),
+        Tab::Why => why(preview, width),
+    }
+}
+
+/// The left part of the line below the tab.
+pub fn summary(tab: Tab, preview: &Preview, shared: &Shared) -> String {
+    match tab {
+        Tab::Rules => {
+            let changes = preview.rules.iter().filter(|rule| is_change(rule)).count();
+            let left = preview.unchanged.len() + preview.rules.len() - changes;
+            format!(
+                "{changes} ports change, {left} stay as they are, {} notes",
+                preview.advice.len()
+            )
+        }
+        Tab::Diff => {
+            let count = |sign| {
+                preview
+                    .diff
+                    .iter()
+                    .flat_map(|d| &d.lines)
+                    .filter(|l| l.starts_with(sign))
+                    .count()
+            };
+            format!("+ {} added   - {} removed", count('+'), count('-'))
+        }
+        Tab::Commands => {
+            let path = crate::step::quoted(&shared.answers_path.to_string_lossy());
+            cell(&format!("same as: faspwall apply -f {path}"), 52)
+                .trim_end()
+                .to_owned()
+        }
+        Tab::Why => format!("{} reasons", preview.rules.len() + preview.advice.len()),
+    }
+}
+
+fn is_change(rule: &RuleLine) -> bool {
+    words::becomes(rule).starts_with(char::is_uppercase)
+}
+
+fn rules(preview: &Preview, shared: &Shared, width: u16) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for line in words::refusals(preview) {
+        rows.extend(paragraph(&line, width, "ERROR", 8, Tone::Bad.style()));
+    }
+    if !rows.is_empty() {
+        rows.push(Row::default());
+    }
+    rows.push(Row::styled(
+        "port          dir  from               becomes    reason",
+        theme::BOLD,
+    ));
+    for (entry, rule) in preview.rules.iter().enumerate() {
+        rows.extend(rule_rows(rule, width).into_iter().map(|row| row.of(entry)));
+    }
+    if preview.rules.is_empty() {
+        rows.push(Row::text("no port is opened or shut"));
+    }
+    for line in &preview.unchanged {
+        let (port, who) = line.split_once(' ').unwrap_or((line, ""));
+        rows.push(Row::text(format!(
+            "{} {} {} {who}",
+            cell(port, 18),
+            cell("", 18),
+            cell("unchanged", 10)
+        )));
+    }
+    rows.push(Row::default());
+    rows.extend(around(preview, shared, width));
+    for advice in &preview.advice {
+        rows.extend(advice_rows(advice, preview, width));
+    }
+    rows
+}
+
+fn rule_rows(rule: &RuleLine, width: u16) -> Vec<Row> {
+    let from = match rule.sources.as_slice() {
+        [] => "any v4+v6".to_owned(),
+        [one] => one.clone(),
+        [one, rest @ ..] => format!("{one} +{}", rest.len()),
+    };
+    let reason = usize::from(width).saturating_sub(49);
+    let line = format!(
+        "{} {} {} {} {}",
+        cell(&words::port(rule), 13),
+        cell(&rule.direction, 4),
+        cell(&from, 18),
+        cell(words::becomes(rule), 10),
+        cell(&rule.why, reason)
+    );
+    let style = if is_change(rule) {
+        theme::BOLD
+    } else {
+        theme::PLAIN
+    };
+    vec![Row::styled(line.trim_end(), style)]
+}
+
+/// What else the change means: sshd, files, the operator's own connection.
+fn around(preview: &Preview, shared: &Shared, width: u16) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let mut line = |name: &str, text: &str| rows.extend(paragraph(text, width, name, 15, theme::PLAIN));
+    let Some(change) = &preview.change else {
+        line("nothing to do", "this host is as planned already");
+        return rows;
+    };
+    if preview.plan.move_sshd {
+        line(
+            "sshd",
+            &format!("will listen on {}, beside 22 first", preview.plan.ssh_port),
+        );
+    } else {
+        line("sshd", "is not changed, only the firewall is");
+    }
+    if !change.files.is_empty() {
+        line(
+            "reboot",
+            &format!(
+                "kept by {}; written only after you confirm",
+                change.files.join(", ")
+            ),
+        );
+    }
+    if let Some(session) = &shared.facts.session
+        && let (Some(client), Some(port)) = (session.client, session.server_port)
+    {
+        line(
+            "your session",
+            &format!("from {client} to port {port} stays open during the change"),
+        );
+    }
+    let proof = match (change.door, change.closing.is_empty()) {
+        (Some(door), false) => format!("two trials; each needs a new login on {door} that confirms"),
+        (Some(door), true) => format!("one trial; it needs a new login on {door} that confirms"),
+        (None, _) => "one trial; it needs the word keep".to_owned(),
+    };
+    line("proof", &proof);
+    rows
+}
+
+fn advice_rows(advice: &Advice, preview: &Preview, width: u16) -> Vec<Row> {
+    let accepted = preview.answers.accept.contains(&advice.code);
+    let (word, tone) = match advice.severity {
+        Severity::Note => ("note", Tone::Plain),
+        Severity::Blocker if !accepted => ("ERROR", Tone::Bad),
+        Severity::Blocker => ("accepted", Tone::Warn),
+        Severity::Warning => ("WARN", Tone::Warn),
+    };
+    let mut rows = vec![Row::default()];
+    let text = format!("{} {}", advice.code, advice.text);
+    rows.extend(paragraph(&text, width, word, 9, tone.style()));
+    for line in &advice.evidence {
+        rows.extend(paragraph(line, width, "", 11, theme::PLAIN));
+    }
+    rows
+}
+
+fn diff(preview: &Preview, width: u16) -> Vec<Row> {
+    let mut rows = Vec::new();
+    let mut in_change = false;
+    for diff in &preview.diff {
+        if !rows.is_empty() {
+            rows.push(Row::default());
+        }
+        rows.extend(folded(&diff.name, width, 2, theme::BOLD));
+        for line in &diff.lines {
+            let style = match line.as_bytes().first() {
+                Some(b'+') => theme::GOOD,
+                Some(b'-') => theme::BAD,
+                Some(b'@') => theme::FRAME,
+                _ => theme::PLAIN,
+            };
+            let changes = line.starts_with(['+', '-']);
+            let mut pieces = folded(line, width, 6, style);
+            if changes && !in_change {
+                pieces = pieces
+                    .into_iter()
+                    .enumerate()
+                    .map(|(n, row)| if n == 0 { row.stop() } else { row })
+                    .collect();
+            }
+            in_change = changes;
+            rows.extend(pieces);
+        }
+        in_change = false;
+    }
+    if rows.is_empty() {
+        rows.push(Row::text("no difference"));
+    }
+    rows
+}
+
+fn commands(preview: &Preview, shared: &Shared, width: u16) -> Vec<Row> {
+    let Some(change) = &preview.change else {
+        return vec![Row::text(
+            "no commands: nothing is to be done, or it cannot be done",
+        )];
+    };
+    let mut rows = Vec::new();
+    for line in words::commands(change, shared.window_s) {
+        match line.kind {
+            CommandKind::Head => {
+                if !rows.is_empty() {
+                    rows.push(Row::default());
+                }
+                rows.push(Row::styled(line.text, theme::BOLD).stop());
+            }
+            CommandKind::Pause => rows.extend(paragraph(&line.text, width, "", 3, theme::WARN)),
+            CommandKind::Say => rows.extend(paragraph(
+                line.text.trim_start_matches("# "),
+                width,
+                "     #",
+                7,
+                theme::PLAIN,
+            )),
+            CommandKind::Command => {
+                let number = line.number.map_or_else(String::new, |number| number.to_string());
+                rows.extend(folded(
+                    &format!("{number:>3}  {}", line.text),
+                    width,
+                    9,
+                    theme::PLAIN,
+                ));
+            }
+        }
+    }
+    rows
+}
+
+fn why(preview: &Preview, width: u16) -> Vec<Row> {
+    let mut rows = Vec::new();
+    for (entry, rule) in preview.rules.iter().enumerate() {
+        let head = format!(
+            "{} {}, {}",
+            words::port(rule),
+            words::becomes(rule),
+            words::sources(&rule.sources)
+        );
+        rows.extend(
+            paragraph(&head, width, "", 0, theme::BOLD)
+                .into_iter()
+                .map(|row| row.of(entry).stop()),
+        );
+        rows.extend(
+            paragraph(&rule.why, width, "", 4, theme::PLAIN)
+                .into_iter()
+                .map(|row| row.of(entry)),
+        );
+        if !rule.source.is_empty() {
+            let source = format!("Source: {}", rule.source);
+            rows.extend(
+                paragraph(&source, width, "", 4, theme::PLAIN)
+                    .into_iter()
+                    .map(|row| row.of(entry)),
+            );
+        }
+        rows.push(Row::default());
+    }
+    for advice in &preview.advice {
+        rows.extend(advice_rows(advice, preview, width).into_iter().skip(1));
+        rows.push(Row::default());
+    }
+    if rows.is_empty() {
+        rows.push(Row::text("no rule is needed"));
+    }
+    rows
+}

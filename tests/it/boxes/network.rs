@@ -1,0 +1,113 @@
+//! A machine as the network sees it: logins, scans.
+
+use std::collections::BTreeMap;
+
+use super::machine::Machine;
+use super::{Ran, base, host, host_ok};
+
+/// The version of the Internet protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Family {
+    /// IPv4
+    V4,
+    /// IPv6
+    V6,
+}
+
+/// What a scan sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Protocol {
+    /// A SYN: answers are `open`, `closed` (a reset), `filtered` (nothing).
+    Tcp,
+    /// A datagram: answers are `open`, `closed` (ICMP says so: the port is accepted, nobody listens),
+    /// `open|filtered` (nothing).
+    Udp,
+}
+
+impl Machine {
+    /// Its address, after a look that packets to it can only go through its own cable.
+    pub fn address(&self, family: Family) -> String {
+        let n = self.number();
+        let (address, option) = match family {
+            Family::V4 => (format!("10.98.{n}.2"), "-4"),
+            Family::V6 => (format!("fd98:{n}::2"), "-6"),
+        };
+        let route = host_ok("ip", &[option, "route", "get", &address]);
+        let veth = self.veth();
+        assert!(
+            route.split_whitespace().any(|word| word == veth),
+            "packets to {address} would not go through {veth}: {route}"
+        );
+        address
+    }
+
+    /// The words of an ssh call to that port as root.
+    pub fn ssh_words(&self, port: u16, family: Family, options: &[&str], command: &str) -> Vec<String> {
+        let key = base::key();
+        let mut words: Vec<String> = ["ssh", "-F", "none", "-i"].map(str::to_owned).into();
+        words.push(key.to_str().expect("UTF-8").to_owned());
+        for option in [
+            "StrictHostKeyChecking=no",
+            "UserKnownHostsFile=/dev/null",
+            "LogLevel=ERROR",
+            "ConnectTimeout=4",
+            "BatchMode=yes",
+        ] {
+            words.extend(["-o".to_owned(), option.to_owned()]);
+        }
+        words.extend(options.iter().map(|&option| option.to_owned()));
+        words.extend(["-p".to_owned(), port.to_string()]);
+        words.push(format!("root@{}", self.address(family)));
+        words.push(command.to_owned());
+        words
+    }
+
+    /// A real login from outside: runs a command there, with the status of that command, or 255 when no login came
+    /// about within four seconds.
+    pub fn ssh(&self, port: u16, family: Family, command: &str) -> Ran {
+        let words = self.ssh_words(port, family, &["-T"], command);
+        host("ssh")
+            .args(words.get(1..).unwrap_or_default())
+            .output()
+            .expect("ssh starts")
+            .into()
+    }
+
+    /// What nmap sees from outside: the state of each port, such as `22 -> open`.
+    pub fn scan(&self, protocol: Protocol, ports: &str, family: Family) -> BTreeMap<u16, String> {
+        let address = self.address(family);
+        let how = match protocol {
+            Protocol::Tcp => "-sS",
+            Protocol::Udp => "-sU",
+        };
+        let veth = self.veth();
+        let mut args = vec![
+            "-n",
+            "-Pn",
+            "--max-retries",
+            "1",
+            "--host-timeout",
+            "60s",
+            how,
+            "-e",
+            &veth,
+            "-p",
+            ports,
+        ];
+        if family == Family::V6 {
+            args.push("-6");
+        }
+        args.push(&address);
+        let report = host_ok("nmap", &args);
+        let states: BTreeMap<u16, String> = report
+            .lines()
+            .filter_map(|line| {
+                let mut words = line.split_whitespace();
+                let port = words.next()?.split_once('/')?.0.parse().ok()?;
+                Some((port, words.next()?.to_owned()))
+            })
+            .collect();
+        assert!(!states.is_empty(), "nmap says nothing about {ports}:\n{report}");
+        states
+    }
+}
