@@ -110,7 +110,9 @@ pub fn host_line(shared: &Shared, width: u16) -> String {
     let lab = if shared.lab { "   *** LAB ***" } else { "" };
     let program = format!("faspwall {}{lab}", env!("CARGO_PKG_VERSION"));
     let long = facts.os.name.clone();
-    let short = format!("{} {}", facts.os.id, facts.os.version).trim().to_owned();
+    // "Debian GNU/Linux 12 (bookworm)" is Debian 12.
+    let short = long.replace("GNU/Linux ", "");
+    let short = short.split(" (").next().unwrap_or_default().to_owned();
     let line = |system: &str, gap: &str| {
         [&program, &facts.hostname, system, &connection(shared)]
             .into_iter()

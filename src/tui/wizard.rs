@@ -8,7 +8,7 @@ use super::theme::Look;
 use super::{Effect, Event, Key, Nav, Page, PageId, Question, Shared, Tone, frame, pages};
 use crate::facts::Listener;
 use crate::port::Protocol;
-use crate::transaction::{Progress, Trial};
+use crate::transaction::{Progress, Status, Trial};
 
 /// Every page, in the order of the steps.
 pub const ALL_PAGES: [PageId; 12] = [
@@ -354,6 +354,7 @@ impl Wizard {
         }
         let mut effects = match event {
             Event::Progress(progress) => self.progress(progress),
+            Event::Status(status) if self.page == PageId::Confirm => self.found_open(status),
             _ => Vec::new(),
         };
         let mut asked = None;
@@ -365,6 +366,15 @@ impl Wizard {
         }
         effects.extend(self.follow(asked));
         effects
+    }
+
+    /// The countdown of a change that another process began; without one the status tells what there is.
+    fn found_open(&mut self, status: &Status) -> Vec<Effect> {
+        match &status.open {
+            _ if waiting(&self.shared).is_some() => Vec::new(),
+            Some(trial) => self.progress(&Progress::Awaiting(Box::new(trial.clone()))),
+            None => self.enter(PageId::Status),
+        }
     }
 
     /// A running change leads from page to page by itself.
@@ -419,7 +429,9 @@ impl Wizard {
                     vec![Effect::Preview(Box::new(self.shared.answers.clone()))]
                 }
             }
-            PageId::Confirm => vec![Effect::FlushInput],
+            PageId::Confirm if waiting(&self.shared).is_some() => vec![Effect::FlushInput],
+            // The program was started while a change is open: the status brings its countdown.
+            PageId::Confirm => vec![Effect::FlushInput, Effect::Status],
             PageId::Status => vec![Effect::Status],
             PageId::Snapshots => vec![Effect::Snapshots],
             _ => Vec::new(),

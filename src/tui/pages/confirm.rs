@@ -163,7 +163,12 @@ fn view_steps(canvas: &mut Canvas<'_, '_>, shared: &Shared, trial: &Trial, mut y
         theme::BOLD,
     );
     canvas.text(1, y + 3, "3. There run this, or come back and type  keep :");
-    canvas.styled(8, y + 4, &format!("faspwall confirm {}", trial.code), theme::BOLD);
+    canvas.styled(
+        8,
+        y + 4,
+        &words::confirm_command(trial, &shared.facts),
+        theme::BOLD,
+    );
     y + 6
 }
 

@@ -573,3 +573,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn started_during_a_countdown_the_status_brings_it() {
+    let mut stage = Stage::new(PageId::Confirm, samples::shared());
+    assert!(asked(&stage.wizard.start(), |e| *e == Effect::Status));
+    let mut status = samples::status();
+    status.open = Some(samples::seen(samples::trial(2, 61)));
+    stage.told(Event::Status(Box::new(status)));
+    assert!(stage.picture().contains("1 min 01 s"), "{}", stage.picture());
+    let mut stage = Stage::new(PageId::Confirm, samples::shared());
+    let mut status = samples::status();
+    status.interrupted = Some(samples::txn());
+    stage.told(Event::Status(Box::new(status)));
+    assert_eq!(
+        stage.wizard.page(),
+        PageId::Status,
+        "an interrupted change is told there"
+    );
+}

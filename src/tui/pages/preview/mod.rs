@@ -77,8 +77,7 @@ fn blocking_codes(preview: &Preview) -> Vec<&str> {
     preview
         .advice
         .iter()
-        .filter(|advice| advice.severity == crate::advice::Severity::Blocker)
-        .filter(|advice| !preview.answers.accept.contains(&advice.code))
+        .filter(|advice| advice.blocks())
         .map(|advice| advice.code.as_str())
         .collect()
 }

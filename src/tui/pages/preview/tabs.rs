@@ -89,9 +89,13 @@ fn is_change(rule: &RuleLine) -> bool {
 
 fn rules(preview: &Preview, shared: &Shared, width: u16) -> Vec<Row> {
     let mut rows = Vec::new();
-    for line in words::refusals(preview) {
-        rows.extend(paragraph(&line, width, "ERROR", 8, Tone::Bad.style()));
+    let (blockers, others): (Vec<&Advice>, Vec<&Advice>) = preview.advice.iter().partition(|a| a.blocks());
+    // A blocker is an obstacle too; as advice it says more.
+    let code = |line: &&String| blockers.iter().any(|advice| line.starts_with(&advice.code));
+    for line in preview.obstacles.iter().filter(|line| !code(line)) {
+        rows.extend(paragraph(line, width, "ERROR", 9, Tone::Bad.style()));
     }
+    rows.extend(blockers.iter().flat_map(|advice| advice_rows(advice, width)));
     if !rows.is_empty() {
         rows.push(Row::default());
     }
@@ -116,8 +120,9 @@ fn rules(preview: &Preview, shared: &Shared, width: u16) -> Vec<Row> {
     }
     rows.push(Row::default());
     rows.extend(around(preview, shared, width));
-    for advice in &preview.advice {
-        rows.extend(advice_rows(advice, preview, width));
+    for advice in others {
+        rows.push(Row::default());
+        rows.extend(advice_rows(advice, width));
     }
     rows
 }
@@ -187,15 +192,14 @@ fn around(preview: &Preview, shared: &Shared, width: u16) -> Vec<Row> {
     rows
 }
 
-fn advice_rows(advice: &Advice, preview: &Preview, width: u16) -> Vec<Row> {
-    let accepted = preview.answers.accept.contains(&advice.code);
+fn advice_rows(advice: &Advice, width: u16) -> Vec<Row> {
     let (word, tone) = match advice.severity {
+        _ if advice.accepted => ("accepted", Tone::Warn),
         Severity::Note => ("note", Tone::Plain),
-        Severity::Blocker if !accepted => ("ERROR", Tone::Bad),
-        Severity::Blocker => ("accepted", Tone::Warn),
+        Severity::Blocker => ("ERROR", Tone::Bad),
         Severity::Warning => ("WARN", Tone::Warn),
     };
-    let mut rows = vec![Row::default()];
+    let mut rows = Vec::new();
     let text = format!("{} {}", advice.code, advice.text);
     rows.extend(paragraph(&text, width, word, 9, tone.style()));
     for line in &advice.evidence {
@@ -306,7 +310,7 @@ fn why(preview: &Preview, width: u16) -> Vec<Row> {
         rows.push(Row::default());
     }
     for advice in &preview.advice {
-        rows.extend(advice_rows(advice, preview, width).into_iter().skip(1));
+        rows.extend(advice_rows(advice, width));
         rows.push(Row::default());
     }
     if rows.is_empty() {
