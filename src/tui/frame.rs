@@ -133,6 +133,9 @@ fn connection(shared: &Shared) -> String {
         return String::new();
     };
     let way = match session.via {
+        // A multiplexer without a port: its client sits at this host, or could not be found.
+        Via::Tmux if session.server_port.is_none() => return "in tmux".to_owned(),
+        Via::Screen if session.server_port.is_none() => return "in screen".to_owned(),
         Via::Ssh => "ssh",
         Via::Tmux => "ssh (tmux)",
         Via::Screen => "ssh (screen)",
