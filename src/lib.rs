@@ -18,6 +18,7 @@ pub mod answers;
 pub mod backend;
 pub mod catalogue;
 pub mod change;
+pub mod cli;
 pub mod document;
 pub mod engine;
 pub mod facts;

@@ -76,23 +76,51 @@ fn nft_check(text: &str) -> Invocation {
 }
 
 fn action(say: impl Into<String>, step: Step, undo: Vec<Step>) -> Action {
-    Action { say: say.into(), step, undo }
+    Action {
+        say: say.into(),
+        step,
+        undo,
+    }
+}
+
+/// New logins already go elsewhere; those on their way in are let through before a listener ends.
+fn drain(port: u16) -> Action {
+    let step = Step::Drain {
+        port,
+        quiet_ms: 150,
+        timeout_ms: 3_000,
+    };
+    action(
+        format!("let logins on their way to TCP/{port} arrive"),
+        step,
+        vec![],
+    )
 }
 
 fn write(path: &str, content: &str) -> Step {
-    Step::Write { path: PathBuf::from(path), content: content.to_owned(), mode: 0o644 }
+    Step::Write {
+        path: PathBuf::from(path),
+        content: content.to_owned(),
+        mode: 0o644,
+    }
 }
 
 fn put(path: &std::path::Path, content: Option<&String>) -> Step {
     match content {
-        Some(content) => Step::Write { path: path.to_owned(), content: content.clone(), mode: 0o644 },
+        Some(content) => Step::Write {
+            path: path.to_owned(),
+            content: content.clone(),
+            mode: 0o644,
+        },
         None => Step::Remove(path.to_owned()),
     }
 }
 
 /// The accept lines of our nft text: without any deny.
 fn accepts(text: &str) -> String {
-    text.lines().filter(|line| line.starts_with("insert rule ")).fold(String::new(), |sum, line| sum + line + "\n")
+    text.lines()
+        .filter(|line| line.starts_with("insert rule "))
+        .fold(String::new(), |sum, line| sum + line + "\n")
 }
 
 impl Parts<'_> {
@@ -114,11 +142,19 @@ impl Parts<'_> {
     }
 
     fn sweep_trial(&self) -> Step {
-        self.sweep(format!("{}:trial", self.id.tag()), &[TRIAL_TABLE, BRIDGE_TABLE], String::new())
+        self.sweep(
+            format!("{}:trial", self.id.tag()),
+            &[TRIAL_TABLE, BRIDGE_TABLE],
+            String::new(),
+        )
     }
 
     fn sweep_all(&self, then: String) -> Step {
-        self.sweep(String::from("faspwall"), &[TRIAL_TABLE, BRIDGE_TABLE, TABLE], then)
+        self.sweep(
+            String::from("faspwall"),
+            &[TRIAL_TABLE, BRIDGE_TABLE, TABLE],
+            then,
+        )
     }
 
     fn moves_sshd(&self) -> bool {
@@ -137,24 +173,41 @@ impl Parts<'_> {
     /// ended: logins through it live on.
     fn second_sshd(&self, name: &str, port: u16) -> (Step, Vec<Step>) {
         let pid_file = format!("{RUN_DIR}/{name}-{}.pid", self.id);
-        let sshd_args =
-            ["-f", &self.config_path(), "-p", &port.to_string(), "-o", &format!("PidFile={pid_file}")].map(str::to_owned);
+        let sshd_args = [
+            "-f",
+            &self.config_path(),
+            "-p",
+            &port.to_string(),
+            "-o",
+            &format!("PidFile={pid_file}"),
+        ]
+        .map(str::to_owned);
         if self.systemd {
             let unit = format!("faspwall-{name}-{}", self.id);
-            let program = self.ssh.program.as_ref().map_or("/usr/sbin/sshd".into(), |p| p.display().to_string());
+            let program = self
+                .ssh
+                .program
+                .as_ref()
+                .map_or("/usr/sbin/sshd".into(), |p| p.display().to_string());
             let mut args: Vec<String> = vec![
                 format!("--unit={unit}"),
                 "--collect".into(),
                 "--quiet".into(),
                 "--property=KillMode=process".into(),
-                format!("--description=faspwall: sshd on {port} for transaction {}", self.id),
+                format!(
+                    "--description=faspwall: sshd on {port} for transaction {}",
+                    self.id
+                ),
                 "--".into(),
                 program,
                 "-D".into(),
             ];
             args.extend(sshd_args);
             let stop = Invocation::new(Tool::Systemctl, ["stop", "--quiet", &format!("{unit}.service")]);
-            (Step::Run(Invocation::new(Tool::SystemdRun, args)), vec![Step::Try(stop)])
+            (
+                Step::Run(Invocation::new(Tool::SystemdRun, args)),
+                vec![Step::Try(stop)],
+            )
         } else {
             let end = Step::SignalPidFile {
                 pid_file: PathBuf::from(pid_file),
@@ -167,7 +220,10 @@ impl Parts<'_> {
 
     fn reload(&self) -> Vec<Step> {
         match &self.ssh.activation {
-            Activation::Service(unit) => vec![Step::Run(Invocation::new(Tool::Systemctl, ["reload", unit.as_str()]))],
+            Activation::Service(unit) => vec![Step::Run(Invocation::new(
+                Tool::Systemctl,
+                ["reload", unit.as_str()],
+            ))],
             Activation::Plain(Some(pid_file)) => vec![Step::SignalPidFile {
                 pid_file: pid_file.clone(),
                 comm: String::from("sshd"),
@@ -190,20 +246,38 @@ impl Parts<'_> {
     }
 
     fn await_sshd(&self, port: u16, listening: bool) -> Step {
-        Step::AwaitTcp { port, listening, comm: String::from("sshd"), timeout_ms: 8_000 }
+        Step::AwaitTcp {
+            port,
+            listening,
+            comm: String::from("sshd"),
+            timeout_ms: 8_000,
+        }
     }
 
     fn check(&self) -> Vec<Action> {
         let mut checks = vec![action(
             "nft accepts the trial's rules",
-            Step::Run(nft_check(&render::trial_1(&self.placed, &self.id.tag(), self.window_s))),
+            Step::Run(nft_check(&render::trial_1(
+                &self.placed,
+                &self.id.tag(),
+                self.window_s,
+            ))),
             vec![],
         )];
         if let (Some(content), false) = (&self.boot.content, self.live.1.is_empty()) {
-            let file = self.boot.file.as_ref().map(|f| f.display().to_string()).unwrap_or_default();
+            let file = self
+                .boot
+                .file
+                .as_ref()
+                .map(|f| f.display().to_string())
+                .unwrap_or_default();
             checks.push(action(
                 format!("nft accepts {file} with the new rules, as it will be at boot"),
-                Step::Run(nft_check(&format!("{}\n{}", without_include(content), self.live.1))),
+                Step::Run(nft_check(&format!(
+                    "{}\n{}",
+                    without_include(content),
+                    self.live.1
+                ))),
                 vec![],
             ));
         }
@@ -214,26 +288,44 @@ impl Parts<'_> {
                 vec![],
             ));
             let test = Invocation::new(Tool::Sshd, ["-t", "-f", &self.config_path()]);
-            checks.push(action("sshd accepts its present configuration", Step::Run(test), vec![]));
+            checks.push(action(
+                "sshd accepts its present configuration",
+                Step::Run(test),
+                vec![],
+            ));
         }
         checks
     }
 
     fn bridge_text(&self) -> String {
-        render::bridge(self.theirs, self.door.unwrap_or(22), self.helper_port, &self.id.tag())
+        render::bridge(
+            self.theirs,
+            self.door.unwrap_or(22),
+            self.helper_port,
+            &self.id.tag(),
+        )
     }
 
     fn trial_1(&self) -> Vec<Action> {
         let tag = self.id.tag();
         let opens: Vec<String> = {
-            let mut all: Vec<String> = self.placed.iter().filter(|p| p.need != "pin").map(|p| p.chain.clone()).collect();
+            let mut all: Vec<String> = self
+                .placed
+                .iter()
+                .filter(|p| p.need != "pin")
+                .map(|p| p.chain.clone())
+                .collect();
             all.dedup();
             all
         };
         let say = if opens.is_empty() {
             String::from("start the kernel's clock (no chain of this host drops the wanted ports)")
         } else {
-            format!("open the new ports for {} s at the top of {}", self.window_s, opens.join(", "))
+            format!(
+                "open the new ports for {} s at the top of {}",
+                self.window_s,
+                opens.join(", ")
+            )
         };
         let mut actions = vec![action(
             say,
@@ -249,7 +341,11 @@ impl Parts<'_> {
         }
         if let (Some(door), true) = (self.door, self.needs_door()) {
             let (start, stop) = self.second_sshd("door", door);
-            actions.push(action(format!("start a second sshd on TCP/{door}; no file is touched"), start, stop));
+            actions.push(action(
+                format!("start a second sshd on TCP/{door}; no file is touched"),
+                start,
+                stop,
+            ));
             actions.push(action(
                 format!("see it listen on TCP/{door}"),
                 self.await_sshd(door, true),
@@ -271,8 +367,17 @@ impl Parts<'_> {
                 vec![],
             ),
             action(
-                format!("shut {} for new logins, by the kernel's clock: it opens by itself after {} s", ports.join(", "), self.window_s),
-                Step::Run(nft(&render::trial_2(&self.closing, &self.spared, &self.id.tag(), self.window_s))),
+                format!(
+                    "shut {} for new logins, by the kernel's clock: it opens by itself after {} s",
+                    ports.join(", "),
+                    self.window_s
+                ),
+                Step::Run(nft(&render::trial_2(
+                    &self.closing,
+                    &self.spared,
+                    &self.id.tag(),
+                    self.window_s,
+                ))),
                 vec![Step::Try(nft(&format!("flush set inet {TRIAL_TABLE} shut\n")))],
             ),
         ]
@@ -282,7 +387,10 @@ impl Parts<'_> {
         let mut actions = Vec::new();
         let mut keep = render::refresh(&self.clocks(), COMMIT_SECONDS);
         if !self.closing.is_empty() {
-            keep.push_str(&render::refresh(&[render::deny_set(&self.closing)], COMMIT_SHUT_SECONDS));
+            keep.push_str(&render::refresh(
+                &[render::deny_set(&self.closing)],
+                COMMIT_SHUT_SECONDS,
+            ));
         }
         actions.push(action(
             "keep the trial's ports open while everything is made permanent",
@@ -302,7 +410,11 @@ impl Parts<'_> {
         ));
         if self.moves_sshd() {
             let (_, stop) = self.second_sshd("bridge", self.helper_port);
-            actions.extend(stop.into_iter().map(|step| action("end the helper sshd; logins through it live on", step, vec![])));
+            actions.push(drain(self.helper_port));
+            actions.extend(
+                stop.into_iter()
+                    .map(|step| action("end the helper sshd; logins through it live on", step, vec![])),
+            );
         }
         if self.live.1 != accepts(&self.live.1) {
             actions.push(action(
@@ -314,10 +426,17 @@ impl Parts<'_> {
         if self.systemd {
             actions.push(action(
                 "take the boot-time check away",
-                Step::Try(Invocation::new(Tool::Systemctl, ["disable", "--quiet", "faspwall-recover.service"])),
+                Step::Try(Invocation::new(
+                    Tool::Systemctl,
+                    ["disable", "--quiet", "faspwall-recover.service"],
+                )),
                 vec![],
             ));
-            actions.push(action("remove its unit", Step::Remove(PathBuf::from(RECOVER_UNIT)), vec![]));
+            actions.push(action(
+                "remove its unit",
+                Step::Remove(PathBuf::from(RECOVER_UNIT)),
+                vec![],
+            ));
         }
         actions
     }
@@ -325,14 +444,19 @@ impl Parts<'_> {
     /// Exists only while files change: a power cut in between is made good before sshd and the network start.
     fn boot_check(&self) -> Vec<Action> {
         let unit = include_str!("../../assets/faspwall-recover.service").replace("@PROGRAM@", self.program);
-        let call = |verb: &str| Invocation::new(Tool::Systemctl, [verb, "--quiet", "faspwall-recover.service"]);
+        let call =
+            |verb: &str| Invocation::new(Tool::Systemctl, [verb, "--quiet", "faspwall-recover.service"]);
         vec![
             action(
                 "write the boot-time check, in case the power fails while files are written",
                 write(RECOVER_UNIT, &unit),
                 vec![Step::Remove(PathBuf::from(RECOVER_UNIT))],
             ),
-            action("arm it", Step::Run(call("enable")), vec![Step::Try(call("disable"))]),
+            action(
+                "arm it",
+                Step::Run(call("enable")),
+                vec![Step::Try(call("disable"))],
+            ),
         ]
     }
 
@@ -342,7 +466,11 @@ impl Parts<'_> {
         let path = PathBuf::from(NFT_FILE);
         if self.live.1.is_empty() {
             if before.is_some() {
-                actions.push(action(format!("remove {NFT_FILE}"), Step::Remove(path.clone()), vec![put(&path, before)]));
+                actions.push(action(
+                    format!("remove {NFT_FILE}"),
+                    Step::Remove(path.clone()),
+                    vec![put(&path, before)],
+                ));
             }
         } else {
             actions.push(action(
@@ -352,8 +480,13 @@ impl Parts<'_> {
             ));
         }
         if let Some(conf) = self.boot_file_change() {
+            let verb = if self.live.1.is_empty() {
+                "no longer reads"
+            } else {
+                "reads"
+            };
             actions.push(action(
-                format!("{} reads it", conf.path.display()),
+                format!("{} {verb} it", conf.path.display()),
                 put(&conf.path, conf.after.as_ref()),
                 vec![put(&conf.path, conf.before.as_ref())],
             ));
@@ -364,8 +497,16 @@ impl Parts<'_> {
     /// The include line is added to the file that is loaded at boot, and taken out again with the last of our rules.
     fn boot_file_change(&self) -> Option<FileChange> {
         let (path, content) = (self.boot.file.clone()?, self.boot.content.clone()?);
-        let after = if self.live.1.is_empty() { without_include(&content) } else { with_include(&content) };
-        (after != content).then(|| FileChange { path, before: Some(content), after: Some(after) })
+        let after = if self.live.1.is_empty() {
+            without_include(&content)
+        } else {
+            with_include(&content)
+        };
+        (after != content).then_some(FileChange {
+            path,
+            before: Some(content),
+            after: Some(after),
+        })
     }
 
     fn move_sshd(&self) -> Vec<Action> {
@@ -381,34 +522,72 @@ impl Parts<'_> {
                 undo.extend(self.ssh_ports.0.iter().map(|port| self.await_sshd(*port, true)));
             }
             let verb = if file.after.is_some() { "write" } else { "remove" };
-            actions.push(action(format!("{verb} {}", file.path.display()), put(&file.path, file.after.as_ref()), undo));
+            actions.push(action(
+                format!("{verb} {}", file.path.display()),
+                put(&file.path, file.after.as_ref()),
+                undo,
+            ));
         }
         let test = Invocation::new(Tool::Sshd, ["-t", "-f", &self.config_path()]);
-        actions.push(action("sshd accepts its new configuration", Step::Run(test), vec![]));
+        actions.push(action(
+            "sshd accepts its new configuration",
+            Step::Run(test),
+            vec![],
+        ));
         let (start, stop) = self.second_sshd("bridge", self.helper_port);
-        actions.push(action("start a helper sshd, so that nobody meets a closed door meanwhile", start, stop.clone()));
-        actions.push(action("see it listen", self.await_sshd(self.helper_port, true), vec![]));
+        actions.push(action(
+            "start a helper sshd, so that nobody meets a closed door meanwhile",
+            start,
+            stop.clone(),
+        ));
+        actions.push(action(
+            "see it listen",
+            self.await_sshd(self.helper_port, true),
+            vec![],
+        ));
         actions.push(action(
             "turn new logins to the helper",
             Step::Run(nft(&self.bridge_text())),
-            vec![self.sweep(format!("{}:trial:bridge", self.id.tag()), &[BRIDGE_TABLE], String::new())],
+            vec![self.sweep(
+                format!("{}:trial:bridge", self.id.tag()),
+                &[BRIDGE_TABLE],
+                String::new(),
+            )],
         ));
         if let (Some(door), true) = (self.door, self.needs_door()) {
             let (_, stop) = self.second_sshd("door", door);
-            actions.extend(stop.into_iter().map(|step| action("end the trial's sshd; logins through it live on", step, vec![])));
-            actions.push(action(format!("see TCP/{door} free"), self.await_sshd(door, false), vec![]));
+            actions.push(drain(door));
+            actions.extend(
+                stop.into_iter()
+                    .map(|step| action("end the trial's sshd; logins through it live on", step, vec![])),
+            );
+            actions.push(action(
+                format!("see TCP/{door} free"),
+                self.await_sshd(door, false),
+                vec![],
+            ));
         }
         for step in self.reload() {
             actions.push(action("let sshd read its configuration again", step, vec![]));
         }
         for port in &self.ssh_ports.1 {
-            actions.push(action(format!("see sshd listen on TCP/{port}"), self.await_sshd(*port, true), vec![]));
+            actions.push(action(
+                format!("see sshd listen on TCP/{port}"),
+                self.await_sshd(*port, true),
+                vec![],
+            ));
         }
         actions
     }
 
     /// The whole change.
-    pub fn assemble(&self, fingerprint: String, opened: Vec<String>, closed: Vec<String>, reverts: Option<String>) -> Change {
+    pub fn assemble(
+        &self,
+        fingerprint: String,
+        opened: Vec<String>,
+        closed: Vec<String>,
+        reverts: Option<String>,
+    ) -> Change {
         let mut files: Vec<String> = Vec::new();
         let mut before: Vec<(PathBuf, Option<String>, Option<String>)> = Vec::new();
         let text = |text: &String| if text.is_empty() { None } else { Some(text.clone()) };
@@ -419,7 +598,12 @@ impl Parts<'_> {
         for file in conf.iter().chain(&self.sshd_files) {
             before.push((file.path.clone(), file.before.clone(), file.after.clone()));
         }
-        files.extend(before.iter().map(|(path, _, _)| path.display().to_string()));
+        files.extend(
+            before
+                .iter()
+                .filter(|(_, _, after)| after.is_some())
+                .map(|(path, _, _)| path.display().to_string()),
+        );
         Change {
             id: self.id.clone(),
             backend: BackendId::Nftables,
@@ -435,7 +619,11 @@ impl Parts<'_> {
             files,
             reverts,
             clocks: self.clocks(),
-            deny: if self.closing.is_empty() { Vec::new() } else { vec![render::deny_set(&self.closing)] },
+            deny: if self.closing.is_empty() {
+                Vec::new()
+            } else {
+                vec![render::deny_set(&self.closing)]
+            },
             requirements: self.requirements.clone(),
             before: Before {
                 files: before,
@@ -454,7 +642,11 @@ fn with_include(content: &str) -> String {
     if content.lines().any(|line| line.trim() == INCLUDE) {
         return content.to_owned();
     }
-    let end = if content.is_empty() || content.ends_with('\n') { "" } else { "\n" };
+    let end = if content.is_empty() || content.ends_with('\n') {
+        ""
+    } else {
+        "\n"
+    };
     format!("{content}{end}{INCLUDE_NOTE}\n{INCLUDE}\n")
 }
 
@@ -462,4 +654,3 @@ fn with_include(content: &str) -> String {
 fn without_include(content: &str) -> String {
     content.replace(&format!("{INCLUDE_NOTE}\n{INCLUDE}\n"), "")
 }
-

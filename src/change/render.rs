@@ -31,7 +31,13 @@ pub struct Setting {
 }
 
 /// Renders the preview. Never fails: what stands in the way is listed as obstacles.
-pub fn preview(facts: &Facts, answers: &Answers, plan: Plan, advice: Vec<Advice>, setting: &Setting) -> Preview {
+pub fn preview(
+    facts: &Facts,
+    answers: &Answers,
+    plan: Plan,
+    advice: Vec<Advice>,
+    setting: &Setting,
+) -> Preview {
     let mut obstacles = Vec::new();
     let inspection = inspected(facts, &mut obstacles);
     for blocker in advice.iter().filter(|a| a.severity == Severity::Blocker) {
@@ -48,7 +54,9 @@ pub fn preview(facts: &Facts, answers: &Answers, plan: Plan, advice: Vec<Advice>
         advice,
         obstacles,
     };
-    let Some(inspection) = inspection else { return preview };
+    let Some(inspection) = inspection else {
+        return preview;
+    };
     let wanted = Wanted::new(facts, &preview.plan, &inspection, setting);
     preview.obstacles.extend(wanted.obstacles.iter().cloned());
     preview.rules = wanted.rule_lines(&preview.plan);
@@ -70,8 +78,14 @@ fn inspected(facts: &Facts, obstacles: &mut Vec<String>) -> Option<Inspection> {
         return None;
     }
     let Some(json) = &facts.observations.nft_json else {
-        let why = facts.observations.nft_error.clone().unwrap_or_else(|| String::from("it was not read"));
-        obstacles.push(format!("the live ruleset is not known: {why}. Run faspwall as root to see it"));
+        let why = facts
+            .observations
+            .nft_error
+            .clone()
+            .unwrap_or_else(|| String::from("it was not read"));
+        obstacles.push(format!(
+            "the live ruleset is not known: {why}. Run faspwall as root to see it"
+        ));
         return None;
     };
     match crate::backend::nftables::inspect(json) {
@@ -136,7 +150,11 @@ impl<'a> Wanted<'a> {
             .into_iter()
             .map(|(requirement, reason)| (requirement.id.clone(), reason))
             .collect();
-        let closing = if plan.port_22 == Port22::Keep || plan.ssh_port == 22 { Vec::new() } else { vec![22] };
+        let closing = if plan.port_22 == Port22::Keep || plan.ssh_port == 22 {
+            Vec::new()
+        } else {
+            vec![22]
+        };
         let mut wanted = Self {
             shut_now: is_shut(&inspection.ruleset, 22) || has_our_deny(&inspection.ruleset),
             live_after: render::permanent(&placed, &plan.port_22, &closing, &setting.id.tag(), true),
@@ -158,7 +176,10 @@ impl<'a> Wanted<'a> {
     }
 
     fn plan_sshd(&mut self, plan: &Plan) {
-        let inbound_ssh = self.requirements.iter().any(|r| r.id == "ssh" && r.direction == Direction::In);
+        let inbound_ssh = self
+            .requirements
+            .iter()
+            .any(|r| r.id == "ssh" && r.direction == Direction::In);
         if !plan.move_sshd || !inbound_ssh {
             return;
         }
@@ -190,7 +211,9 @@ impl<'a> Wanted<'a> {
         let squatter = self.facts.listeners.iter().find(|l| {
             l.protocol == Protocol::Tcp
                 && l.port == door
-                && l.program.as_deref().is_none_or(|program| !program.starts_with("sshd"))
+                && l.program
+                    .as_deref()
+                    .is_none_or(|program| !program.starts_with("sshd"))
         });
         if let (Some(squatter), true) = (squatter, plan.move_sshd && !self.facts.ssh.ports.contains(&door)) {
             let program = squatter.program.as_deref().unwrap_or("another program");
@@ -223,12 +246,19 @@ impl<'a> Wanted<'a> {
     }
 
     fn change(&self, plan: &Plan) -> Change {
-        let inbound_ssh = self.requirements.iter().any(|r| r.id == "ssh" && r.direction == Direction::In);
+        let inbound_ssh = self
+            .requirements
+            .iter()
+            .any(|r| r.id == "ssh" && r.direction == Direction::In);
         let mut placed = self.placed.clone();
         if let Some(session) = &self.facts.session {
             placed.extend(render::pin(&self.placed, session));
         }
-        let spared = if let Port22::Restrict(nets) = &plan.port_22 { nets.clone() } else { Vec::new() };
+        let spared = if let Port22::Restrict(nets) = &plan.port_22 {
+            nets.clone()
+        } else {
+            Vec::new()
+        };
         let parts = Parts {
             id: &self.setting.id,
             window_s: self.setting.window_s,
@@ -239,7 +269,11 @@ impl<'a> Wanted<'a> {
             program: &self.setting.program,
             door: inbound_ssh.then_some(plan.ssh_port),
             // What is shut already needs no trial.
-            closing: if self.shut_now && self.sshd_files.is_empty() { Vec::new() } else { self.closing.clone() },
+            closing: if self.shut_now && self.sshd_files.is_empty() {
+                Vec::new()
+            } else {
+                self.closing.clone()
+            },
             spared,
             placed,
             lift: false,
@@ -249,7 +283,10 @@ impl<'a> Wanted<'a> {
             helper_port: self.helper_port(),
             requirements: self.requirements.clone(),
         };
-        let opened = self.requirements.iter().map(|r| format!("{}/{}", r.protocol.to_string().to_uppercase(), r.ports));
+        let opened = self
+            .requirements
+            .iter()
+            .map(|r| format!("{}/{}", r.protocol.to_string().to_uppercase(), r.ports));
         let mut opened: Vec<String> = opened.collect();
         opened.dedup();
         let closed = self.closing.iter().map(|port| format!("TCP/{port}")).collect();
@@ -269,7 +306,11 @@ impl<'a> Wanted<'a> {
                 sources: r.peers.iter().map(ToString::to_string).collect(),
                 why: r.why.clone(),
                 source: r.source.clone(),
-                state: if self.gaps.iter().any(|(id, _)| *id == r.id) { RuleState::Add } else { RuleState::Present },
+                state: if self.gaps.iter().any(|(id, _)| *id == r.id) {
+                    RuleState::Add
+                } else {
+                    RuleState::Present
+                },
             })
             .collect();
         for port in &self.closing {
@@ -285,9 +326,15 @@ impl<'a> Wanted<'a> {
                 protocol: String::from("tcp"),
                 ports: port.to_string(),
                 sources,
-                why: String::from("port scanners knock on 22 all day; it is shut only after a login on the new port"),
+                why: String::from(
+                    "port scanners knock on 22 all day; it is shut only after a login on the new port",
+                ),
                 source: String::from("the vendor's firewall page: disallow inbound connections on TCP/22"),
-                state: if self.shut_now && self.sshd_files.is_empty() { RuleState::Present } else { RuleState::Remove },
+                state: if self.shut_now && self.sshd_files.is_empty() {
+                    RuleState::Present
+                } else {
+                    RuleState::Remove
+                },
             });
         }
         lines
@@ -313,8 +360,15 @@ impl<'a> Wanted<'a> {
 
 /// A unified diff with its file name.
 pub fn diff(name: &str, before: &str, after: &str) -> Diff {
-    let text = TextDiff::from_lines(before, after).unified_diff().context_radius(3).to_string();
-    let lines = text.lines().filter(|l| !l.starts_with("---") && !l.starts_with("+++")).map(str::to_owned).collect();
+    let text = TextDiff::from_lines(before, after)
+        .unified_diff()
+        .context_radius(3)
+        .to_string();
+    let lines = text
+        .lines()
+        .filter(|l| !l.starts_with("---") && !l.starts_with("+++"))
+        .map(str::to_owned)
+        .collect();
     let name = if before.is_empty() && !Path::new(name).as_os_str().is_empty() {
         format!("{name} (new)")
     } else {
@@ -325,17 +379,29 @@ pub fn diff(name: &str, before: &str, after: &str) -> Diff {
 
 /// Whether the deny that we keep is live.
 fn has_our_deny(ruleset: &Ruleset) -> bool {
-    ruleset.rules.iter().any(|r| r.table == render::TABLE && r.chain == "shut")
+    ruleset
+        .rules
+        .iter()
+        .any(|r| r.table == render::TABLE && r.chain == "shut")
 }
 
 /// Whether new connections to a TCP port are dropped for everyone, in both families.
 pub fn is_shut(ruleset: &Ruleset, port: u16) -> bool {
     let blocked = |family: Family| {
-        path_chains(ruleset).into_iter().filter(|c| crate::backend::nftables::inspect::is_inbound(c)).any(|chain| {
-            let sees = crate::backend::nftables::inspect::families(&chain.family).contains(&family);
-            let packet = Packet { protocol: Protocol::Tcp, family, port, kind: Kind::Opening, multicast: false };
-            sees && reach::fate(ruleset, chain, packet).certain
-        })
+        path_chains(ruleset)
+            .into_iter()
+            .filter(|c| crate::backend::nftables::inspect::is_inbound(c))
+            .any(|chain| {
+                let sees = crate::backend::nftables::inspect::families(&chain.family).contains(&family);
+                let packet = Packet {
+                    protocol: Protocol::Tcp,
+                    family,
+                    port,
+                    kind: Kind::Opening,
+                    multicast: false,
+                };
+                sees && reach::fate(ruleset, chain, packet).certain
+            })
     };
     blocked(Family::V4) && blocked(Family::V6)
 }

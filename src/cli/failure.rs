@@ -36,7 +36,10 @@ pub struct Failure {
 impl Failure {
     /// A failure with one message.
     pub fn new(code: u8, text: impl Into<String>) -> Self {
-        Self { code, lines: vec![text.into()] }
+        Self {
+            code,
+            lines: vec![text.into()],
+        }
     }
 
     /// Prints it.
@@ -57,19 +60,28 @@ impl From<EngineError> for Failure {
             EngineError::Privilege(_) => PRIVILEGE,
             EngineError::Open { .. } | EngineError::Locked(_) => BUSY,
             EngineError::NoFirewall(_) | EngineError::System(SystemError::Missing { .. }) => NO_FIREWALL,
-            EngineError::Check { source: SystemError::Missing { .. }, .. } => NO_FIREWALL,
+            EngineError::Check {
+                source: SystemError::Missing { .. },
+                ..
+            } => NO_FIREWALL,
             EngineError::Obstacles(_) | EngineError::RulesetChanged(_) | EngineError::Refused(_) => REFUSED,
             EngineError::Check { .. } | EngineError::RolledBack { .. } | EngineError::System(_) => FAILED,
             EngineError::Incomplete { .. } => INCOMPLETE,
             EngineError::Journal { .. } => BUG,
         };
-        Self { code, lines: error.to_string().lines().map(str::to_owned).collect() }
+        Self {
+            code,
+            lines: error.to_string().lines().map(str::to_owned).collect(),
+        }
     }
 }
 
 impl From<LabError> for Failure {
     fn from(error: LabError) -> Self {
-        Self { code: error.exit_code(), lines: error.to_string().lines().map(str::to_owned).collect() }
+        Self {
+            code: error.exit_code(),
+            lines: error.to_string().lines().map(str::to_owned).collect(),
+        }
     }
 }
 

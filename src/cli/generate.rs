@@ -28,7 +28,9 @@ pub fn run(what: &What) -> Result<u8, Failure> {
         What::Man => clap_mangen::Man::new(Cli::command())
             .render(&mut text)
             .map_err(|e| Failure::new(failure::BUG, e.to_string()))?,
-        What::Completions { shell } => clap_complete::generate(*shell, &mut Cli::command(), "faspwall", &mut text),
+        What::Completions { shell } => {
+            clap_complete::generate(*shell, &mut Cli::command(), "faspwall", &mut text)
+        }
         What::Answers => text.extend_from_slice(Answers::template().as_bytes()),
     }
     // A reader that has had enough (`| head`) is no failure.

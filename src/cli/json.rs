@@ -66,7 +66,10 @@ fn step(phase: &str, step: &Step) -> Value {
 }
 
 fn steps(phase: Phase, actions: &[Action]) -> Vec<Value> {
-    let name = serde_json::to_value(phase).ok().and_then(|v| v.as_str().map(str::to_owned)).unwrap_or_default();
+    let name = serde_json::to_value(phase)
+        .ok()
+        .and_then(|v| v.as_str().map(str::to_owned))
+        .unwrap_or_default();
     actions.iter().map(|action| step(&name, &action.step)).collect()
 }
 
@@ -75,7 +78,10 @@ pub fn plan(preview: &Preview, facts: &Facts) -> Value {
     let phases = [Phase::Check, Phase::Trial1, Phase::Trial2, Phase::Commit];
     let (all, undo, present) = match &preview.change {
         Some(change) => {
-            let all: Vec<Value> = phases.iter().flat_map(|p| steps(*p, change.actions(*p))).collect();
+            let all: Vec<Value> = phases
+                .iter()
+                .flat_map(|p| steps(*p, change.actions(*p)))
+                .collect();
             let undo: Vec<Value> = phases
                 .iter()
                 .flat_map(|p| change.actions(*p))
@@ -83,7 +89,10 @@ pub fn plan(preview: &Preview, facts: &Facts) -> Value {
                 .flat_map(|action| &action.undo)
                 .map(|s| step("undo", s))
                 .collect();
-            let present: Vec<Phase> = phases.into_iter().filter(|p| !change.actions(*p).is_empty()).collect();
+            let present: Vec<Phase> = phases
+                .into_iter()
+                .filter(|p| !change.actions(*p).is_empty())
+                .collect();
             (all, undo, present)
         }
         None => (Vec::new(), Vec::new(), Vec::new()),
@@ -128,7 +137,11 @@ pub fn trial(command: &str, trial: &Trial) -> Value {
 
 /// The end of a transaction.
 pub fn outcome(command: &str, outcome: &Outcome) -> Value {
-    let restored = if outcome.differs.is_empty() { json!("equal") } else { json!(outcome.differs) };
+    let restored = if outcome.differs.is_empty() {
+        json!("equal")
+    } else {
+        json!(outcome.differs)
+    };
     json!({
         "schema": format!("faspwall.{command}/1"),
         "transaction": outcome.txn,

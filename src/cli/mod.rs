@@ -4,8 +4,8 @@ mod failure;
 mod generate;
 mod json;
 mod print;
-mod undo;
 mod unattended;
+mod undo;
 mod wizard;
 mod worker;
 
@@ -23,7 +23,13 @@ use crate::transaction::TxnId;
 
 /// Open the ports an Aspera transfer host needs, close TCP/22, and never get locked out.
 #[derive(Debug, Parser)]
-#[command(name = "faspwall", version, about, max_term_width = 100, disable_help_subcommand = true)]
+#[command(
+    name = "faspwall",
+    version,
+    about,
+    max_term_width = 100,
+    disable_help_subcommand = true
+)]
 pub struct Cli {
     /// Settings for every command.
     #[command(flatten)]
@@ -217,7 +223,9 @@ pub enum Snapshots {
 }
 
 fn transaction(text: &str) -> Result<TxnId, String> {
-    TxnId::new(text).ok_or_else(|| String::from("a transaction looks like 20261123-073112; faspwall snapshots lists them"))
+    TxnId::new(text).ok_or_else(|| {
+        String::from("a transaction looks like 20261123-073112; faspwall snapshots lists them")
+    })
 }
 
 fn size(text: &str) -> Result<(u16, u16), String> {
@@ -273,21 +281,50 @@ fn run(system: &'static dyn System, cli: Cli) -> Result<u8, Failure> {
         Command::Wizard => wizard::start(&engine, &global),
         Command::Detect { json } => unattended::detect(&engine, json),
         Command::Roles { json } => unattended::roles(json),
-        Command::Plan { file, json, diff, exit_code } => {
-            unattended::plan(&engine, &global, &file.file, &unattended::Show { json, diff, exit_code })
-        }
-        Command::Apply { file, confirm_within, no_confirm, json } => {
-            let order = unattended::Apply { file: file.file, window_s: confirm_within, no_confirm, json };
+        Command::Plan {
+            file,
+            json,
+            diff,
+            exit_code,
+        } => unattended::plan(
+            &engine,
+            &global,
+            &file.file,
+            &unattended::Show {
+                json,
+                diff,
+                exit_code,
+            },
+        ),
+        Command::Apply {
+            file,
+            confirm_within,
+            no_confirm,
+            json,
+        } => {
+            let order = unattended::Apply {
+                file: file.file,
+                window_s: confirm_within,
+                no_confirm,
+                json,
+            };
             unattended::apply(&engine, &global, &order)
         }
         Command::Confirm { code, json } => unattended::confirm(&engine, code, json, global.verbose),
         Command::Extend { time, json } => unattended::extend(&engine, time, json),
-        Command::Rollback { id, confirm_within, json } => undo::rollback(&engine, id.as_ref(), confirm_within, json, global.verbose),
+        Command::Rollback {
+            id,
+            confirm_within,
+            json,
+        } => undo::rollback(&engine, id.as_ref(), confirm_within, json, global.verbose),
         Command::Status { json } => unattended::status(&engine, json),
         Command::Snapshots { what, json } => undo::snapshots(&engine, what.unwrap_or(Snapshots::List), json),
         Command::Lab { name, list, command } => lab(system, &global, name, list, command),
         Command::Generate { what } => generate::run(&what),
-        Command::Guard { id, watch: Some(number) } => Ok(engine.guard_watch(&id, number).map(|()| 0)?),
+        Command::Guard {
+            id,
+            watch: Some(number),
+        } => Ok(engine.guard_watch(&id, number).map(|()| 0)?),
         Command::Guard { id, watch: None } => Ok(engine.guard_once(&id).map(|()| 0)?),
         Command::Recover => Ok(engine.recover_at_boot().map(|_| 0)?),
         Command::LabInside { words } => Ok(crate::lab::inside(system, &words)?),
@@ -307,11 +344,18 @@ fn lab(
         crate::lab::Order::Enter { command }
     } else {
         let mut words = vec![String::from("faspwall")];
-        for (flag, on) in [("--plain", global.plain), ("--ascii", global.ascii), ("--mono", global.mono)] {
+        for (flag, on) in [
+            ("--plain", global.plain),
+            ("--ascii", global.ascii),
+            ("--mono", global.mono),
+        ] {
             words.extend(on.then(|| flag.to_owned()));
         }
         let command = if command.is_empty() { words } else { command };
-        crate::lab::Order::Start { scenario: name, command }
+        crate::lab::Order::Start {
+            scenario: name,
+            command,
+        }
     };
     Ok(crate::lab::run(system, &order)?)
 }
@@ -319,5 +363,9 @@ fn lab(
 /// A window in words.
 fn in_words(left: Duration) -> String {
     let seconds = left.as_secs();
-    if seconds >= 60 { format!("{} min {} s", seconds / 60, seconds % 60) } else { format!("{seconds} s") }
+    if seconds >= 60 {
+        format!("{} min {} s", seconds / 60, seconds % 60)
+    } else {
+        format!("{seconds} s")
+    }
 }

@@ -13,16 +13,42 @@ use crate::transaction::{Kept, Outcome, Phase, Progress, Status, Trial};
 /// `faspwall detect`
 pub fn detect(facts: &Facts) -> String {
     let mut text = String::new();
-    let _ = writeln!(text, "host       {} ({}, kernel {})", facts.hostname, facts.os.name, facts.os.kernel);
-    let _ = writeln!(text, "root       {}", if facts.privileged { "yes" } else { "no: less can be seen" });
-    for backend in facts.backends.iter().filter(|b| b.installed || b.active || b.owner) {
+    let _ = writeln!(
+        text,
+        "host       {} ({}, kernel {})",
+        facts.hostname, facts.os.name, facts.os.kernel
+    );
+    let _ = writeln!(
+        text,
+        "root       {}",
+        if facts.privileged {
+            "yes"
+        } else {
+            "no: less can be seen"
+        }
+    );
+    for backend in facts
+        .backends
+        .iter()
+        .filter(|b| b.installed || b.active || b.owner)
+    {
         let mut state = vec![if backend.active { "active" } else { "not active" }];
         state.extend(backend.owner.then_some("decides"));
         let version = backend.version.as_deref().unwrap_or("");
-        let _ = writeln!(text, "firewall   {} {version} [{}]: {}", backend.id, state.join(", "), backend.reason);
+        let _ = writeln!(
+            text,
+            "firewall   {} {version} [{}]: {}",
+            backend.id,
+            state.join(", "),
+            backend.reason
+        );
     }
     match (&facts.backend, &facts.refusal) {
-        (Some(backend), _) => drop(writeln!(text, "used       {backend}; a packet that no rule names: {}", facts.inbound_default)),
+        (Some(backend), _) => drop(writeln!(
+            text,
+            "used       {backend}; a packet that no rule names: {}",
+            facts.inbound_default
+        )),
         (None, Some(refusal)) => drop(writeln!(text, "used       none: {refusal}")),
         (None, None) => drop(writeln!(text, "used       none")),
     }
@@ -34,16 +60,42 @@ pub fn detect(facts: &Facts) -> String {
             chain.family, chain.table, chain.chain, chain.hook, chain.priority, chain.policy
         );
     }
+    detect_access(&mut text, facts);
+    text
+}
+
+/// sshd, the operator's connection, the product, and what is left alone.
+fn detect_access(text: &mut String, facts: &Facts) {
     let ports: Vec<String> = facts.ssh.ports.iter().map(ToString::to_string).collect();
-    let _ = writeln!(text, "sshd       {} on port {}", facts.ssh.daemon, ports.join(", "));
+    let _ = writeln!(
+        text,
+        "sshd       {} on port {}",
+        facts.ssh.daemon,
+        ports.join(", ")
+    );
     if let Some(session) = &facts.session {
-        let _ = writeln!(text, "you        {}: {}", crate::engine::confirm::who(Some(session)), session.evidence);
+        let _ = writeln!(
+            text,
+            "you        {}: {}",
+            crate::engine::confirm::who(Some(session)),
+            session.evidence
+        );
     }
     if let Some(aspera) = &facts.aspera {
-        let _ = writeln!(text, "aspera     {} {} in {}", aspera.product, aspera.version, aspera.path.display());
+        let _ = writeln!(
+            text,
+            "aspera     {} {} in {}",
+            aspera.product,
+            aspera.version,
+            aspera.path.display()
+        );
     }
     for foreign in &facts.foreign {
-        let _ = writeln!(text, "left alone {} {} of {}", foreign.count, foreign.kind, foreign.owner);
+        let _ = writeln!(
+            text,
+            "left alone {} {} of {}",
+            foreign.count, foreign.kind, foreign.owner
+        );
     }
     if let Some(file) = &facts.boot.file {
         let enabled = match facts.boot.enabled {
@@ -53,14 +105,17 @@ pub fn detect(facts: &Facts) -> String {
         };
         let _ = writeln!(text, "boot       {} ({enabled})", file.display());
     }
-    text
 }
 
 /// `faspwall plan`
 pub fn plan(preview: &Preview, with_diff: bool) -> String {
     let mut text = String::new();
     for rule in &preview.rules {
-        let from = if rule.sources.is_empty() { String::from("anyone") } else { rule.sources.join(", ") };
+        let from = if rule.sources.is_empty() {
+            String::from("anyone")
+        } else {
+            rule.sources.join(", ")
+        };
         let becomes = match (rule.state, rule.action.as_str()) {
             (RuleState::Add, _) => "OPEN",
             (RuleState::Remove, _) => "CLOSED",
@@ -68,7 +123,11 @@ pub fn plan(preview: &Preview, with_diff: bool) -> String {
             (RuleState::Present, _) => "open already",
         };
         let name = format!("{}/{}", rule.protocol.to_uppercase(), rule.ports);
-        let _ = writeln!(text, "{:4}{name:<18}{from:<20}{becomes:<16}{}", rule.direction, rule.why);
+        let _ = writeln!(
+            text,
+            "{:4}{name:<18}{from:<20}{becomes:<16}{}",
+            rule.direction, rule.why
+        );
     }
     for advice in &preview.advice {
         let _ = writeln!(text, "\n{} {:?}: {}", advice.code, advice.severity, advice.text);
@@ -117,7 +176,10 @@ pub fn reporter(json: bool, verbose: bool) -> impl FnMut(Progress) {
             Progress::Steps { say: steps, .. } => say = steps,
             Progress::Started { command, .. } if verbose => eprintln!("  $ {command}"),
             Progress::Finished { number, millis } => {
-                eprintln!("  done  {} ({millis} ms)", say.get(number).map_or("", String::as_str));
+                eprintln!(
+                    "  done  {} ({millis} ms)",
+                    say.get(number).map_or("", String::as_str)
+                );
             }
             _ => {}
         }
@@ -129,20 +191,39 @@ pub fn trial(trial: &Trial) -> String {
     let mut text = String::new();
     let left = in_words(Duration::from_millis(trial.left_ms));
     match trial.trial {
-        1 => drop(writeln!(text, "TRIAL 1 of {} is live: the new ports are open, nothing is closed.", if trial.closing.is_empty() { 1 } else { 2 })),
+        1 => drop(writeln!(
+            text,
+            "TRIAL 1 of {} is live: the new ports are open, nothing is closed.",
+            if trial.closing.is_empty() { 1 } else { 2 }
+        )),
         _ => {
             let ports: Vec<String> = trial.closing.iter().map(|p| format!("TCP/{p}")).collect();
-            let _ = writeln!(text, "TRIAL 2 of 2 is live: {} is shut for new logins, for now.", ports.join(", "));
+            let _ = writeln!(
+                text,
+                "TRIAL 2 of 2 is live: {} is shut for new logins, for now.",
+                ports.join(", ")
+            );
         }
     }
-    let _ = writeln!(text, "It undoes itself in {left} (at {}) unless it is confirmed.", trial.deadline);
+    let _ = writeln!(
+        text,
+        "It undoes itself in {left} (at {}) unless it is confirmed.",
+        trial.deadline
+    );
     if let Some(door) = trial.door {
-        let _ = writeln!(text, "\n1. Leave this session open.\n2. In a NEW window log in on port {door}:");
+        let _ = writeln!(
+            text,
+            "\n1. Leave this session open.\n2. In a NEW window log in on port {door}:"
+        );
     }
     for line in trial.next.split("   then ") {
         let _ = writeln!(text, "     {}", line.trim_start_matches("log in anew: "));
     }
-    let _ = writeln!(text, "\ncode {}   more time: faspwall extend 60s   undo now: faspwall rollback", trial.code);
+    let _ = writeln!(
+        text,
+        "\ncode {}   more time: faspwall extend 60s   undo now: faspwall rollback",
+        trial.code
+    );
     text
 }
 
@@ -150,7 +231,13 @@ pub fn trial(trial: &Trial) -> String {
 pub fn outcome(outcome: &Outcome) -> String {
     let mut text = String::new();
     if outcome.kept {
-        let _ = writeln!(text, "KEPT ({}). Open: {}. Closed: {}.", outcome.reason, list(&outcome.opened), list(&outcome.closed));
+        let _ = writeln!(
+            text,
+            "KEPT ({}). Open: {}. Closed: {}.",
+            outcome.reason,
+            list(&outcome.opened),
+            list(&outcome.closed)
+        );
         let _ = writeln!(text, "on boot  {}", list(&outcome.files));
         let _ = writeln!(text, "undo     faspwall rollback {}", outcome.txn);
     } else {
@@ -164,7 +251,11 @@ pub fn outcome(outcome: &Outcome) -> String {
 }
 
 fn list(words: &[String]) -> String {
-    if words.is_empty() { String::from("none") } else { words.join(", ") }
+    if words.is_empty() {
+        String::from("none")
+    } else {
+        words.join(", ")
+    }
 }
 
 /// `faspwall status`
@@ -173,7 +264,10 @@ pub fn status(status: &Status) -> String {
     match (&status.open, &status.interrupted) {
         (Some(open), _) => text.push_str(&trial(open)),
         (None, Some(id)) => {
-            let _ = writeln!(text, "INTERRUPTED  {id} was cut off. Type: faspwall rollback {id}");
+            let _ = writeln!(
+                text,
+                "INTERRUPTED  {id} was cut off, or its time has run out and nothing undid it. Type: faspwall rollback {id}"
+            );
         }
         (None, None) => drop(writeln!(text, "open       no transaction")),
     }
@@ -185,7 +279,11 @@ pub fn status(status: &Status) -> String {
         let _ = writeln!(text, "at boot    {}", status.at_boot);
     }
     for port in &status.ports {
-        let _ = writeln!(text, "port       {:<12} should be {:<7} is {:<7} {}", port.port, port.wanted, port.is, port.listener);
+        let _ = writeln!(
+            text,
+            "port       {:<12} should be {:<7} is {:<7} {}",
+            port.port, port.wanted, port.is, port.listener
+        );
     }
     if status.applied.is_some() {
         let _ = writeln!(text, "drift      {}", list(&status.drift));

@@ -50,14 +50,22 @@ pub(super) fn facts(engine: &Engine<'_>) -> Facts {
 /// `faspwall detect`
 pub fn detect(engine: &Engine<'_>, as_json: bool) -> Result<u8, Failure> {
     let facts = facts(engine);
-    out(&if as_json { json::text(&json::detect(&facts)) } else { print::detect(&facts) });
+    out(&if as_json {
+        json::text(&json::detect(&facts))
+    } else {
+        print::detect(&facts)
+    });
     Ok(0)
 }
 
 /// `faspwall roles`
 pub fn roles(as_json: bool) -> Result<u8, Failure> {
     let catalogue = Catalogue::builtin();
-    out(&if as_json { json::text(&catalogue.to_json()) } else { catalogue.to_text() });
+    out(&if as_json {
+        json::text(&catalogue.to_json())
+    } else {
+        catalogue.to_text()
+    });
     Ok(0)
 }
 
@@ -78,7 +86,10 @@ fn answers(engine: &Engine<'_>, global: &Global, file: &Path) -> Result<Answers,
         Err(error) => return Err(Failure::new(failure::USAGE, error.to_string())),
     };
     let mut answers = Answers::from_bytes(&file.display().to_string(), &bytes, Catalogue::builtin())
-        .map_err(|e| Failure { code: failure::USAGE, lines: e.to_string().lines().map(str::to_owned).collect() })?;
+        .map_err(|e| Failure {
+            code: failure::USAGE,
+            lines: e.to_string().lines().map(str::to_owned).collect(),
+        })?;
     for code in &global.accept {
         if !answers.accept.contains(code) {
             answers.accept.push(code.clone());
@@ -87,7 +98,12 @@ fn answers(engine: &Engine<'_>, global: &Global, file: &Path) -> Result<Answers,
     Ok(answers)
 }
 
-fn prepared(engine: &Engine<'_>, answers: &Answers, facts: &Facts, window_s: u64) -> Result<Preview, Failure> {
+fn prepared(
+    engine: &Engine<'_>,
+    answers: &Answers,
+    facts: &Facts,
+    window_s: u64,
+) -> Result<Preview, Failure> {
     engine
         .prepare(Catalogue::builtin(), answers, facts, window_s)
         .map_err(|e| Failure::new(failure::USAGE, e.to_string()))
@@ -98,11 +114,19 @@ pub fn plan(engine: &Engine<'_>, global: &Global, file: &Path, show: &Show) -> R
     let answers = answers(engine, global, file)?;
     let facts = facts(engine);
     let preview = prepared(engine, &answers, &facts, 120)?;
-    out(&if show.json { json::text(&json::plan(&preview, &facts)) } else { print::plan(&preview, show.diff) });
+    out(&if show.json {
+        json::text(&json::plan(&preview, &facts))
+    } else {
+        print::plan(&preview, show.diff)
+    });
     if !preview.obstacles.is_empty() {
         return Err(refusal(&facts, &preview));
     }
-    Ok(if show.exit_code && preview.changed() { failure::PENDING } else { 0 })
+    Ok(if show.exit_code && preview.changed() {
+        failure::PENDING
+    } else {
+        0
+    })
 }
 
 fn refusal(facts: &Facts, preview: &Preview) -> Failure {
@@ -130,7 +154,11 @@ pub fn apply(engine: &Engine<'_>, global: &Global, order: &Apply) -> Result<u8, 
         return Err(refusal(&facts, &preview));
     }
     let Some(change) = &preview.change else {
-        out(&if order.json { json::text(&json::unchanged()) } else { String::from("nothing to do: the host is as the answers ask\n") });
+        out(&if order.json {
+            json::text(&json::unchanged())
+        } else {
+            String::from("nothing to do: the host is as the answers ask\n")
+        });
         return Ok(0);
     };
     let cuts = facts.session.as_ref().is_some_and(|s| s.is_remote()) && (change.door.is_some());
@@ -139,7 +167,9 @@ pub fn apply(engine: &Engine<'_>, global: &Global, order: &Apply) -> Result<u8, 
         return Err(Failure {
             code: failure::REFUSED,
             lines: vec![
-                String::from("--no-confirm is refused in an SSH session that the plan could cut: nobody would have proved the new port. Nothing was changed."),
+                String::from(
+                    "--no-confirm is refused in an SSH session that the plan could cut: nobody would have proved the new port. Nothing was changed.",
+                ),
                 String::from("Leave --no-confirm out, or take the risk with: --accept lockout-risk"),
             ],
         });
@@ -147,10 +177,23 @@ pub fn apply(engine: &Engine<'_>, global: &Global, order: &Apply) -> Result<u8, 
     let id = change.id.clone();
     let by = who(session(engine.system).as_ref());
     let mut report = print::reporter(order.json, global.verbose);
-    engine.apply(change, &Order { id: id.clone(), window_s: order.window_s, by: by.clone() }, &mut report)?;
+    engine.apply(
+        change,
+        &Order {
+            id: id.clone(),
+            window_s: order.window_s,
+            by: by.clone(),
+        },
+        &mut report,
+    )?;
     if order.no_confirm {
-        let outcome = engine.commit_unconfirmed(&id, &format!("{by}, without proof (--no-confirm)"), &mut report)?;
-        out(&if order.json { json::text(&json::outcome("apply", &outcome)) } else { print::outcome(&outcome) });
+        let outcome =
+            engine.commit_unconfirmed(&id, &format!("{by}, without proof (--no-confirm)"), &mut report)?;
+        out(&if order.json {
+            json::text(&json::outcome("apply", &outcome))
+        } else {
+            print::outcome(&outcome)
+        });
         return Ok(0);
     }
     live(engine, "apply", order.json)
@@ -159,22 +202,42 @@ pub fn apply(engine: &Engine<'_>, global: &Global, order: &Apply) -> Result<u8, 
 /// Prints the trial that is live now.
 pub(super) fn live(engine: &Engine<'_>, command: &str, as_json: bool) -> Result<u8, Failure> {
     let Some(open) = engine.open()? else {
-        return Err(Failure::new(failure::FAILED, "the trial ended while it was being told about: faspwall status"));
+        return Err(Failure::new(
+            failure::FAILED,
+            "the trial ended while it was being told about: faspwall status",
+        ));
     };
     let trial = engine.trial_view(&open);
-    out(&if as_json { json::text(&json::trial(command, &trial)) } else { print::trial(&trial) });
+    out(&if as_json {
+        json::text(&json::trial(command, &trial))
+    } else {
+        print::trial(&trial)
+    });
     Ok(0)
 }
 
 /// `faspwall confirm`
-pub fn confirm(engine: &Engine<'_>, code: Option<String>, as_json: bool, verbose: bool) -> Result<u8, Failure> {
+pub fn confirm(
+    engine: &Engine<'_>,
+    code: Option<String>,
+    as_json: bool,
+    verbose: bool,
+) -> Result<u8, Failure> {
     let mut report: Box<dyn FnMut(Progress)> = Box::new(print::reporter(as_json, verbose));
     match engine.confirm(&Proof::Session(code), &mut *report)? {
         Confirmed::Trial2(trial) => {
-            out(&if as_json { json::text(&json::trial("confirm", &trial)) } else { print::trial(&trial) });
+            out(&if as_json {
+                json::text(&json::trial("confirm", &trial))
+            } else {
+                print::trial(&trial)
+            });
         }
         Confirmed::Committed(outcome) => {
-            out(&if as_json { json::text(&json::outcome("confirm", &outcome)) } else { print::outcome(&outcome) });
+            out(&if as_json {
+                json::text(&json::outcome("confirm", &outcome))
+            } else {
+                print::outcome(&outcome)
+            });
         }
     }
     Ok(0)
@@ -183,7 +246,11 @@ pub fn confirm(engine: &Engine<'_>, code: Option<String>, as_json: bool, verbose
 /// `faspwall extend`
 pub fn extend(engine: &Engine<'_>, seconds: u64, as_json: bool) -> Result<u8, Failure> {
     let trial = engine.extend(seconds)?;
-    out(&if as_json { json::text(&json::trial("extend", &trial)) } else { print::trial(&trial) });
+    out(&if as_json {
+        json::text(&json::trial("extend", &trial))
+    } else {
+        print::trial(&trial)
+    });
     Ok(0)
 }
 
@@ -193,6 +260,10 @@ pub fn status(engine: &Engine<'_>, as_json: bool) -> Result<u8, Failure> {
         return Err(EngineError::Privilege("status").into());
     }
     let status = engine.status();
-    out(&if as_json { json::text(&json::status(&status)) } else { print::status(&status) });
+    out(&if as_json {
+        json::text(&json::status(&status))
+    } else {
+        print::status(&status)
+    });
     Ok(0)
 }

@@ -22,14 +22,26 @@ pub fn rollback(
     let by = who(session(engine.system).as_ref());
     if engine.open()?.is_some() {
         let outcome = engine.undo_open(id, &format!("undone by {by}"))?;
-        out(&if as_json { json::text(&json::outcome("rollback", &outcome)) } else { print::outcome(&outcome) });
+        out(&if as_json {
+            json::text(&json::outcome("rollback", &outcome))
+        } else {
+            print::outcome(&outcome)
+        });
         return Ok(0);
     }
     let facts = facts(engine);
     let setting = engine.setting(window_s);
     let change = engine.way_back(id, &facts, &setting)?;
     let mut report = print::reporter(as_json, verbose);
-    engine.apply(&change, &Order { id: change.id.clone(), window_s, by }, &mut report)?;
+    engine.apply(
+        &change,
+        &Order {
+            id: change.id.clone(),
+            window_s,
+            by,
+        },
+        &mut report,
+    )?;
     live(engine, "rollback", as_json)
 }
 
@@ -41,7 +53,11 @@ pub fn snapshots(engine: &Engine<'_>, what: Snapshots, as_json: bool) -> Result<
     match what {
         Snapshots::List => {
             let kept = engine.kept();
-            out(&if as_json { json::text(&json::kept(&kept)) } else { print::kept(&kept) });
+            out(&if as_json {
+                json::text(&json::kept(&kept))
+            } else {
+                print::kept(&kept)
+            });
         }
         Snapshots::Show { id } => {
             let Some(transaction) = engine.load(&id)? else {
@@ -50,7 +66,10 @@ pub fn snapshots(engine: &Engine<'_>, what: Snapshots, as_json: bool) -> Result<
                     format!("there is no transaction {id}; faspwall snapshots lists them"),
                 ));
             };
-            let ruleset = engine.system.read_text(&engine.dir(&id).join("ruleset.nft")).unwrap_or_default();
+            let ruleset = engine
+                .system
+                .read_text(&engine.dir(&id).join("ruleset.nft"))
+                .unwrap_or_default();
             out(&if as_json {
                 json::text(&json::shown(&transaction, &ruleset))
             } else {
@@ -63,7 +82,14 @@ pub fn snapshots(engine: &Engine<'_>, what: Snapshots, as_json: bool) -> Result<
             out(&if as_json {
                 json::text(&serde_json::json!({"schema": "faspwall.snapshots/1", "removed": names}))
             } else {
-                format!("removed {}\n", if names.is_empty() { String::from("nothing") } else { names.join(", ") })
+                format!(
+                    "removed {}\n",
+                    if names.is_empty() {
+                        String::from("nothing")
+                    } else {
+                        names.join(", ")
+                    }
+                )
             });
         }
     }

@@ -1,5 +1,6 @@
 //! From a prepared change to a live trial: lock, fingerprint, dry runs, snapshot, journal, guard, then the first step.
 
+use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::journal::Transaction;
@@ -25,17 +26,31 @@ pub struct Order {
 
 impl Engine<'_> {
     /// Carries a change to trial 1. On any failure everything is taken back.
-    pub fn apply(&self, change: &Change, order: &Order, report: &mut dyn FnMut(Progress)) -> Result<(), EngineError> {
+    pub fn apply(
+        &self,
+        change: &Change,
+        order: &Order,
+        report: &mut dyn FnMut(Progress),
+    ) -> Result<(), EngineError> {
         self.need_root("apply")?;
-        let _lock = self.lock(Duration::from_millis(500))?;
         self.refuse_while_open()?;
+        let _lock = self.lock(Duration::from_millis(500))?;
+        if let Some(open) = self.open()? {
+            return Err(EngineError::Open {
+                id: open.id,
+                state: String::from("it was begun this moment"),
+            });
+        }
         let before = self.live_ruleset()?;
         if fingerprint(&before) != change.fingerprint {
             return Err(EngineError::RulesetChanged(Vec::new()));
         }
         for check in &change.check {
             self.perform(&check.step).map_err(|error| match error {
-                EngineError::System(source) => EngineError::Check { what: check.say.clone(), source },
+                EngineError::System(source) => EngineError::Check {
+                    what: check.say.clone(),
+                    source,
+                },
                 other => other,
             })?;
         }
@@ -63,22 +78,44 @@ impl Engine<'_> {
         self.trial(&order.id, 1, report)
     }
 
-    /// Fails when a transaction is open.
+    /// Fails when a transaction is open. One whose time has run out, or that an earlier boot left behind, is undone
+    /// first: that was promised to whoever began it.
     pub fn refuse_while_open(&self) -> Result<(), EngineError> {
-        match self.open()? {
-            Some(open) => {
-                let state = match open.state {
-                    State::Waiting(trial) => format!("trial {trial} waits for its confirmation"),
-                    _ => String::from("it was interrupted"),
-                };
-                Err(EngineError::Open { id: open.id, state })
-            }
-            None => Ok(()),
+        let Some(open) = self.open()? else { return Ok(()) };
+        if self.is_due(&open) {
+            let _lock = self.lock(Duration::from_secs(10))?;
+            return self.recover(&open.id);
         }
+        let state = match open.state {
+            State::Waiting(trial) => format!("trial {trial} waits for its confirmation"),
+            _ => String::from("its steps are running, or were interrupted"),
+        };
+        Err(EngineError::Open { id: open.id, state })
+    }
+
+    fn recover(&self, id: &TxnId) -> Result<(), EngineError> {
+        let transaction = self.loaded(id)?;
+        if !transaction.state.is_open() {
+            return Ok(());
+        }
+        let reason = "its time had run out and no guard was left to undo it";
+        let outcome = self.rollback(&transaction, reason)?;
+        if outcome.remaining.is_empty() {
+            return Ok(());
+        }
+        Err(EngineError::Incomplete {
+            what: format!("{id}: {reason}"),
+            outcome: Box::new(outcome),
+        })
     }
 
     /// Performs the steps of trial 1 or 2 and opens the window. The lock must be held.
-    pub(super) fn trial(&self, id: &TxnId, trial: u8, report: &mut dyn FnMut(Progress)) -> Result<(), EngineError> {
+    pub(super) fn trial(
+        &self,
+        id: &TxnId,
+        trial: u8,
+        report: &mut dyn FnMut(Progress),
+    ) -> Result<(), EngineError> {
         let phase = if trial == 1 { Phase::Trial1 } else { Phase::Trial2 };
         let mut live = || -> Result<(), EngineError> {
             let transaction = self.loaded(id)?;
@@ -86,14 +123,22 @@ impl Engine<'_> {
             self.check_open(&transaction)?;
             // The full window counts from the moment in which the trial is live; kernel timers began a moment earlier.
             self.arm(id, transaction.window_s)?;
-            self.note(id, &Entry::Waiting { trial, since_ms: self.uptime_ms(), at: self.stamp() })
+            self.note(
+                id,
+                &Entry::Waiting {
+                    trial,
+                    since_ms: self.uptime_ms(),
+                    at: self.stamp(),
+                },
+            )
         };
         live().map_err(|error| self.give_up(id, error))
     }
 
     /// The transaction, which must be there.
     pub(super) fn loaded(&self, id: &TxnId) -> Result<Transaction, EngineError> {
-        self.load(id)?.ok_or_else(|| EngineError::Refused(format!("the journal of {id} is gone")))
+        self.load(id)?
+            .ok_or_else(|| EngineError::Refused(format!("the journal of {id} is gone")))
     }
 
     /// Performs all actions of a phase, each noted before and after.
@@ -104,13 +149,25 @@ impl Engine<'_> {
         report: &mut dyn FnMut(Progress),
     ) -> Result<(), EngineError> {
         let actions = transaction.change.actions(phase);
-        report(Progress::Steps { phase, say: actions.iter().map(|a| a.say.clone()).collect() });
+        report(Progress::Steps {
+            phase,
+            say: actions.iter().map(|a| a.say.clone()).collect(),
+        });
         for (number, action) in actions.iter().enumerate() {
-            report(Progress::Started { number, command: action.step.to_string() });
+            if self.stop.load(Ordering::SeqCst) {
+                return Err(EngineError::Refused(String::from("stopped by the operator")));
+            }
+            report(Progress::Started {
+                number,
+                command: action.step.to_string(),
+            });
             let start = self.system.boottime();
             self.act(&transaction.id, phase, number, action)?;
             let millis = (self.system.boottime().saturating_sub(start)).as_millis();
-            report(Progress::Finished { number, millis: u64::try_from(millis).unwrap_or(0) });
+            report(Progress::Finished {
+                number,
+                millis: u64::try_from(millis).unwrap_or(0),
+            });
         }
         Ok(())
     }

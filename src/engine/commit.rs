@@ -11,7 +11,11 @@ const COMMIT_WINDOW_S: u64 = 180;
 
 impl Engine<'_> {
     /// Commits. The lock must be held, the confirmation noted.
-    pub(super) fn commit(&self, id: &TxnId, report: &mut dyn FnMut(Progress)) -> Result<Outcome, EngineError> {
+    pub(super) fn commit(
+        &self,
+        id: &TxnId,
+        report: &mut dyn FnMut(Progress),
+    ) -> Result<Outcome, EngineError> {
         let run = |report: &mut dyn FnMut(Progress)| -> Result<Transaction, EngineError> {
             self.arm(id, COMMIT_WINDOW_S)?;
             let transaction = self.loaded(id)?;
@@ -21,7 +25,13 @@ impl Engine<'_> {
         };
         let transaction = run(report).map_err(|error| self.give_up(id, error))?;
         let at = self.stamp();
-        self.note(id, &Entry::Committed { at: at.clone(), notes: Vec::new() })?;
+        self.note(
+            id,
+            &Entry::Committed {
+                at: at.clone(),
+                notes: Vec::new(),
+            },
+        )?;
         let transaction = self.load(id)?.unwrap_or(transaction);
         self.disarm(&transaction);
         self.prune_quietly();
@@ -45,15 +55,23 @@ impl Engine<'_> {
         let change = &transaction.change;
         let live = self.live_ruleset()?;
         for port in &change.closing {
-            let ours = live.rules.iter().any(|rule| rule.table == "faspwall" && rule.chain == "shut");
+            let ours = live
+                .rules
+                .iter()
+                .any(|rule| rule.table == "faspwall" && rule.chain == "shut");
             let wanted_shut = change.closed.contains(&format!("TCP/{port}"));
             if wanted_shut && !ours && !is_shut(&live, *port) {
-                return Err(EngineError::Refused(format!("TCP/{port} is still open after the commit")));
+                return Err(EngineError::Refused(format!(
+                    "TCP/{port} is still open after the commit"
+                )));
             }
         }
         for (path, _, after) in &change.before.files {
             if self.system.read_text(path) != *after {
-                return Err(EngineError::Refused(format!("{} does not hold what was written to it", path.display())));
+                return Err(EngineError::Refused(format!(
+                    "{} does not hold what was written to it",
+                    path.display()
+                )));
             }
         }
         if change.before.ssh_ports == change.before.ssh_ports_after {

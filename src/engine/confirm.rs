@@ -38,10 +38,19 @@ impl Engine<'_> {
         let _lock = self.lock(Duration::from_secs(10))?;
         let transaction = self.waiting()?;
         let State::Waiting(trial) = transaction.state else {
-            return Err(EngineError::Refused(String::from("the transaction waits for no confirmation")));
+            return Err(EngineError::Refused(String::from(
+                "the transaction waits for no confirmation",
+            )));
         };
         let by = self.proven(&transaction, proof)?;
-        self.note(&transaction.id, &Entry::Confirmed { trial, by, at: self.stamp() })?;
+        self.note(
+            &transaction.id,
+            &Entry::Confirmed {
+                trial,
+                by,
+                at: self.stamp(),
+            },
+        )?;
         if trial == 1 && !transaction.change.trial_2.is_empty() {
             self.arm(&transaction.id, transaction.window_s + 30)
                 .map_err(|error| self.give_up(&transaction.id, error))?;
@@ -49,14 +58,27 @@ impl Engine<'_> {
             let live = self.loaded(&transaction.id)?;
             return Ok(Confirmed::Trial2(Box::new(self.trial_view(&live))));
         }
-        self.commit(&transaction.id, report).map(|outcome| Confirmed::Committed(Box::new(outcome)))
+        self.commit(&transaction.id, report)
+            .map(|outcome| Confirmed::Committed(Box::new(outcome)))
     }
 
     /// Commits without waiting: for hosts that are set up unattended. Trials are still walked, so that every step and
     /// its undo is the same.
-    pub fn commit_unconfirmed(&self, id: &TxnId, by: &str, report: &mut dyn FnMut(Progress)) -> Result<Outcome, EngineError> {
+    pub fn commit_unconfirmed(
+        &self,
+        id: &TxnId,
+        by: &str,
+        report: &mut dyn FnMut(Progress),
+    ) -> Result<Outcome, EngineError> {
         let _lock = self.lock(Duration::from_secs(10))?;
-        self.note(id, &Entry::Confirmed { trial: 2, by: by.to_owned(), at: self.stamp() })?;
+        self.note(
+            id,
+            &Entry::Confirmed {
+                trial: 2,
+                by: by.to_owned(),
+                at: self.stamp(),
+            },
+        )?;
         self.commit(id, report)
     }
 
@@ -73,7 +95,9 @@ impl Engine<'_> {
                 told.map(|t| format!(": {t}")).unwrap_or_default()
             )));
         };
-        let due = open.deadline().is_none_or(|d| d.boot != self.boot_id() || d.at_ms <= self.uptime_ms());
+        let due = open
+            .deadline()
+            .is_none_or(|d| d.boot != self.boot_id() || d.at_ms <= self.uptime_ms());
         if due {
             return Err(EngineError::Refused(format!(
                 "too late: the time of {} has run out, and it is being undone. Nothing was kept. Type: faspwall status",
@@ -91,7 +115,11 @@ impl Engine<'_> {
 
     /// Who confirms, or why that proves nothing.
     fn proven(&self, transaction: &Transaction, proof: &Proof) -> Result<String, EngineError> {
-        let refuse = |text: String| Err(EngineError::Refused(format!("{text} Nothing was changed; the countdown goes on.")));
+        let refuse = |text: String| {
+            Err(EngineError::Refused(format!(
+                "{text} Nothing was changed; the countdown goes on."
+            )))
+        };
         let session = session(self.system);
         if let Proof::Session(Some(code)) = proof
             && *code != transaction.code
@@ -99,7 +127,9 @@ impl Engine<'_> {
         {
             return refuse(String::from("That is not the code of this transaction."));
         }
-        let local = session.as_ref().is_some_and(|s| matches!(s.via, Via::Console | Via::Serial | Via::Local));
+        let local = session
+            .as_ref()
+            .is_some_and(|s| matches!(s.via, Via::Console | Via::Serial | Via::Local));
         if local && (*proof == Proof::Keep || *proof == Proof::Session(Some(String::from("keep")))) {
             return Ok(String::from("the local console"));
         }
@@ -112,7 +142,11 @@ impl Engine<'_> {
         };
         if *proof == Proof::Keep {
             return match logins_on(self.system, door, since).first() {
-                Some(login) => Ok(format!("{} from {} on port {door}", login.user, login.client.ip())),
+                Some(login) => Ok(format!(
+                    "{} from {} on port {door}",
+                    login.user,
+                    login.client.ip()
+                )),
                 None => refuse(format!(
                     "No new login on port {door} has been seen since this trial began: an open session proves nothing. In a new window: ssh -p {door} ..."
                 )),
@@ -124,7 +158,9 @@ impl Engine<'_> {
             ));
         }
         if session.server_port != Some(door) {
-            let came = session.server_port.map_or(String::from("no TCP port"), |p| format!("TCP/{p}"));
+            let came = session
+                .server_port
+                .map_or(String::from("no TCP port"), |p| format!("TCP/{p}"));
             return refuse(format!(
                 "You are connected over {came}: that proves nothing about TCP/{door}. Log in anew: ssh -p {door} ..., and confirm there."
             ));
@@ -142,14 +178,17 @@ impl Engine<'_> {
         self.need_root("extend")?;
         let _lock = self.lock(Duration::from_secs(10))?;
         let transaction = self.waiting()?;
-        let left_ms = transaction.deadline().map_or(0, |d| d.at_ms.saturating_sub(self.uptime_ms()));
+        let left_ms = transaction
+            .deadline()
+            .map_or(0, |d| d.at_ms.saturating_sub(self.uptime_ms()));
         let total = (left_ms / 1000 + seconds).min(LONGEST_S);
         self.arm(&transaction.id, total)?;
         let mut text = refresh(&transaction.change.clocks, total);
         if transaction.state == State::Waiting(2) {
             text.push_str(&refresh(&transaction.change.deny, total));
         }
-        self.system.run_ok(&Invocation::new(Tool::Nft, ["-f", "-"]).with_stdin(text))?;
+        self.system
+            .run_ok(&Invocation::new(Tool::Nft, ["-f", "-"]).with_stdin(text))?;
         let live = self.loaded(&transaction.id)?;
         Ok(self.trial_view(&live))
     }

@@ -21,7 +21,10 @@ impl Engine<'_> {
     pub fn in_force(&self) -> Option<Transaction> {
         let all = self.transactions();
         let committed: Vec<&Transaction> = all.iter().filter(|t| t.state == State::Committed).collect();
-        let taken_back: Vec<&str> = committed.iter().filter_map(|t| t.change.reverts.as_deref()).collect();
+        let taken_back: Vec<&str> = committed
+            .iter()
+            .filter_map(|t| t.change.reverts.as_deref())
+            .collect();
         committed
             .iter()
             .rev()
@@ -30,7 +33,12 @@ impl Engine<'_> {
     }
 
     /// The change that takes a committed transaction back.
-    pub fn way_back(&self, id: Option<&TxnId>, facts: &Facts, setting: &Setting) -> Result<Change, EngineError> {
+    pub fn way_back(
+        &self,
+        id: Option<&TxnId>,
+        facts: &Facts,
+        setting: &Setting,
+    ) -> Result<Change, EngineError> {
         self.need_root("rollback")?;
         let Some(last) = self.in_force() else {
             return Err(EngineError::Refused(String::from(
@@ -58,7 +66,11 @@ impl Engine<'_> {
         let ruleset = self.live_ruleset()?;
         let theirs = ruleset.without_ours();
         let gone = |ports: &[u16], from: &[u16]| -> Vec<u16> {
-            ports.iter().copied().filter(|port| !from.contains(port)).collect()
+            ports
+                .iter()
+                .copied()
+                .filter(|port| !from.contains(port))
+                .collect()
         };
         let returning = gone(&before.ssh_ports, &before.ssh_ports_after);
         let leaving = gone(&before.ssh_ports_after, &before.ssh_ports);
@@ -93,7 +105,12 @@ impl Engine<'_> {
     }
 
     /// A file goes back only if it still holds what we wrote: what somebody changed since is never lost.
-    fn file_back(&self, path: &Path, old: Option<&String>, new: Option<&String>) -> Result<FileChange, EngineError> {
+    fn file_back(
+        &self,
+        path: &Path,
+        old: Option<&String>,
+        new: Option<&String>,
+    ) -> Result<FileChange, EngineError> {
         let now = self.system.read_text(path);
         if now.as_ref() != new {
             return Err(EngineError::Refused(format!(
@@ -101,7 +118,11 @@ impl Engine<'_> {
                 path.display()
             )));
         }
-        Ok(FileChange { path: path.to_owned(), before: now, after: old.cloned() })
+        Ok(FileChange {
+            path: path.to_owned(),
+            before: now,
+            after: old.cloned(),
+        })
     }
 }
 

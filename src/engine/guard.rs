@@ -34,13 +34,18 @@ impl Engine<'_> {
     }
 
     fn note_armed(&self, id: &TxnId, deadline_ms: u64, guard: &str) -> Result<(), EngineError> {
-        let entry =
-            Entry::Armed { deadline_ms, boot: self.boot_id(), guard: guard.to_owned(), at: self.stamp() };
+        let entry = Entry::Armed {
+            deadline_ms,
+            boot: self.boot_id(),
+            guard: guard.to_owned(),
+            at: self.stamp(),
+        };
         self.note(id, &entry)
     }
 
     fn runs_systemd(&self) -> bool {
-        self.system.mode(Path::new("/run/systemd/system")).is_some() && self.system.locate(Tool::SystemdRun).is_some()
+        self.system.mode(Path::new("/run/systemd/system")).is_some()
+            && self.system.locate(Tool::SystemdRun).is_some()
     }
 
     fn state_dir_text(&self) -> String {
@@ -49,7 +54,11 @@ impl Engine<'_> {
 
     fn arm_timer(&self, id: &TxnId, number: usize, seconds: u64) -> Result<String, EngineError> {
         let unit = format!("faspwall-guard-{id}-{number}");
-        let program = self.system.locate(Tool::Faspwall).map(|p| p.display().to_string()).unwrap_or_default();
+        let program = self
+            .system
+            .locate(Tool::Faspwall)
+            .map(|p| p.display().to_string())
+            .unwrap_or_default();
         // systemd's default accuracy is a minute: too late for a locked-out person.
         let args = [
             format!("--unit={unit}"),
@@ -67,7 +76,10 @@ impl Engine<'_> {
         ];
         self.system.run_ok(&Invocation::new(Tool::SystemdRun, args))?;
         let timer = format!("{unit}.timer");
-        self.system.run_ok(&Invocation::new(Tool::Systemctl, ["is-active", "--quiet", &timer]))?;
+        self.system.run_ok(&Invocation::new(
+            Tool::Systemctl,
+            ["is-active", "--quiet", &timer],
+        ))?;
         Ok(timer)
     }
 
@@ -84,7 +96,10 @@ impl Engine<'_> {
         self.system.detach(&Invocation::new(Tool::Faspwall, args))?;
         let until = self.system.boottime() + READY;
         loop {
-            if let Some(pid) = self.system.read_text(&ready).and_then(|t| t.trim().parse::<u32>().ok())
+            if let Some(pid) = self
+                .system
+                .read_text(&ready)
+                .and_then(|t| t.trim().parse::<u32>().ok())
                 && self.alive(pid)
             {
                 return Ok(format!("process {pid}"));
@@ -100,28 +115,38 @@ impl Engine<'_> {
 
     /// Whether a process is there and is a faspwall.
     pub(super) fn alive(&self, pid: u32) -> bool {
-        self.system.read_text(Path::new(&format!("/proc/{pid}/comm"))).is_some_and(|c| c.trim().starts_with("faspwall"))
+        self.system
+            .read_text(Path::new(&format!("/proc/{pid}/comm")))
+            .is_some_and(|c| c.trim().starts_with("faspwall"))
     }
 
     /// Takes all timers of a transaction away. Watchers end by themselves when they see that it is over.
     pub(super) fn disarm(&self, transaction: &Transaction) {
         for guard in transaction.guards().iter().filter(|g| g.ends_with(".timer")) {
-            drop(self.system.run(&Invocation::new(Tool::Systemctl, ["stop", "--quiet", guard])));
+            drop(
+                self.system
+                    .run(&Invocation::new(Tool::Systemctl, ["stop", "--quiet", guard])),
+            );
         }
     }
 
     /// What a timer starts: undo if the deadline in force has passed.
     pub fn guard_once(&self, id: &TxnId) -> Result<(), EngineError> {
         let _lock = self.lock(PATIENCE)?;
-        let Some(transaction) = self.load(id)? else { return Ok(()) };
+        let Some(transaction) = self.load(id)? else {
+            return Ok(());
+        };
         if self.is_due(&transaction) {
             self.rollback(&transaction, "not confirmed before the deadline")?;
         }
         Ok(())
     }
 
-    fn is_due(&self, transaction: &Transaction) -> bool {
-        let Some(deadline) = transaction.deadline() else { return transaction.state.is_open() };
+    /// Whether the promised time of undo has passed.
+    pub(super) fn is_due(&self, transaction: &Transaction) -> bool {
+        let Some(deadline) = transaction.deadline() else {
+            return transaction.state.is_open();
+        };
         // 200 ms: a timer may fire a hair before the clock we compare with.
         let passed = self.uptime_ms() + 200 >= deadline.at_ms || deadline.boot != self.boot_id();
         transaction.state.is_open() && passed
@@ -131,9 +156,12 @@ impl Engine<'_> {
     pub fn guard_watch(&self, id: &TxnId, number: usize) -> Result<(), EngineError> {
         self.system.become_independent();
         let ready = self.dir(id).join(format!("guard-{number}.pid"));
-        self.system.replace(&ready, format!("{}\n", self.system.pid()).as_bytes(), 0o600)?;
+        self.system
+            .replace(&ready, format!("{}\n", self.system.pid()).as_bytes(), 0o600)?;
         loop {
-            let Some(transaction) = self.load(id)? else { return Ok(()) };
+            let Some(transaction) = self.load(id)? else {
+                return Ok(());
+            };
             // An extension starts a watcher of its own: this one may go.
             let superseded = transaction.guards().len() > number + 2;
             if !transaction.state.is_open() || (superseded && transaction.state != State::RollingBack) {
@@ -142,7 +170,9 @@ impl Engine<'_> {
             if self.is_due(&transaction) {
                 return self.guard_once(id);
             }
-            let left = transaction.deadline().map_or(0, |d| d.at_ms.saturating_sub(self.uptime_ms()));
+            let left = transaction
+                .deadline()
+                .map_or(0, |d| d.at_ms.saturating_sub(self.uptime_ms()));
             // Short naps: the transaction may be over long before the deadline, and then nothing of ours shall linger.
             self.system.sleep(Duration::from_millis(left.clamp(50, 2_000)));
         }

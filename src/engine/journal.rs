@@ -48,9 +48,16 @@ impl Transaction {
     /// The deadline in force.
     pub fn deadline(&self) -> Option<Deadline> {
         self.entries.iter().rev().find_map(|entry| match entry {
-            Entry::Armed { deadline_ms, boot, guard, .. } => {
-                Some(Deadline { at_ms: *deadline_ms, boot: boot.clone(), guard: guard.clone() })
-            }
+            Entry::Armed {
+                deadline_ms,
+                boot,
+                guard,
+                ..
+            } => Some(Deadline {
+                at_ms: *deadline_ms,
+                boot: boot.clone(),
+                guard: guard.clone(),
+            }),
             _ => None,
         })
     }
@@ -60,7 +67,13 @@ impl Transaction {
         let mut guards: Vec<String> = self
             .entries
             .iter()
-            .filter_map(|e| if let Entry::Armed { guard, .. } = e { Some(guard.clone()) } else { None })
+            .filter_map(|e| {
+                if let Entry::Armed { guard, .. } = e {
+                    Some(guard.clone())
+                } else {
+                    None
+                }
+            })
             .collect();
         guards.dedup();
         guards
@@ -68,7 +81,13 @@ impl Transaction {
 
     /// When the live trial began, in milliseconds since boot.
     pub fn waiting_since(&self) -> Option<u64> {
-        self.entries.iter().rev().find_map(|e| if let Entry::Waiting { since_ms, .. } = e { Some(*since_ms) } else { None })
+        self.entries.iter().rev().find_map(|e| {
+            if let Entry::Waiting { since_ms, .. } = e {
+                Some(*since_ms)
+            } else {
+                None
+            }
+        })
     }
 
     /// The actions that were begun, oldest first.
@@ -119,7 +138,9 @@ impl Engine<'_> {
     /// Reads a transaction. A last line that was cut off by a power loss does not count: what it announced was not begun.
     pub fn load(&self, id: &TxnId) -> Result<Option<Transaction>, EngineError> {
         let path = self.journal_path(id);
-        let Some(bytes) = self.system.read(&path)? else { return Ok(None) };
+        let Some(bytes) = self.system.read(&path)? else {
+            return Ok(None);
+        };
         let text = String::from_utf8_lossy(&bytes);
         let mut entries: Vec<Entry> = Vec::new();
         let lines: Vec<&str> = text.lines().collect();
@@ -136,7 +157,16 @@ impl Engine<'_> {
                 }
             }
         }
-        let Some(Entry::Begin { version, change, code, window_s, at, by, .. }) = entries.first().cloned() else {
+        let Some(Entry::Begin {
+            version,
+            change,
+            code,
+            window_s,
+            at,
+            by,
+            ..
+        }) = entries.first().cloned()
+        else {
             return Ok(None);
         };
         if version > JOURNAL_VERSION {
@@ -147,18 +177,34 @@ impl Engine<'_> {
             });
         }
         let state = entries.iter().fold(State::default(), State::after);
-        Ok(Some(Transaction { id: id.clone(), entries, state, change: *change, code, window_s, at, by }))
+        Ok(Some(Transaction {
+            id: id.clone(),
+            entries,
+            state,
+            change: *change,
+            code,
+            window_s,
+            at,
+            by,
+        }))
     }
 
     /// Names of all transactions, oldest first.
     pub fn ids(&self) -> Vec<TxnId> {
         let names = self.system.list(&self.state_dir);
-        names.iter().filter_map(|p| p.file_name()).filter_map(|n| TxnId::new(&n.to_string_lossy())).collect()
+        names
+            .iter()
+            .filter_map(|p| p.file_name())
+            .filter_map(|n| TxnId::new(&n.to_string_lossy()))
+            .collect()
     }
 
     /// All transactions that can be read, oldest first.
     pub fn transactions(&self) -> Vec<Transaction> {
-        self.ids().iter().filter_map(|id| self.load(id).ok().flatten()).collect()
+        self.ids()
+            .iter()
+            .filter_map(|id| self.load(id).ok().flatten())
+            .collect()
     }
 
     /// The open transaction, if there is one.
@@ -206,11 +252,19 @@ impl Engine<'_> {
     /// Removes the oldest ended transactions, all but `keep`; returns what was removed. The last committed one stays.
     pub fn prune(&self, keep: usize) -> Result<Vec<TxnId>, EngineError> {
         let all = self.transactions();
-        let last = all.iter().rev().find(|t| t.state == State::Committed).map(|t| t.id.clone());
+        let last = all
+            .iter()
+            .rev()
+            .find(|t| t.state == State::Committed)
+            .map(|t| t.id.clone());
         let ended: Vec<&Transaction> = all.iter().filter(|t| !t.state.is_open()).collect();
         let surplus = ended.len().saturating_sub(keep);
         let mut removed = Vec::new();
-        for transaction in ended.into_iter().take(surplus).filter(|t| Some(&t.id) != last.as_ref()) {
+        for transaction in ended
+            .into_iter()
+            .take(surplus)
+            .filter(|t| Some(&t.id) != last.as_ref())
+        {
             self.system.remove_dir(&self.dir(&transaction.id))?;
             removed.push(transaction.id.clone());
         }
@@ -223,7 +277,13 @@ impl Engine<'_> {
     }
 
     /// Writes that an action begins, performs it, and writes that it is done.
-    pub(super) fn act(&self, id: &TxnId, phase: Phase, number: usize, action: &Action) -> Result<(), EngineError> {
+    pub(super) fn act(
+        &self,
+        id: &TxnId,
+        phase: Phase,
+        number: usize,
+        action: &Action,
+    ) -> Result<(), EngineError> {
         self.note(id, &Entry::Intent { phase, number })?;
         self.perform(&action.step)?;
         self.note(id, &Entry::Done { phase, number })

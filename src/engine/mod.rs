@@ -17,6 +17,8 @@ pub mod snapshot;
 pub mod status;
 
 use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use crate::system::{System, SystemError};
 use crate::transaction::{Outcome, TxnId};
@@ -28,6 +30,8 @@ pub struct Engine<'s> {
     pub system: &'s dyn System,
     /// Where journals and snapshots are kept: `/var/lib/faspwall` unless told otherwise.
     pub state_dir: PathBuf,
+    /// Set from another thread to stop between two steps; what was done is then undone.
+    pub stop: Arc<AtomicBool>,
 }
 
 /// Why something was not done. Every text says what happened, what was left, and what to type next.
@@ -48,7 +52,9 @@ pub enum EngineError {
         state: String,
     },
     /// Another faspwall is at work.
-    #[error("another faspwall is changing this host at this moment ({0} is locked). Nothing was changed. Try again in a few seconds")]
+    #[error(
+        "another faspwall is changing this host at this moment ({0} is locked). Nothing was changed. Try again in a few seconds"
+    )]
     Locked(String),
     /// The plan cannot be carried out here.
     #[error("{}", .0.join("\n"))]
@@ -107,31 +113,45 @@ pub fn restored(outcome: &Outcome) -> String {
     if outcome.differs.is_empty() {
         String::from("restored: equal")
     } else {
-        format!("restored, but these lines differ from the snapshot:\n{}", outcome.differs.join("\n"))
+        format!(
+            "restored, but these lines differ from the snapshot:\n{}",
+            outcome.differs.join("\n")
+        )
     }
 }
 
 impl<'s> Engine<'s> {
     /// An engine with its state in `state_dir`.
     pub fn new(system: &'s dyn System, state_dir: PathBuf) -> Self {
-        Self { system, state_dir }
+        Self {
+            system,
+            state_dir,
+            stop: Arc::new(AtomicBool::new(false)),
+        }
     }
 
     fn need_root(&self, what: &'static str) -> Result<(), EngineError> {
-        if self.system.is_root() { Ok(()) } else { Err(EngineError::Privilege(what)) }
+        if self.system.is_root() {
+            Ok(())
+        } else {
+            Err(EngineError::Privilege(what))
+        }
     }
 
     /// The state directory and the runtime directory, made when they are missing.
     fn make_dirs(&self) -> Result<(), EngineError> {
         self.system.make_dir(&self.state_dir, 0o700)?;
-        self.system.make_dir(std::path::Path::new(crate::change::assemble::RUN_DIR), 0o755)?;
+        self.system
+            .make_dir(std::path::Path::new(crate::change::assemble::RUN_DIR), 0o755)?;
         Ok(())
     }
 
     /// The time of day, RFC 3339, whole seconds.
     pub fn stamp(&self) -> String {
         let now = self.system.now();
-        jiff::Timestamp::from_second(now.as_second()).unwrap_or(now).to_string()
+        jiff::Timestamp::from_second(now.as_second())
+            .unwrap_or(now)
+            .to_string()
     }
 
     /// Milliseconds since boot.

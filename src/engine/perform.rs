@@ -28,11 +28,35 @@ impl Engine<'_> {
                 Ok(self.system.replace(&target, content.as_bytes(), mode)?)
             }
             Step::Remove(path) => Ok(self.system.remove(path)?),
-            Step::SweepNft { tag, sets, tables, then } => self.sweep(tag, sets, tables, then),
-            Step::SignalPidFile { pid_file, comm, signal } => self.signal(pid_file, comm, *signal),
-            Step::AwaitTcp { port, listening, comm, timeout_ms } => {
-                self.await_tcp(*port, *listening, comm, Duration::from_millis(*timeout_ms))
+            Step::SweepNft {
+                tag,
+                sets,
+                tables,
+                then,
+            } => self.sweep(tag, sets, tables, then),
+            Step::SignalPidFile {
+                pid_file,
+                comm,
+                signal,
+            } => self.signal(pid_file, comm, *signal),
+            Step::Drain {
+                port,
+                quiet_ms,
+                timeout_ms,
+            } => {
+                self.drain(
+                    *port,
+                    Duration::from_millis(*quiet_ms),
+                    Duration::from_millis(*timeout_ms),
+                );
+                Ok(())
             }
+            Step::AwaitTcp {
+                port,
+                listening,
+                comm,
+                timeout_ms,
+            } => self.await_tcp(*port, *listening, comm, Duration::from_millis(*timeout_ms)),
         }
     }
 
@@ -40,8 +64,11 @@ impl Engine<'_> {
     pub fn live_ruleset(&self) -> Result<Ruleset, EngineError> {
         let call = Invocation::new(Tool::Nft, ["-j", "list", "ruleset"]);
         let output = self.system.run_ok(&call)?;
-        Ruleset::parse(&output.stdout)
-            .map_err(|e| EngineError::Refused(format!("the live ruleset could not be read: {e}. Nothing was changed")))
+        Ruleset::parse(&output.stdout).map_err(|e| {
+            EngineError::Refused(format!(
+                "the live ruleset could not be read: {e}. Nothing was changed"
+            ))
+        })
     }
 
     fn sweep(&self, tag: &str, sets: &[String], tables: &[String], then: &str) -> Result<(), EngineError> {
@@ -63,18 +90,43 @@ impl Engine<'_> {
     }
 
     fn signal(&self, pid_file: &Path, comm: &str, signal: crate::step::Signal) -> Result<(), EngineError> {
-        let Some(pid) = self.system.read_text(pid_file).and_then(|text| text.trim().parse::<u32>().ok()) else {
+        let Some(pid) = self
+            .system
+            .read_text(pid_file)
+            .and_then(|text| text.trim().parse::<u32>().ok())
+        else {
             return Ok(());
         };
         // The number may have passed on to another program since.
-        let name = self.system.read_text(Path::new(&format!("/proc/{pid}/comm"))).unwrap_or_default();
+        let name = self
+            .system
+            .read_text(Path::new(&format!("/proc/{pid}/comm")))
+            .unwrap_or_default();
         if name.trim() != comm {
             return Ok(());
         }
         Ok(self.system.signal(pid, signal)?)
     }
 
-    fn await_tcp(&self, port: u16, listening: bool, comm: &str, patience: Duration) -> Result<(), EngineError> {
+    /// The kernel shows the length of a listener's queue as its receive queue.
+    fn drain(&self, port: u16, quiet: Duration, patience: Duration) {
+        let end = self.system.boottime() + patience;
+        let mut since = self.system.boottime();
+        while self.system.boottime() < end && self.system.boottime() - since < quiet {
+            if super::detect::sockets::queued(self.system, port) > 0 {
+                since = self.system.boottime();
+            }
+            self.system.sleep(Duration::from_millis(5));
+        }
+    }
+
+    fn await_tcp(
+        &self,
+        port: u16,
+        listening: bool,
+        comm: &str,
+        patience: Duration,
+    ) -> Result<(), EngineError> {
         let until = self.system.boottime() + patience;
         loop {
             let owners = tcp_listeners(self.system, port);
@@ -83,9 +135,20 @@ impl Engine<'_> {
                 return Ok(());
             }
             if self.system.boottime() >= until {
-                let what = if listening { "did not come to listen on" } else { "still listens on" };
-                let others: Vec<String> = owners.iter().map(|(pid, name)| format!("{name} ({pid})")).collect();
-                let holder = if others.is_empty() { String::new() } else { format!("; the port is held by {}", others.join(", ")) };
+                let what = if listening {
+                    "did not come to listen on"
+                } else {
+                    "still listens on"
+                };
+                let others: Vec<String> = owners
+                    .iter()
+                    .map(|(pid, name)| format!("{name} ({pid})"))
+                    .collect();
+                let holder = if others.is_empty() {
+                    String::new()
+                } else {
+                    format!("; the port is held by {}", others.join(", "))
+                };
                 return Err(EngineError::System(SystemError::Failed {
                     call: format!("waiting: {comm} {what} TCP/{port}{holder}"),
                     output: crate::system::Output::default(),
@@ -101,8 +164,15 @@ impl Engine<'_> {
 pub fn sweep_batch(ruleset: &Ruleset, tag: &str, sets: &[String], tables: &[String], then: &str) -> String {
     let mut batch = String::new();
     let whole = |family: &str, table: &str| tables.iter().any(|t| *t == format!("{family} {table}"));
-    for rule in ruleset.rules.iter().filter(|r| r.tagged(tag) && !whole(&r.family, &r.table)) {
-        batch.push_str(&format!("delete rule {} {} {} handle {}\n", rule.family, rule.table, rule.chain, rule.handle));
+    for rule in ruleset
+        .rules
+        .iter()
+        .filter(|r| r.tagged(tag) && !whole(&r.family, &r.table))
+    {
+        batch.push_str(&format!(
+            "delete rule {} {} {} handle {}\n",
+            rule.family, rule.table, rule.chain, rule.handle
+        ));
     }
     let in_use = |set: &crate::backend::nftables::model::Set| {
         let name = format!("\"@{}\"", set.name);
@@ -113,7 +183,11 @@ pub fn sweep_batch(ruleset: &Ruleset, tag: &str, sets: &[String], tables: &[Stri
                 && rule.expressions.iter().any(|e| e.to_string().contains(&name))
         })
     };
-    for set in ruleset.sets.iter().filter(|s| sets.contains(&s.name) && !whole(&s.family, &s.table) && !in_use(s)) {
+    for set in ruleset
+        .sets
+        .iter()
+        .filter(|s| sets.contains(&s.name) && !whole(&s.family, &s.table) && !in_use(s))
+    {
         batch.push_str(&format!("delete set {} {} {}\n", set.family, set.table, set.name));
     }
     for table in ruleset.tables.iter().filter(|t| whole(&t.family, &t.name)) {

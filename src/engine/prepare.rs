@@ -19,7 +19,11 @@ impl Engine<'_> {
         Setting {
             id: self.new_id(),
             window_s,
-            program: self.system.locate(Tool::Faspwall).map(|p| p.display().to_string()).unwrap_or_default(),
+            program: self
+                .system
+                .locate(Tool::Faspwall)
+                .map(|p| p.display().to_string())
+                .unwrap_or_default(),
             kept: self.system.read_text(Path::new(NFT_FILE)).unwrap_or_default(),
         }
     }

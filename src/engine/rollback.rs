@@ -9,7 +9,13 @@ impl Engine<'_> {
     /// Undoes an open transaction. The lock must be held. All undo steps are tried, whatever fails.
     pub(super) fn rollback(&self, transaction: &Transaction, reason: &str) -> Result<Outcome, EngineError> {
         let id = &transaction.id;
-        self.note(id, &Entry::RollingBack { reason: reason.to_owned(), at: self.stamp() })?;
+        self.note(
+            id,
+            &Entry::RollingBack {
+                reason: reason.to_owned(),
+                at: self.stamp(),
+            },
+        )?;
         // Read again: the caller's copy may be older than the last step that was begun.
         let transaction = self.load(id)?.unwrap_or_else(|| transaction.clone());
         let actions: Vec<&Action> = transaction.begun();
@@ -22,7 +28,11 @@ impl Engine<'_> {
         // What failed once may have stood in the way of itself, such as a reload before the file was back.
         remaining.retain(|step| self.perform(step).is_err());
         self.disarm(&transaction);
-        let differs = if actions.is_empty() { Vec::new() } else { self.compare(id) };
+        let differs = if actions.is_empty() {
+            Vec::new()
+        } else {
+            self.compare(id)
+        };
         let at = self.stamp();
         self.note(
             id,
@@ -55,9 +65,16 @@ impl Engine<'_> {
             "faspwall: the change {} was undone ({}). {}.",
             outcome.txn,
             outcome.reason,
-            if outcome.remaining.is_empty() { "The old rules and ports are back" } else { "Some steps failed: faspwall status" }
+            if outcome.remaining.is_empty() {
+                "The old rules and ports are back"
+            } else {
+                "Some steps failed: faspwall status"
+            }
         );
-        drop(self.system.run(&Invocation::new(Tool::Wall, Vec::<String>::new()).with_stdin(text)));
+        drop(
+            self.system
+                .run(&Invocation::new(Tool::Wall, Vec::<String>::new()).with_stdin(text)),
+        );
     }
 
     /// Undo on request: the open transaction now, whoever began it.
@@ -66,13 +83,18 @@ impl Engine<'_> {
         let _lock = self.lock(std::time::Duration::from_secs(30))?;
         let transaction = self.open()?.filter(|t| id.is_none_or(|id| *id == t.id));
         let Some(transaction) = transaction else {
-            return Err(EngineError::Refused(String::from("no transaction is open: there is nothing to undo. faspwall snapshots lists what was kept")));
+            return Err(EngineError::Refused(String::from(
+                "no transaction is open: there is nothing to undo. faspwall snapshots lists what was kept",
+            )));
         };
         let outcome = self.rollback(&transaction, reason)?;
         if outcome.remaining.is_empty() {
             Ok(outcome)
         } else {
-            Err(EngineError::Incomplete { what: reason.to_owned(), outcome: Box::new(outcome) })
+            Err(EngineError::Incomplete {
+                what: reason.to_owned(),
+                outcome: Box::new(outcome),
+            })
         }
     }
 
@@ -80,9 +102,17 @@ impl Engine<'_> {
     /// the last boot are gone with it.
     pub fn recover_at_boot(&self) -> Result<Option<TxnId>, EngineError> {
         let _lock = self.lock(std::time::Duration::from_secs(5))?;
-        let Some(transaction) = self.open()? else { return Ok(None) };
+        let Some(transaction) = self.open()? else {
+            return Ok(None);
+        };
         let reason = "the machine went down before the change was complete";
-        self.note(&transaction.id, &Entry::RollingBack { reason: reason.into(), at: self.stamp() })?;
+        self.note(
+            &transaction.id,
+            &Entry::RollingBack {
+                reason: reason.into(),
+                at: self.stamp(),
+            },
+        )?;
         let mut remaining = Vec::new();
         for step in transaction.begun().iter().rev().flat_map(|action| &action.undo) {
             let of_files = matches!(step, Step::Write { .. } | Step::Remove(_) | Step::Try(_));
@@ -90,8 +120,12 @@ impl Engine<'_> {
                 remaining.push(step.clone());
             }
         }
-        let entry =
-            Entry::RolledBack { reason: reason.into(), differs: Vec::new(), remaining, at: self.stamp() };
+        let entry = Entry::RolledBack {
+            reason: reason.into(),
+            differs: Vec::new(),
+            remaining,
+            at: self.stamp(),
+        };
         self.note(&transaction.id, &entry)?;
         Ok(Some(transaction.id))
     }

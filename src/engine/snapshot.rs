@@ -13,11 +13,20 @@ impl Engine<'_> {
     pub fn take_snapshot(&self, id: &TxnId) -> Result<Ruleset, EngineError> {
         let dir = self.dir(id);
         self.system.make_dir(&dir, 0o700)?;
-        let json = self.system.run_ok(&Invocation::new(Tool::Nft, ["-j", "list", "ruleset"]))?.stdout;
-        self.system.replace(&dir.join("ruleset.json"), json.as_bytes(), 0o600)?;
-        let text = self.system.run_ok(&Invocation::new(Tool::Nft, ["list", "ruleset"]))?.stdout;
-        self.system.replace(&dir.join("ruleset.nft"), text.as_bytes(), 0o600)?;
-        Ruleset::parse(&json).map_err(|e| EngineError::Refused(format!("the live ruleset could not be read: {e}")))
+        let json = self
+            .system
+            .run_ok(&Invocation::new(Tool::Nft, ["-j", "list", "ruleset"]))?
+            .stdout;
+        self.system
+            .replace(&dir.join("ruleset.json"), json.as_bytes(), 0o600)?;
+        let text = self
+            .system
+            .run_ok(&Invocation::new(Tool::Nft, ["list", "ruleset"]))?
+            .stdout;
+        self.system
+            .replace(&dir.join("ruleset.nft"), text.as_bytes(), 0o600)?;
+        Ruleset::parse(&json)
+            .map_err(|e| EngineError::Refused(format!("the live ruleset could not be read: {e}")))
     }
 
     /// Lines in which the live ruleset differs from the snapshot of a transaction; empty means equal.

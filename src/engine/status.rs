@@ -9,13 +9,19 @@ use super::journal::Transaction;
 use crate::backend::nftables::render::gaps;
 use crate::change::render::is_shut;
 use crate::step::{Invocation, Tool};
-use crate::transaction::{Entry, Kept, PortStatus, State, Status, Trial};
+use crate::transaction::{Entry, Kept, Outcome, PortStatus, State, Status, Trial};
 
 impl Engine<'_> {
     /// The live trial as the Confirm page shows it.
     pub fn trial_view(&self, transaction: &Transaction) -> Trial {
-        let trial = if transaction.state == State::Waiting(2) { 2 } else { 1 };
-        let guard_ms = transaction.deadline().map_or(0, |d| d.at_ms.saturating_sub(self.uptime_ms()));
+        let trial = if transaction.state == State::Waiting(2) {
+            2
+        } else {
+            1
+        };
+        let guard_ms = transaction
+            .deadline()
+            .map_or(0, |d| d.at_ms.saturating_sub(self.uptime_ms()));
         let (kernel_ms, refused) = self.kernel_clock(trial);
         let left_ms = kernel_ms.map_or(guard_ms, |ms| ms.min(guard_ms));
         let door = transaction.change.door;
@@ -30,7 +36,10 @@ impl Engine<'_> {
         let deadline = jiff::Timestamp::from_second(deadline.as_second()).unwrap_or(deadline);
         let code = &transaction.code;
         let next = match door {
-            Some(port) => format!("log in anew: ssh -p {port} USER@{}   then type: sudo faspwall confirm {code}", self.address()),
+            Some(port) => format!(
+                "log in anew: ssh -p {port} USER@{}   then type: sudo faspwall confirm {code}",
+                self.address()
+            ),
             None => format!("type: sudo faspwall confirm {code}"),
         };
         Trial {
@@ -53,18 +62,24 @@ impl Engine<'_> {
     fn address(&self) -> String {
         let session = super::detect::session::session(self.system).and_then(|s| s.server);
         let first = || super::detect::os::addresses(self.system).first().copied();
-        session.or_else(first).map_or(String::from("THIS-HOST"), |a| a.to_string())
+        session
+            .or_else(first)
+            .map_or(String::from("THIS-HOST"), |a| a.to_string())
     }
 
     /// Milliseconds left on the kernel's own timer, and how many new connections the timed deny has dropped.
     fn kernel_clock(&self, trial: u8) -> (Option<u64>, u64) {
         let call = Invocation::new(Tool::Nft, ["list", "table", "inet", "faspwall_trial"]);
-        let Ok(output) = self.system.run(&call) else { return (None, 0) };
+        let Ok(output) = self.system.run(&call) else {
+            return (None, 0);
+        };
         let set = if trial == 2 { "set shut {" } else { "set clock {" };
         let from = output.stdout.find(set).unwrap_or(output.stdout.len());
         let rest = output.stdout.get(from..).unwrap_or_default();
         let body = rest.split_once("\n\t}").map_or(rest, |(body, _)| body);
-        let left = body.split_once(" expires ").and_then(|(_, text)| duration_ms(text));
+        let left = body
+            .split_once(" expires ")
+            .and_then(|(_, text)| duration_ms(text));
         let refused = output
             .stdout
             .split("counter packets ")
@@ -74,14 +89,54 @@ impl Engine<'_> {
         (left, refused)
     }
 
+    /// How a transaction that is over ended.
+    pub fn outcome_of(&self, transaction: &Transaction) -> Outcome {
+        let kept = transaction.state == State::Committed;
+        let mut outcome = Outcome {
+            txn: transaction.id.clone(),
+            kept,
+            reason: transaction.reason(),
+            at: String::new(),
+            opened: transaction.change.opened.clone(),
+            closed: transaction.change.closed.clone(),
+            differs: Vec::new(),
+            remaining: Vec::new(),
+            files: if kept {
+                transaction.change.files.clone()
+            } else {
+                Vec::new()
+            },
+            log: self.journal_path(&transaction.id).display().to_string(),
+        };
+        match transaction.entries.last() {
+            Some(Entry::Committed { at, .. }) => outcome.at.clone_from(at),
+            Some(Entry::RolledBack {
+                at,
+                differs,
+                remaining,
+                ..
+            }) => {
+                outcome.at.clone_from(at);
+                outcome.differs.clone_from(differs);
+                outcome.remaining = remaining.iter().map(ToString::to_string).collect();
+            }
+            _ => {}
+        }
+        outcome
+    }
+
     /// Everything the status page tells.
     pub fn status(&self) -> Status {
         let open = self.open().ok().flatten();
         let in_force = self.in_force();
+        let live = |t: &Transaction| matches!(t.state, State::Waiting(_)) && !self.is_due(t);
         let mut status = Status {
-            interrupted: open.as_ref().filter(|t| !matches!(t.state, State::Waiting(_))).map(|t| t.id.clone()),
-            guard: open.as_ref().and_then(Transaction::deadline).map_or(String::from("none"), |d| d.guard),
-            open: open.as_ref().filter(|t| matches!(t.state, State::Waiting(_))).map(|t| self.trial_view(t)),
+            interrupted: open.as_ref().filter(|t| !live(t)).map(|t| t.id.clone()),
+            guard: open
+                .as_ref()
+                .and_then(Transaction::deadline)
+                .map_or(String::from("none"), |d| d.guard),
+            open: open.as_ref().filter(|t| live(t)).map(|t| self.trial_view(t)),
             applied: in_force.as_ref().map(|t| t.id.clone()),
             applied_by: in_force.as_ref().map(Transaction::reason).unwrap_or_default(),
             backend: String::from("nftables"),
@@ -99,7 +154,9 @@ impl Engine<'_> {
         let change = &applied.change;
         for (path, _, after) in &change.before.files {
             if self.system.read_text(path) != *after {
-                status.drift.push(format!("{} is not as it was committed", path.display()));
+                status
+                    .drift
+                    .push(format!("{} is not as it was committed", path.display()));
             }
         }
         status.at_boot = match change.files.first() {
@@ -107,19 +164,30 @@ impl Engine<'_> {
             None => String::from("nothing needs to be kept"),
         };
         let Ok(live) = self.live_ruleset() else {
-            status.drift.push(String::from("the live ruleset could not be read (are you root?)"));
+            status
+                .drift
+                .push(String::from("the live ruleset could not be read (are you root?)"));
             return;
         };
         let shut: Vec<(String, String)> = gaps(&live, &change.requirements)
             .into_iter()
             .map(|(requirement, reason)| {
-                (format!("{}/{}", requirement.protocol.to_string().to_uppercase(), requirement.ports), reason)
+                (
+                    format!(
+                        "{}/{}",
+                        requirement.protocol.to_string().to_uppercase(),
+                        requirement.ports
+                    ),
+                    reason,
+                )
             })
             .collect();
         for port in &change.opened {
             let blocker = shut.iter().find(|(name, _)| name == port);
             if let Some((_, reason)) = blocker {
-                status.drift.push(format!("{port} should be open but is shut by {reason}"));
+                status
+                    .drift
+                    .push(format!("{port} should be open but is shut by {reason}"));
             }
             status.ports.push(PortStatus {
                 port: port.clone(),
@@ -129,8 +197,15 @@ impl Engine<'_> {
             });
         }
         for port in &change.closed {
-            let number = port.rsplit('/').next().and_then(|p| p.parse::<u16>().ok()).unwrap_or(0);
-            let ours = live.rules.iter().any(|rule| rule.table == "faspwall" && rule.chain == "shut");
+            let number = port
+                .rsplit('/')
+                .next()
+                .and_then(|p| p.parse::<u16>().ok())
+                .unwrap_or(0);
+            let ours = live
+                .rules
+                .iter()
+                .any(|rule| rule.table == "faspwall" && rule.chain == "shut");
             let closed = ours || is_shut(&live, number) || tcp_listeners(self.system, number).is_empty();
             if !closed {
                 status.drift.push(format!("{port} should be closed but is open"));
@@ -145,13 +220,17 @@ impl Engine<'_> {
     }
 
     fn listener(&self, port: &str) -> String {
-        let Some((protocol, number)) = port.split_once('/') else { return String::from("-") };
+        let Some((protocol, number)) = port.split_once('/') else {
+            return String::from("-");
+        };
         let number = number.parse::<u16>().unwrap_or(0);
         if protocol != "TCP" {
             return String::from("none while idle");
         }
         let owners = tcp_listeners(self.system, number);
-        owners.first().map_or(String::from("-"), |(pid, name)| format!("{name} ({pid})"))
+        owners
+            .first()
+            .map_or(String::from("-"), |(pid, name)| format!("{name} ({pid})"))
     }
 
     fn events(&self) -> Vec<String> {
@@ -162,9 +241,13 @@ impl Engine<'_> {
                 match entry {
                     Entry::Begin { at, by, .. } => events.push(format!("{at}  {id} begun by {by}")),
                     Entry::Waiting { trial, at, .. } => events.push(format!("{at}  {id} trial {trial} live")),
-                    Entry::Confirmed { trial, by, at } => events.push(format!("{at}  {id} trial {trial} confirmed by {by}")),
+                    Entry::Confirmed { trial, by, at } => {
+                        events.push(format!("{at}  {id} trial {trial} confirmed by {by}"))
+                    }
                     Entry::Committed { at, .. } => events.push(format!("{at}  {id} permanent")),
-                    Entry::RolledBack { at, reason, .. } => events.push(format!("{at}  {id} undone: {reason}")),
+                    Entry::RolledBack { at, reason, .. } => {
+                        events.push(format!("{at}  {id} undone: {reason}"))
+                    }
                     _ => {}
                 }
             }
@@ -176,7 +259,11 @@ impl Engine<'_> {
     /// The list of kept transactions, newest first.
     pub fn kept(&self) -> Vec<Kept> {
         let in_force = self.in_force().map(|t| t.id);
-        let mut kept: Vec<Kept> = self.transactions().iter().map(|t| summary(t, in_force.as_ref() == Some(&t.id))).collect();
+        let mut kept: Vec<Kept> = self
+            .transactions()
+            .iter()
+            .map(|t| summary(t, in_force.as_ref() == Some(&t.id)))
+            .collect();
         kept.reverse();
         kept
     }
@@ -190,9 +277,18 @@ fn summary(transaction: &Transaction, in_force: bool) -> Kept {
     if in_force {
         going_back.extend(change.opened.iter().map(|p| format!("- {p}  open -> as before")));
         going_back.extend(change.closed.iter().map(|p| format!("+ {p}  closed -> open")));
-        let ports = |ports: &[u16]| ports.iter().map(ToString::to_string).collect::<Vec<_>>().join(" + ");
+        let ports = |ports: &[u16]| {
+            ports
+                .iter()
+                .map(ToString::to_string)
+                .collect::<Vec<_>>()
+                .join(" + ")
+        };
         if change.before.ssh_ports != change.before.ssh_ports_after {
-            let (after, before) = (ports(&change.before.ssh_ports_after), ports(&change.before.ssh_ports));
+            let (after, before) = (
+                ports(&change.before.ssh_ports_after),
+                ports(&change.before.ssh_ports),
+            );
             going_back.push(format!("  sshd  {after} -> {before}"));
         }
     }
@@ -220,7 +316,9 @@ fn duration_ms(text: &str) -> Option<u64> {
     let mut number = String::new();
     let mut unit = String::new();
     let mut seen = false;
-    let word = text.split(|c: char| c.is_whitespace() || c == ',' || c == '}').next()?;
+    let word = text
+        .split(|c: char| c.is_whitespace() || c == ',' || c == '}')
+        .next()?;
     for c in word.chars().chain(std::iter::once('0')) {
         if c.is_ascii_digit() {
             if !unit.is_empty() {

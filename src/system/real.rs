@@ -62,10 +62,8 @@ fn file_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Syst
     move |source| SystemError::File { what, path, source }
 }
 
-/// Feeds and drains a child; kills it at the limit. A grandchild that keeps the pipes open does not hold us up: once
-/// the child itself has ended, what it had printed by then counts.
-fn finish(mut child: Child, call: &Invocation) -> Result<Output, SystemError> {
-    let limit = Duration::from_millis(call.timeout_ms);
+/// Feeds a child's input and reads both its outputs on threads of their own; the channel closes when both have ended.
+fn drain_pipes(child: &mut Child, call: &Invocation) -> mpsc::Receiver<(bool, Vec<u8>)> {
     if let (Some(mut pipe), Some(text)) = (child.stdin.take(), call.stdin.clone()) {
         // A child that does not read its input must not block us; the pipe error shows in its status.
         thread::spawn(move || drop(pipe.write_all(text.as_bytes())));
@@ -91,7 +89,14 @@ fn finish(mut child: Child, call: &Invocation) -> Result<Output, SystemError> {
             }
         });
     }
-    drop(sender);
+    receiver
+}
+
+/// Feeds and drains a child; kills it at the limit. A grandchild that keeps the pipes open does not hold us up: once
+/// the child itself has ended, what it had printed by then counts.
+fn finish(mut child: Child, call: &Invocation) -> Result<Output, SystemError> {
+    let limit = Duration::from_millis(call.timeout_ms);
+    let receiver = drain_pipes(&mut child, call);
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let start = Instant::now();
     let mut ended_at = None;
@@ -356,6 +361,11 @@ impl System for RealSystem {
     fn locate(&self, tool: Tool) -> Option<PathBuf> {
         if tool == Tool::Faspwall {
             return std::env::current_exe().ok();
+        }
+        // Aspera's installer puts its programs beside its libraries, not into the PATH.
+        if tool == Tool::Ascp {
+            let own = PathBuf::from("/opt/aspera/bin/ascp");
+            return own.is_file().then_some(own);
         }
         which::which_in(tool.name(), Some(PATH), "/").ok()
     }

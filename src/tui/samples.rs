@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use crate::advice::{Advice, Severity};
 use crate::answers::{Answers, Daemon, Firewall, HttpPorts, Legacy22, Ssh};
 use crate::catalogue::{Need, NeedDefault, PortAnswer, Role};
-use crate::change::{Change, Diff, Preview, RuleLine, RuleState};
+use crate::change::{Before, Change, Diff, Preview, RuleLine, RuleState};
 use crate::facts::{
     Activation, AsperaFacts, BackendFact, BackendId, BootFacts, ChainFact, Facts, Foreign, InboundDefault,
     Listener, Observations, Os, Session, SshFacts, Via,
@@ -39,6 +39,7 @@ pub fn answers() -> Answers {
         vlink: None,
         firewall: Firewall::default(),
         accept: vec![],
+        extra: vec![],
     }
 }
 
@@ -51,6 +52,7 @@ fn need(id: &str, protocol: Protocol, ports: &str, answer: PortAnswer, default: 
         answer,
         default,
         group: None,
+        peers: vec![],
         condition: String::new(),
         why: "Transfers start with an SSH session on this port.".into(),
         source: "IBM Docs, HSTS 4.4, \"Configuring the firewall\"".into(),
@@ -366,7 +368,6 @@ pub fn change() -> Change {
                     port: 33001,
                     listening: true,
                     comm: "sshd".into(),
-                    other_than: None,
                     timeout_ms: 5000,
                 },
                 vec![],
@@ -403,6 +404,11 @@ pub fn change() -> Change {
             "/etc/ssh/sshd_config.d/60-faspwall.conf".into(),
         ],
         reverts: None,
+        id: txn(),
+        clocks: vec![],
+        deny: vec![],
+        before: Before::default(),
+        requirements: vec![],
     }
 }
 
@@ -480,6 +486,7 @@ pub fn preview() -> Preview {
             severity: Severity::Warning,
             text: "fail2ban watches port ssh only; its jail must name 33001 too.".into(),
             evidence: vec!["/etc/fail2ban/jail.local: port = ssh".into()],
+            accepted: false,
         }],
         obstacles: vec![],
     }
@@ -499,6 +506,7 @@ pub fn blocked_preview() -> Preview {
                 "0.0.0.0/0 -> TCP/22 open".into(),
                 "4,812 failed logins in 24 hours".into(),
             ],
+            accepted: false,
         },
     );
     preview

@@ -8,7 +8,7 @@ use super::theme::Look;
 use super::{Effect, Event, Key, Nav, Page, PageId, Question, Shared, Tone, frame, pages};
 use crate::facts::Listener;
 use crate::port::Protocol;
-use crate::transaction::{Progress, Trial};
+use crate::transaction::{Progress, Status, Trial};
 
 /// Every page, in the order of the steps.
 pub const ALL_PAGES: [PageId; 12] = [
@@ -51,7 +51,7 @@ impl Wizard {
 
     /// The wizard with certain pages.
     pub fn with_pages(shared: Shared, look: Look, start: PageId, pages: Pages) -> Self {
-        Self {
+        let mut wizard = Self {
             shared,
             pages,
             page: start,
@@ -60,7 +60,9 @@ impl Wizard {
             look,
             size: (frame::MIN_WIDTH, frame::MIN_HEIGHT),
             typed: String::new(),
-        }
+        };
+        wizard.tell_page(&Event::Entered);
+        wizard
     }
 
     /// What has to be done first; sent after the first picture, so that nothing delays it.
@@ -352,6 +354,7 @@ impl Wizard {
         }
         let mut effects = match event {
             Event::Progress(progress) => self.progress(progress),
+            Event::Status(status) if self.page == PageId::Confirm => self.found_open(status),
             _ => Vec::new(),
         };
         let mut asked = None;
@@ -363,6 +366,15 @@ impl Wizard {
         }
         effects.extend(self.follow(asked));
         effects
+    }
+
+    /// The countdown of a change that another process began; without one the status tells what there is.
+    fn found_open(&mut self, status: &Status) -> Vec<Effect> {
+        match &status.open {
+            _ if waiting(&self.shared).is_some() => Vec::new(),
+            Some(trial) => self.progress(&Progress::Awaiting(Box::new(trial.clone()))),
+            None => self.enter(PageId::Status),
+        }
     }
 
     /// A running change leads from page to page by itself.
@@ -393,6 +405,8 @@ impl Wizard {
     fn enter(&mut self, page: PageId) -> Vec<Effect> {
         self.page = page;
         self.typed.clear();
+        // A page may look at the answers here; where it leads is asked only of keys.
+        self.tell_page(&Event::Entered);
         let effects = self.arrival();
         if effects.iter().any(|e| matches!(e, Effect::Preview(_))) {
             self.shared.preview = None;
@@ -415,7 +429,9 @@ impl Wizard {
                     vec![Effect::Preview(Box::new(self.shared.answers.clone()))]
                 }
             }
-            PageId::Confirm => vec![Effect::FlushInput],
+            PageId::Confirm if waiting(&self.shared).is_some() => vec![Effect::FlushInput],
+            // The program was started while a change is open: the status brings its countdown.
+            PageId::Confirm => vec![Effect::FlushInput, Effect::Status],
             PageId::Status => vec![Effect::Status],
             PageId::Snapshots => vec![Effect::Snapshots],
             _ => Vec::new(),
@@ -505,10 +521,11 @@ pub fn asks_about_22(shared: &Shared) -> bool {
     let on_22 = |listener: &Listener| {
         listener.protocol == Protocol::Tcp && listener.port == 22 && !listener.loopback()
     };
-    !shared.detected
-        || shared.answers.ssh.port == 22
-        || shared.facts.ssh.ports.contains(&22)
-        || shared.facts.listeners.iter().any(on_22)
+    pages::role_takes_ssh(shared)
+        && (!shared.detected
+            || shared.answers.ssh.port == 22
+            || shared.facts.ssh.ports.contains(&22)
+            || shared.facts.listeners.iter().any(on_22))
 }
 
 /// The page after a page.

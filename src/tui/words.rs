@@ -6,6 +6,7 @@ use std::path::Path;
 
 use ipnet::IpNet;
 
+use crate::advice::Severity;
 use crate::answers::Answers;
 use crate::change::{Change, Preview, RuleLine, RuleState};
 use crate::facts::{BackendFact, Facts};
@@ -176,31 +177,56 @@ pub fn live_steps(change: &Change) -> usize {
 
 /// Why the change of a preview cannot be applied now: obstacles, and blockers that nobody accepted.
 pub fn refusals(preview: &Preview) -> Vec<String> {
-    let accepted = |code: &String| preview.answers.accept.contains(code);
-    let blockers = preview
-        .advice
-        .iter()
-        .filter(|a| a.severity == crate::advice::Severity::Blocker && !accepted(&a.code))
-        .map(|a| format!("{}: {}", a.code, a.text));
-    preview.obstacles.iter().cloned().chain(blockers).collect()
+    let mut lines = preview.obstacles.clone();
+    for advice in preview.advice.iter().filter(|advice| advice.blocks()) {
+        let line = format!("{}: {}", advice.code, advice.text);
+        if !lines.contains(&line) {
+            lines.push(line);
+        }
+    }
+    lines
 }
 
-/// How a new login is made, to be typed on another machine.
+/// How a new login is made, to be typed on another machine; `None` when no port is moved or nothing is known of this
+/// host yet ([`Trial::next`] says it then).
 pub fn login_command(trial: &Trial, facts: &Facts) -> Option<String> {
     let door = trial.door?;
     let session = facts.session.as_ref();
-    let user = session
-        .and_then(|s| s.user.clone())
-        .unwrap_or_else(|| "USER".to_owned());
     let reached = session
         .and_then(|s| s.server)
         .filter(|address| !address.is_loopback());
     let host = match reached.or_else(|| facts.addresses.first().copied()) {
         Some(address) => address.to_string(),
-        None if facts.hostname.is_empty() => "THIS-HOST".to_owned(),
+        None if facts.hostname.is_empty() => return None,
         None => facts.hostname.clone(),
     };
+    let user = session.and_then(|s| s.user.as_deref()).unwrap_or("USER");
     Some(format!("ssh -p {door} {user}@{host}"))
+}
+
+/// What is typed in the new login.
+pub fn confirm_command(trial: &Trial, facts: &Facts) -> String {
+    let root = facts
+        .session
+        .as_ref()
+        .is_some_and(|s| s.user.as_deref() == Some("root"));
+    format!(
+        "{}faspwall confirm {}",
+        if root { "" } else { "sudo " },
+        trial.code
+    )
+}
+
+/// The time of day of an RFC 3339 time: `07:33:12 UTC`.
+pub fn clock(at: &str) -> String {
+    let time = at
+        .split_once('T')
+        .and_then(|(_, time)| Some((time.get(..8)?, time.get(8..)?)));
+    match time {
+        Some((time, rest)) if rest.ends_with('Z') => format!("{time} UTC"),
+        Some((time, _)) => time.to_owned(),
+        None => at.to_owned(),
+    }
 }
 
 /// What a trial is for, in one or two sentences.
@@ -389,8 +415,10 @@ pub fn next_steps(ending: &Ending<'_>, answers: &Answers) -> Vec<String> {
     if ending.incomplete() {
         return vec!["type the commands above as root, then: faspwall status".to_owned()];
     }
-    let mut steps = vec!["nothing is left to clean up; the same answers can be tried again".to_owned()];
+    let again = "nothing is left to clean up; the same answers can be tried again".to_owned();
+    let mut steps = Vec::new();
     if ending.failed.is_empty() {
+        steps.push(again);
         steps.push(format!(
             "if the new login did not get through: open TCP/{} in the cloud security group or router first",
             answers.ssh.port
@@ -398,6 +426,7 @@ pub fn next_steps(ending: &Ending<'_>, answers: &Answers) -> Vec<String> {
         steps.push("if time was short: extend it on the Confirm page, a minute at a time".to_owned());
     } else {
         steps.push("repair what is named above, then go back to the preview".to_owned());
+        steps.push(again);
     }
     steps
 }
@@ -508,12 +537,11 @@ fn report_rules(preview: &Preview, text: &mut Vec<String>) {
 
 fn report_advice(preview: &Preview, text: &mut Vec<String>) {
     for advice in &preview.advice {
-        let accepted = preview.answers.accept.contains(&advice.code);
         let weight = match advice.severity {
-            crate::advice::Severity::Note => "Note",
-            crate::advice::Severity::Warning => "Warning",
-            crate::advice::Severity::Blocker if accepted => "Accepted",
-            crate::advice::Severity::Blocker => "Blocker",
+            _ if advice.accepted => "Accepted",
+            Severity::Note => "Note",
+            Severity::Warning => "Warning",
+            Severity::Blocker => "Blocker",
         };
         text.push(format!("{weight} {}: {}", advice.code, advice.text));
         text.extend(advice.evidence.iter().map(|line| format!("  {line}")));

@@ -5,7 +5,10 @@
     reason = "tests prepare and observe the world themselves"
 )]
 
+mod advice;
+mod answers;
 mod arch;
 mod boxes;
 mod catalogue;
+mod detect;
 mod lab;

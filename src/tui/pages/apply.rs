@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 
 use super::reader::{Reader, Row, cell, folded};
 use crate::transaction::{Phase, Progress};
-use crate::tui::widgets::{Canvas, Scroll, cells, wrap};
+use crate::tui::widgets::{Canvas, Scroll, cells};
 use crate::tui::{Button, Effect, Event, Key, Nav, Page, PageId, Question, Shared, Tone, theme, words};
 
 /// Rows of the page that are not steps: text above, gauge, output, log.
@@ -72,7 +72,14 @@ fn steps(progress: &[Progress]) -> (Option<Phase>, Vec<StepRow>) {
 
 fn output(rows: &[StepRow]) -> Vec<String> {
     let started = rows.iter().filter(|row| !row.command.is_empty());
-    started.flat_map(|row| format!("$ {}", row.command).lines().map(str::to_owned).collect::<Vec<_>>()).collect()
+    started
+        .flat_map(|row| {
+            format!("$ {}", row.command)
+                .lines()
+                .map(str::to_owned)
+                .collect::<Vec<_>>()
+        })
+        .collect()
 }
 
 impl Apply {
@@ -98,7 +105,10 @@ impl Apply {
             Key::Enter | Key::F(10) | Key::Ctrl('c') if self.can_stop(shared) => Some(self.stop_question()),
             Key::F(3) => {
                 let (_, rows) = steps(&shared.progress);
-                Some(Nav::Show { title: "Commands so far".to_owned(), text: output(&rows).join("\n") })
+                Some(Nav::Show {
+                    title: "Commands so far".to_owned(),
+                    text: output(&rows).join("\n"),
+                })
             }
             _ => None,
         }
@@ -114,7 +124,10 @@ impl Apply {
                     State::Running => ("running", words::took(self.running_ms), theme::BOLD),
                     State::Waiting => ("waiting", String::new(), theme::PLAIN),
                 };
-                Row::styled(format!("{word:<9} {} {time:>8}", cell(&row.say, room)).trim_end(), style)
+                Row::styled(
+                    format!("{word:<9} {} {time:>8}", cell(&row.say, room)).trim_end(),
+                    style,
+                )
             })
             .collect();
         let running = rows.iter().position(|row| row.state == State::Running);
@@ -151,7 +164,11 @@ impl Page for Apply {
         let mut canvas = Canvas::new(frame, area);
         let width = canvas.width().saturating_sub(2);
         let (phase, rows) = steps(&shared.progress);
-        let host = if shared.facts.hostname.is_empty() { "this host" } else { shared.facts.hostname.as_str() };
+        let host = if shared.facts.hostname.is_empty() {
+            "this host"
+        } else {
+            shared.facts.hostname.as_str()
+        };
         let what = match phase {
             Some(Phase::Commit) => format!("Making it permanent on {host}."),
             Some(phase) => format!("Applying to {host}, {phase}."),
@@ -166,7 +183,10 @@ impl Page for Apply {
         let room = canvas.height().saturating_sub(AROUND);
         self.view_steps(&mut canvas, Rect::new(1, used + 1, width, room), &rows);
         let y = used + 1 + room;
-        let done = rows.iter().filter(|row| matches!(row.state, State::Done(_))).count();
+        let done = rows
+            .iter()
+            .filter(|row| matches!(row.state, State::Done(_)))
+            .count();
         let part = |count: usize| u64::from(cells(count));
         canvas.gauge(3, y, 36, part(done), part(rows.len().max(1)));
         canvas.text(41, y, format!("{done} of {}", rows.len()));
@@ -179,7 +199,11 @@ impl Page for Apply {
             .collect();
         let mut scroll = Scroll::default();
         scroll.reveal(lines.len().saturating_sub(1), inside.height);
-        let text = Rect { x: inside.x + 1, width: inside.width.saturating_sub(2), ..inside };
+        let text = Rect {
+            x: inside.x + 1,
+            width: inside.width.saturating_sub(2),
+            ..inside
+        };
         scroll.view(&mut canvas, text, &lines);
     }
 
@@ -200,9 +224,15 @@ impl Page for Apply {
 
     fn buttons(&self, shared: &Shared) -> (Vec<Button>, usize) {
         let button = if self.refused {
-            Button { label: "To the preview", enabled: true }
+            Button {
+                label: "To the preview",
+                enabled: true,
+            }
         } else {
-            Button { label: "Stop and undo now...", enabled: self.can_stop(shared) }
+            Button {
+                label: "Stop and undo now...",
+                enabled: self.can_stop(shared),
+            }
         };
         (vec![button], usize::MAX)
     }
@@ -218,8 +248,14 @@ impl Page for Apply {
     fn help(&self) -> &'static [(&'static str, &'static str)] {
         &[
             ("This page", "the steps of the preview, as they are performed."),
-            ("Safe", "the guard runs outside this program. If this window closes, everything is undone by itself."),
-            ("Stop", "Enter or Ctrl-C asks, then takes back what was done. While the change is made permanent it cannot be stopped: both proofs are in."),
+            (
+                "Safe",
+                "the guard runs outside this program. If this window closes, everything is undone by itself.",
+            ),
+            (
+                "Stop",
+                "Enter or Ctrl-C asks, then takes back what was done. While the change is made permanent it cannot be stopped: both proofs are in.",
+            ),
         ]
     }
 }

@@ -53,7 +53,7 @@ fn button_count(shared: &Shared) -> usize {
 
 fn undo_question(trial: &Trial) -> Nav {
     Nav::Ask(Question {
-        text: "Undo now? Everything that was applied is taken back and compared with the snapshot.\n\
+        text: "Undo now? All that was applied is taken back and compared with the snapshot.\n\
                Open sessions stay."
             .to_owned(),
         yes: Box::new(Nav::Do(Effect::Undo(trial.txn.clone()))),
@@ -127,7 +127,10 @@ impl Confirm {
     fn trial_told(&mut self, shared: &Shared) {
         let now = waiting(shared).map(|trial| (trial.txn.clone(), trial.trial));
         if self.trial != now {
-            *self = Self { trial: now, ..Self::default() };
+            *self = Self {
+                trial: now,
+                ..Self::default()
+            };
         }
         if waiting(shared).is_some_and(|trial| trial.left_ms > BELL_MS) {
             self.rang = false;
@@ -153,9 +156,19 @@ fn view_steps(canvas: &mut Canvas<'_, '_>, shared: &Shared, trial: &Trial, mut y
     };
     canvas.text(1, y, "1. Leave this session open.");
     canvas.text(1, y + 1, "2. In a NEW window log in on the new port:");
-    canvas.styled(8, y + 2, &cell(&login, usize::from(width.saturating_sub(8))), theme::BOLD);
+    canvas.styled(
+        8,
+        y + 2,
+        &cell(&login, usize::from(width.saturating_sub(8))),
+        theme::BOLD,
+    );
     canvas.text(1, y + 3, "3. There run this, or come back and type  keep :");
-    canvas.styled(8, y + 4, &format!("faspwall confirm {}", trial.code), theme::BOLD);
+    canvas.styled(
+        8,
+        y + 4,
+        &words::confirm_command(trial, &shared.facts),
+        theme::BOLD,
+    );
     y + 6
 }
 
@@ -167,8 +180,23 @@ fn view_seen(canvas: &mut Canvas<'_, '_>, trial: &Trial, y: u16) -> u16 {
         None => "new SSH logins".to_owned(),
     };
     let who = trial.logins.join(", ");
-    canvas.text(3, y + 1, format!("{} {:>6}    {}", cell(&name, 26), trial.logins.len(), cell(&who, room)).trim_end().to_owned());
-    canvas.text(3, y + 2, format!("{} {:>6}", cell("refused packets", 26), trial.refused));
+    canvas.text(
+        3,
+        y + 1,
+        format!(
+            "{} {:>6}    {}",
+            cell(&name, 26),
+            trial.logins.len(),
+            cell(&who, room)
+        )
+        .trim_end()
+        .to_owned(),
+    );
+    canvas.text(
+        3,
+        y + 2,
+        format!("{} {:>6}", cell("refused packets", 26), trial.refused),
+    );
     y + 4
 }
 
@@ -197,7 +225,10 @@ impl Page for Confirm {
             canvas.cursor(1, 0);
             return;
         };
-        let head = format!("TRIAL {}: THE NEW RULES ARE LIVE. They will be undone in", trial.trial);
+        let head = format!(
+            "TRIAL {}: THE NEW RULES ARE LIVE. They will be undone in",
+            trial.trial
+        );
         canvas.styled(1, 0, &head, theme::BOLD);
         canvas.styled(8, 1, &words::left(trial.left_ms), theme::BOLD);
         let whole = (trial.window_s * 1000).max(trial.left_ms).max(1);
@@ -220,28 +251,45 @@ impl Page for Confirm {
         if let Some(refused) = &self.refused {
             return (Tone::Warn, refused.clone());
         }
-        let Some(trial) = waiting(shared) else { return (Tone::Plain, String::new()) };
+        let Some(trial) = waiting(shared) else {
+            return (Tone::Plain, String::new());
+        };
         if trial.left_ms == 0 {
-            return (Tone::Busy, "the time is over, the change is being undone".to_owned());
+            return (
+                Tone::Busy,
+                "the time is over, the change is being undone".to_owned(),
+            );
         }
         if self.sent {
             return (Tone::Busy, "keep was sent".to_owned());
         }
         match (words::keep_refusal(trial), trial.door) {
             (Some(why), _) => (Tone::Warn, why),
-            (None, Some(door)) if !trial.logins.is_empty() => {
-                (Tone::Good, format!("a login on {door} has been seen, keeping is reasonable"))
-            }
+            (None, Some(door)) if !trial.logins.is_empty() => (
+                Tone::Good,
+                format!("a login on {door} has been seen, keeping is reasonable"),
+            ),
             (None, _) => (Tone::Plain, "keep would be taken now".to_owned()),
         }
     }
 
     fn buttons(&self, shared: &Shared) -> (Vec<Button>, usize) {
         let enabled = waiting(shared).is_some();
-        let mut buttons =
-            vec![Button { label: "Undo now...", enabled }, Button { label: "One minute more", enabled }];
+        let mut buttons = vec![
+            Button {
+                label: "Undo now...",
+                enabled,
+            },
+            Button {
+                label: "One minute more",
+                enabled,
+            },
+        ];
         if shared.lab {
-            buttons.push(Button { label: "LAB: peer logs in", enabled });
+            buttons.push(Button {
+                label: "LAB: peer logs in",
+                enabled,
+            });
         }
         (buttons, usize::MAX)
     }
@@ -256,13 +304,31 @@ impl Page for Confirm {
 
     fn help(&self) -> &'static [(&'static str, &'static str)] {
         &[
-            ("This page", "the new rules are live. They undo themselves at the end of the countdown, also when this program is gone."),
-            ("Trial 1", "the new port is open beside the old one. Nothing is shut."),
-            ("Trial 2", "22 is shut for a test, by a timer in the kernel. Open sessions stay."),
-            ("keep", "is taken when a NEW login on the new port proved it. An open session proves nothing."),
-            ("undo", "takes everything back at once. Ctrl-C asks first, then does the same."),
+            (
+                "This page",
+                "the new rules are live. They undo themselves at the end of the countdown, also when this program is gone.",
+            ),
+            (
+                "Trial 1",
+                "the new port is open beside the old one. Nothing is shut.",
+            ),
+            (
+                "Trial 2",
+                "22 is shut for a test, by a timer in the kernel. Open sessions stay.",
+            ),
+            (
+                "keep",
+                "is taken when a NEW login on the new port proved it. An open session proves nothing.",
+            ),
+            (
+                "undo",
+                "takes everything back at once. Ctrl-C asks first, then does the same.",
+            ),
             ("+", "gives one minute more."),
-            ("Elsewhere", "faspwall confirm CODE in the new login does the same as keep, and is the better proof."),
+            (
+                "Elsewhere",
+                "faspwall confirm CODE in the new login does the same as keep, and is the better proof.",
+            ),
         ]
     }
 }

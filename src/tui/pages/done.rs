@@ -62,21 +62,29 @@ fn rows(shared: &Shared, width: u16) -> Vec<Row> {
         rows.extend(paragraph(&line, width, "  -", 4, theme::PLAIN));
     }
     rows.push(Row::default());
-    rows.push(Row::text("The outcome is printed to your terminal again when you leave."));
+    rows.push(Row::text(
+        "The outcome is printed to your terminal again when you leave.",
+    ));
     rows
 }
 
 fn facts_of(ending: &Ending<'_>, shared: &Shared, width: u16) -> Vec<Row> {
-    let Some(outcome) = ending.outcome else { return Vec::new() };
+    let Some(outcome) = ending.outcome else {
+        return Vec::new();
+    };
     let mut rows = Vec::new();
-    let mut line = |name: &str, text: &str| rows.extend(paragraph(text, width, &format!("  {name}"), 12, theme::PLAIN));
+    let mut line =
+        |name: &str, text: &str| rows.extend(paragraph(text, width, &format!("  {name}"), 12, theme::PLAIN));
     if outcome.kept {
         line("open", &words::joined(&outcome.opened));
         line("closed", &words::joined(&outcome.closed));
         line("on boot", &words::joined(&outcome.files));
         line("undo", &format!("faspwall rollback {}", outcome.txn));
         line("log", &outcome.log);
-        line("repeat", &format!("faspwall apply -f {}", shared.answers_path.display()));
+        line(
+            "repeat",
+            &format!("faspwall apply -f {}", shared.answers_path.display()),
+        );
         return rows;
     }
     if let Some(compared) = ending.compared() {
@@ -88,7 +96,10 @@ fn facts_of(ending: &Ending<'_>, shared: &Shared, width: u16) -> Vec<Row> {
     }
     if ending.incomplete() {
         rows.push(Row::default());
-        rows.push(Row::styled("UNDO IS NOT COMPLETE. Type these commands as root:", Tone::Bad.style()));
+        rows.push(Row::styled(
+            "UNDO IS NOT COMPLETE. Type these commands as root:",
+            Tone::Bad.style(),
+        ));
         for command in &outcome.remaining {
             for text in command.lines() {
                 rows.extend(folded(&format!("    {text}"), width, 8, theme::BOLD));
@@ -101,7 +112,10 @@ fn facts_of(ending: &Ending<'_>, shared: &Shared, width: u16) -> Vec<Row> {
 impl Done {
     fn room(&self) -> (u16, u16) {
         let width = self.size.0.max(frame::MIN_WIDTH).saturating_sub(MARGIN + 2);
-        (width, frame::body(Rect::new(0, 0, self.size.0, self.size.1.max(frame::MIN_HEIGHT))).height)
+        (
+            width,
+            frame::body(Rect::new(0, 0, self.size.0, self.size.1.max(frame::MIN_HEIGHT))).height,
+        )
     }
 
     fn key(&mut self, key: Key, shared: &mut Shared) -> Option<Nav> {
@@ -116,7 +130,11 @@ impl Done {
         }
         match key {
             Key::Enter => {
-                let press = self.focus.button(1).and_then(|number| presses.get(number)).copied();
+                let press = self
+                    .focus
+                    .button(1)
+                    .and_then(|number| presses.get(number))
+                    .copied();
                 self.press(press.unwrap_or(Press::Finish), shared)
             }
             Key::Char('s') => self.press(Press::Save, shared),
@@ -136,7 +154,10 @@ impl Done {
                 shared.preview = None;
                 Nav::To(PageId::Preview)
             }
-            Press::Finish => Nav::Do(Effect::Quit(ending.map_or(0, |ending| ending.exit_code()), summary)),
+            Press::Finish => Nav::Do(Effect::Quit(
+                ending.map_or(0, |ending| ending.exit_code()),
+                summary,
+            )),
             Press::Save => {
                 let name = match ending.and_then(|ending| ending.outcome) {
                     Some(outcome) => format!("faspwall-{}.txt", outcome.txn),
@@ -153,7 +174,11 @@ impl Done {
 fn report(shared: &Shared, summary: &[String]) -> String {
     let mut lines = summary.to_vec();
     if let Some(ending) = Ending::of(&shared.progress) {
-        lines.extend(words::next_steps(&ending, &shared.answers).iter().map(|line| format!("next: {line}")));
+        lines.extend(
+            words::next_steps(&ending, &shared.answers)
+                .iter()
+                .map(|line| format!("next: {line}")),
+        );
     }
     if let Some(preview) = &shared.preview {
         lines.push(String::new());
@@ -184,13 +209,19 @@ impl Page for Done {
         let (width, _) = self.room();
         let part = Rect::new(0, 0, canvas.width(), canvas.height());
         let rows = rows(shared, width);
-        self.reader.view(&mut canvas, part, &rows, self.focus.button(1).is_none());
+        self.reader
+            .view(&mut canvas, part, &rows, self.focus.button(1).is_none());
     }
 
     fn message(&self, shared: &Shared) -> (Tone, String) {
-        let Some(ending) = Ending::of(&shared.progress) else { return (Tone::Plain, String::new()) };
+        let Some(ending) = Ending::of(&shared.progress) else {
+            return (Tone::Plain, String::new());
+        };
         if ending.incomplete() {
-            return (Tone::Bad, "the undo is not complete, see the commands above".to_owned());
+            return (
+                Tone::Bad,
+                "the undo is not complete, see the commands above".to_owned(),
+            );
         }
         match (ending.kept(), ending.compared()) {
             (true, _) => (Tone::Good, "finished, the change is permanent".to_owned()),
@@ -208,7 +239,16 @@ impl Page for Done {
             Press::Preview => "Preview again",
             Press::Finish => "Finish",
         };
-        (presses.iter().map(|press| Button { label: label(press), enabled: true }).collect(), last)
+        (
+            presses
+                .iter()
+                .map(|press| Button {
+                    label: label(press),
+                    enabled: true,
+                })
+                .collect(),
+            last,
+        )
     }
 
     fn focused_button(&self) -> Option<usize> {
@@ -221,9 +261,18 @@ impl Page for Done {
 
     fn help(&self) -> &'static [(&'static str, &'static str)] {
         &[
-            ("This page", "how the change ended. Finish leaves and prints the outcome once more."),
-            ("Undone", "means compared with the snapshot as well: equal, or every line that differs is listed."),
-            ("Undo later", "faspwall rollback with the number above goes back, guarded by a countdown like this change."),
+            (
+                "This page",
+                "how the change ended. Finish leaves and prints the outcome once more.",
+            ),
+            (
+                "Undone",
+                "means compared with the snapshot as well: equal, or every line that differs is listed.",
+            ),
+            (
+                "Undo later",
+                "faspwall rollback with the number above goes back, guarded by a countdown like this change.",
+            ),
         ]
     }
 }

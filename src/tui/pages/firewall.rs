@@ -27,9 +27,17 @@ fn usable(facts: &Facts, fact: &BackendFact) -> bool {
 
 /// The firewalls worth a row: those that are there first, as found; then the absent ones of this kind of system.
 fn rows(facts: &Facts) -> Vec<&BackendFact> {
-    let linux = [BackendId::Nftables, BackendId::Iptables, BackendId::Ufw, BackendId::Firewalld];
+    let linux = [
+        BackendId::Nftables,
+        BackendId::Iptables,
+        BackendId::Ufw,
+        BackendId::Firewalld,
+    ];
     let present = facts.backends.iter().filter(|fact| fact.installed);
-    let absent = facts.backends.iter().filter(|fact| !fact.installed && linux.contains(&fact.id));
+    let absent = facts
+        .backends
+        .iter()
+        .filter(|fact| !fact.installed && linux.contains(&fact.id));
     present.chain(absent).collect()
 }
 
@@ -43,7 +51,8 @@ fn inbound(chain: &ChainFact) -> bool {
 
 /// Everything of others, and every base chain, for F3.
 fn foreign_text(facts: &Facts) -> String {
-    let mut text = String::from("faspwall adds rules of its own and takes only those away again.\n\nLeft alone\n");
+    let mut text =
+        String::from("faspwall adds rules of its own and takes only those away again.\n\nLeft alone\n");
     if facts.foreign.is_empty() {
         text += "  nothing was found\n";
     }
@@ -55,8 +64,16 @@ fn foreign_text(facts: &Facts) -> String {
     chains.sort_by_key(|chain| (inbound(chain).cmp(&false).reverse(), chain.priority));
     for chain in chains {
         let drops = chain.drops.as_deref().unwrap_or("drops nothing");
-        let owner = chain.owner.as_ref().map_or_else(String::new, |owner| format!(", made by {owner}"));
-        text += &format!("  {} {} {:>5}  {drops}{owner}\n", chain.hook, chain_name(chain), chain.priority);
+        let owner = chain
+            .owner
+            .as_ref()
+            .map_or_else(String::new, |owner| format!(", made by {owner}"));
+        text += &format!(
+            "  {} {} {:>5}  {drops}{owner}\n",
+            chain.hook,
+            chain_name(chain),
+            chain.priority
+        );
     }
     text
 }
@@ -76,11 +93,18 @@ fn consequences(facts: &Facts) -> Vec<String> {
         ),
         (true, policy) => lines.push(format!("A packet that no rule names: {policy}.")),
         (false, _) => {
-            lines.push(format!("Chains that can drop: {}. Ports are opened in each of them.", deciding.join(", ")));
+            lines.push(format!(
+                "Chains that can drop: {}. A packet must pass all of them.",
+                deciding.join(", ")
+            ));
         }
     }
     let unit = facts.boot.unit.as_deref().unwrap_or("nothing");
-    let file = facts.boot.file.as_ref().map_or_else(String::new, |file| format!(" loads {}", file.display()));
+    let file = facts
+        .boot
+        .file
+        .as_ref()
+        .map_or_else(String::new, |file| format!(" loads {}", file.display()));
     lines.push(match facts.boot.enabled {
         Some(true) => format!("At boot: {unit}{file}."),
         Some(false) => format!("At boot: {unit}{file}, but it is not enabled."),
@@ -150,11 +174,22 @@ impl Page for Firewall {
         let mut canvas = Canvas::new(frame, area);
         let width = canvas.width().saturating_sub(2);
         canvas.text(1, 0, "Which firewall carries the rules?");
-        canvas.styled(6, 2, "found on this host          state          owns the rules  used here", theme::BOLD);
+        canvas.styled(
+            6,
+            2,
+            "found on this host          state          owns the rules  used here",
+            theme::BOLD,
+        );
         let rows = rows(facts);
         let at = self.row.min(rows.len().saturating_sub(1));
         if rows.is_empty() {
-            canvas.choice(1, 3, Mark::None, self.focus.button(1).is_none(), "looking at this host");
+            canvas.choice(
+                1,
+                3,
+                Mark::None,
+                self.focus.button(1).is_none(),
+                "looking at this host",
+            );
         }
         for (number, fact) in rows.iter().enumerate().take(7) {
             let text = format!(
@@ -165,7 +200,13 @@ impl Page for Firewall {
                 if usable(facts, fact) { "yes" } else { "no" }
             );
             let focused = number == at && self.focus.button(1).is_none();
-            canvas.choice(1, 3 + cells(number), Mark::radio(usable(facts, fact)), focused, text.trim_end());
+            canvas.choice(
+                1,
+                3 + cells(number),
+                Mark::radio(usable(facts, fact)),
+                focused,
+                text.trim_end(),
+            );
         }
         let mut y = 4 + cells(rows.len().clamp(1, 7));
         if let Some(fact) = rows.get(at) {
@@ -174,7 +215,10 @@ impl Page for Firewall {
         if let Some(refusal) = facts.refusal.as_ref().filter(|_| facts.backend.is_none()) {
             let lines = wrap(refusal, usize::from(width.saturating_sub(4)));
             let frame_rows = (cells(lines.len()) + 2).min(canvas.height().saturating_sub(y));
-            let inside = canvas.alarm(Rect::new(1, y, width, frame_rows), "NOTHING CAN BE APPLIED ON THIS HOST");
+            let inside = canvas.alarm(
+                Rect::new(1, y, width, frame_rows),
+                "NOTHING CAN BE APPLIED ON THIS HOST",
+            );
             for (line, row) in lines.iter().zip(inside.y..inside.bottom()) {
                 canvas.text(inside.x + 1, row, line.as_str());
             }
@@ -185,7 +229,7 @@ impl Page for Firewall {
             }
         }
         if !facts.foreign.is_empty() && y + 1 < canvas.height() {
-            let line = format!("Left alone: {}.  F3 shows them", words::foreign(facts));
+            let line = format!("Left alone (F3): {}.", words::foreign(facts));
             canvas.paragraph(1, y + 1, width, &line);
         }
     }
@@ -198,13 +242,24 @@ impl Page for Firewall {
                 (Tone::Warn, format!("{id} is here, but nothing filters"))
             }
             Some(id) => (Tone::Good, format!("{id} carries the rules")),
-            None => (Tone::Bad, "no firewall here that this version can change; the plan can still be seen".to_owned()),
+            None => (
+                Tone::Bad,
+                "no firewall here that this version can change; the plan can still be seen".to_owned(),
+            ),
         }
     }
 
     fn buttons(&self, shared: &Shared) -> (Vec<Button>, usize) {
-        let buttons =
-            vec![Button { label: "Back", enabled: true }, Button { label: "Next", enabled: shared.detected }];
+        let buttons = vec![
+            Button {
+                label: "Back",
+                enabled: true,
+            },
+            Button {
+                label: "Next",
+                enabled: shared.detected,
+            },
+        ];
         (buttons, NEXT)
     }
 
@@ -218,9 +273,18 @@ impl Page for Firewall {
 
     fn help(&self) -> &'static [(&'static str, &'static str)] {
         &[
-            ("This page", "which firewall decides about packets that reach this host, and how that was found out."),
-            ("used here", "the firewall that owns the rules is the one that is changed; there is nothing to choose wrongly."),
-            ("Left alone", "rules of others stay as they are, before, during and after. F3 lists them."),
+            (
+                "This page",
+                "which firewall decides about packets that reach this host, and how that was found out.",
+            ),
+            (
+                "used here",
+                "the firewall that owns the rules is the one that is changed; there is nothing to choose wrongly.",
+            ),
+            (
+                "Left alone",
+                "rules of others stay as they are, before, during and after. F3 lists them.",
+            ),
         ]
     }
 }

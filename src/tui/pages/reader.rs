@@ -64,7 +64,11 @@ pub fn paragraph(text: &str, width: u16, first: &str, indent: usize, style: Styl
         .into_iter()
         .enumerate()
         .map(|(number, line)| {
-            let lead = if number == 0 { format!("{first:indent$}") } else { " ".repeat(indent) };
+            let lead = if number == 0 {
+                format!("{first:indent$}")
+            } else {
+                " ".repeat(indent)
+            };
             Row::styled(format!("{lead}{line}"), style)
         })
         .collect()
@@ -77,7 +81,11 @@ pub fn folded(text: &str, width: u16, indent: usize, style: Style) -> Vec<Row> {
     let mut rows = Vec::new();
     let mut from = 0;
     while from < signs.len() || rows.is_empty() {
-        let lead = if rows.is_empty() { String::new() } else { " ".repeat(indent) };
+        let lead = if rows.is_empty() {
+            String::new()
+        } else {
+            " ".repeat(indent)
+        };
         let until = signs.len().min(from + width - lead.len());
         let piece: String = signs.get(from..until).unwrap_or_default().iter().collect();
         rows.push(Row::styled(format!("{lead}{piece}"), style));
@@ -174,7 +182,13 @@ mod tests {
         let joined: String = rows
             .iter()
             .enumerate()
-            .map(|(n, row)| if n == 0 { row.plain() } else { row.plain()[4..].to_owned() })
+            .map(|(n, row)| {
+                if n == 0 {
+                    row.plain()
+                } else {
+                    row.plain()[4..].to_owned()
+                }
+            })
             .collect();
         assert_eq!(joined, text);
         assert_eq!(folded("", 20, 4, theme::PLAIN).len(), 1);
@@ -188,7 +202,15 @@ mod tests {
 
     #[test]
     fn seeking_goes_round_both_ways() {
-        let rows: Vec<Row> = (0..5).map(|n| if n == 1 || n == 3 { Row::text("x").stop() } else { Row::text("y") }).collect();
+        let rows: Vec<Row> = (0..5)
+            .map(|n| {
+                if n == 1 || n == 3 {
+                    Row::text("x").stop()
+                } else {
+                    Row::text("y")
+                }
+            })
+            .collect();
         let mut reader = Reader::default();
         for (forward, place) in [(true, 1), (true, 3), (true, 1), (false, 3), (false, 1)] {
             assert!(reader.seek(&rows, 3, forward, |row| row.stop));

@@ -41,7 +41,10 @@ fn list_height(body: u16) -> u16 {
 
 /// `2026-11-23 07:31` of an RFC 3339 time.
 fn minute(at: &str) -> String {
-    at.chars().take(16).map(|sign| if sign == 'T' { ' ' } else { sign }).collect()
+    at.chars()
+        .take(16)
+        .map(|sign| if sign == 'T' { ' ' } else { sign })
+        .collect()
 }
 
 fn can_go_back(kept: &Kept) -> bool {
@@ -52,7 +55,9 @@ fn can_go_back(kept: &Kept) -> bool {
 fn cuts_new_logins(kept: &Kept, shared: &Shared) -> Option<u16> {
     let port = shared.facts.session.as_ref()?.server_port?;
     let name = format!("TCP/{port}");
-    let shut = |line: &String| line.split_whitespace().any(|word| word == name) && line.trim_end().ends_with("closed");
+    let shut = |line: &String| {
+        line.split_whitespace().any(|word| word == name) && line.trim_end().ends_with("closed")
+    };
     kept.going_back.iter().any(shut).then_some(port)
 }
 
@@ -94,7 +99,13 @@ impl Snapshots {
     fn view_list(&self, canvas: &mut Canvas<'_, '_>, shared: &Shared) {
         let height = list_height(canvas.height());
         let what = usize::from(canvas.width()).saturating_sub(48);
-        let head = format!("{} {} {} {}", cell("when", 17), cell("what changed", what), cell("by", 10), cell("state", 14));
+        let head = format!(
+            "{} {} {} {}",
+            cell("when", 17),
+            cell("what changed", what),
+            cell("by", 10),
+            cell("state", 14)
+        );
         canvas.styled(3, 1, head.trim_end(), theme::BOLD);
         let at = self.at.min(shared.kept.len().saturating_sub(1));
         let mut scroll = self.scroll;
@@ -109,7 +120,12 @@ impl Snapshots {
                 cell(&kept.state, 14)
             );
             let focused = number == at && self.focus.button(1).is_none();
-            canvas.styled(3, row, line.trim_end(), if number == at { theme::BOLD } else { theme::PLAIN });
+            canvas.styled(
+                3,
+                row,
+                line.trim_end(),
+                if number == at { theme::BOLD } else { theme::PLAIN },
+            );
             if number == at {
                 canvas.styled(1, row, ">", theme::BOLD);
             }
@@ -169,23 +185,47 @@ impl Page for Snapshots {
         for (line, row) in lines.iter().zip(inside.y..inside.bottom()) {
             canvas.text(inside.x + 1, row, line.as_str());
         }
-        canvas.text(3, y + PANEL + 1, "Going back uses the same countdown as applying.");
+        canvas.text(
+            3,
+            y + PANEL + 1,
+            "Going back uses the same countdown as applying.",
+        );
     }
 
     fn message(&self, shared: &Shared) -> (Tone, String) {
-        let Some(kept) = self.chosen(shared) else { return (Tone::Plain, String::new()) };
+        let Some(kept) = self.chosen(shared) else {
+            return (Tone::Plain, String::new());
+        };
         if !can_go_back(kept) {
-            return (Tone::Plain, format!("this one is {}: there is nothing to go back from", kept.state));
+            return (
+                Tone::Plain,
+                format!("this one is {}: there is nothing to go back from", kept.state),
+            );
         }
         match cuts_new_logins(kept, shared) {
-            Some(port) => (Tone::Warn, format!("your session uses {port}: it stays open, new logins would need another port")),
-            None => (Tone::Plain, format!("the same as: faspwall rollback {}", kept.txn)),
+            Some(port) => (
+                Tone::Warn,
+                format!("your session uses {port}: it stays open, new logins would need another port"),
+            ),
+            None => (
+                Tone::Plain,
+                format!("the same as: faspwall rollback {}", kept.txn),
+            ),
         }
     }
 
     fn buttons(&self, shared: &Shared) -> (Vec<Button>, usize) {
         let enabled = self.chosen(shared).is_some_and(can_go_back);
-        let buttons = vec![Button { label: "Close", enabled: true }, Button { label: "Go back...", enabled }];
+        let buttons = vec![
+            Button {
+                label: "Close",
+                enabled: true,
+            },
+            Button {
+                label: "Go back...",
+                enabled,
+            },
+        ];
         (buttons, GO_BACK)
     }
 
@@ -199,8 +239,14 @@ impl Page for Snapshots {
 
     fn help(&self) -> &'static [(&'static str, &'static str)] {
         &[
-            ("This page", "every change that faspwall made here, the latest first."),
-            ("Go back...", "takes back a kept change. It asks, then runs as a change of its own: with trials, a countdown and a proof."),
+            (
+                "This page",
+                "every change that faspwall made here, the latest first.",
+            ),
+            (
+                "Go back...",
+                "takes back a kept change. It asks, then runs as a change of its own: with trials, a countdown and a proof.",
+            ),
         ]
     }
 }

@@ -6,7 +6,9 @@ use ratatui::layout::Rect;
 use super::reader::{MARGIN, Reader, Row, cell, paragraph};
 use crate::transaction::{Progress, Status};
 use crate::tui::widgets::{Canvas, Focus, Handled};
-use crate::tui::{Button, Effect, Event, Key, Nav, Page, PageId, Question, Shared, Tone, frame, theme, words};
+use crate::tui::{
+    Button, Effect, Event, Key, Nav, Page, PageId, Question, Shared, Tone, frame, theme, words,
+};
 
 /// The page.
 #[derive(Debug)]
@@ -59,7 +61,11 @@ fn rows(status: &Status, width: u16) -> Vec<Row> {
     let mut rows = Vec::new();
     let line = |name: &str, text: &str, style| paragraph(text, width, name, 12, style);
     if let Some(trial) = &status.open {
-        let text = format!("trial {} waits to be confirmed, {} left", trial.trial, words::left(trial.left_ms));
+        let text = format!(
+            "trial {} waits to be confirmed, {} left",
+            trial.trial,
+            words::left(trial.left_ms)
+        );
         rows.extend(line("OPEN", &text, theme::WARN));
     }
     if let Some(txn) = &status.interrupted {
@@ -97,15 +103,31 @@ fn rows(status: &Status, width: u16) -> Vec<Row> {
 fn port_rows(status: &Status, width: u16) -> Vec<Row> {
     let listener = usize::from(width).saturating_sub(44);
     let row = |port: &str, wanted: &str, is: &str, who: &str, mark: &str| {
-        format!("{} {} {} {} {mark}", cell(port, 16), cell(wanted, 10), cell(is, 10), cell(who, listener))
-            .trim_end()
-            .to_owned()
+        format!(
+            "{} {} {} {} {mark}",
+            cell(port, 16),
+            cell(wanted, 10),
+            cell(is, 10),
+            cell(who, listener)
+        )
+        .trim_end()
+        .to_owned()
     };
-    let mut rows = vec![Row::styled(row("port", "should be", "is", "listener", ""), theme::BOLD)];
+    let mut rows = vec![Row::styled(
+        row("port", "should be", "is", "listener", ""),
+        theme::BOLD,
+    )];
     for port in &status.ports {
         let agrees = port.wanted == "-" || port.wanted == port.is;
-        let (mark, style) = if agrees { ("", theme::PLAIN) } else { ("WARN", theme::WARN) };
-        rows.push(Row::styled(row(&port.port, &port.wanted, &port.is, &port.listener, mark), style));
+        let (mark, style) = if agrees {
+            ("", theme::PLAIN)
+        } else {
+            ("WARN", theme::WARN)
+        };
+        rows.push(Row::styled(
+            row(&port.port, &port.wanted, &port.is, &port.listener, mark),
+            style,
+        ));
     }
     if status.ports.is_empty() {
         rows.push(Row::text("no port was opened or closed by faspwall"));
@@ -125,7 +147,10 @@ impl StatusPage {
             return None;
         }
         let (width, height) = self.room();
-        let count = shared.status.as_ref().map_or(0, |status| rows(status, width).len());
+        let count = shared
+            .status
+            .as_ref()
+            .map_or(0, |status| rows(status, width).len());
         if self.reader.handle(key, count, height) == Handled::Yes {
             self.focus = Focus::default();
             return None;
@@ -133,7 +158,11 @@ impl StatusPage {
         match key {
             Key::Enter => {
                 let last = presses.last().copied();
-                let focused = self.focus.button(1).and_then(|number| presses.get(number)).copied();
+                let focused = self
+                    .focus
+                    .button(1)
+                    .and_then(|number| presses.get(number))
+                    .copied();
                 press(focused.or(last)?, shared)
             }
             Key::F(5) => press(Press::Refresh, shared),
@@ -162,7 +191,9 @@ fn press(press: Press, shared: &mut Shared) -> Option<Nav> {
         Press::Recover => {
             let txn = status?.interrupted.clone()?;
             Some(Nav::Ask(Question {
-                text: format!("Take back what the interrupted change {txn} left on this host?\nThe stored undo steps are performed."),
+                text: format!(
+                    "Take back what the interrupted change {txn} left on this host?\nThe stored undo steps are performed."
+                ),
                 yes: Box::new(Nav::Do(Effect::Undo(txn))),
             }))
         }
@@ -198,11 +229,19 @@ impl Page for StatusPage {
     }
 
     fn message(&self, shared: &Shared) -> (Tone, String) {
-        let Some(status) = &shared.status else { return (Tone::Busy, "reading the status".to_owned()) };
+        let Some(status) = &shared.status else {
+            return (Tone::Busy, "reading the status".to_owned());
+        };
         if status.interrupted.is_some() {
-            (Tone::Bad, "an interrupted change must be taken back first".to_owned())
+            (
+                Tone::Bad,
+                "an interrupted change must be taken back first".to_owned(),
+            )
         } else if status.open.is_some() {
-            (Tone::Warn, "a change is on trial; Enter goes to its countdown".to_owned())
+            (
+                Tone::Warn,
+                "a change is on trial; Enter goes to its countdown".to_owned(),
+            )
         } else if !status.drift.is_empty() {
             (Tone::Warn, "this host differs from what was confirmed".to_owned())
         } else if status.applied.is_none() {
@@ -223,7 +262,16 @@ impl Page for StatusPage {
             Press::Confirm => "To the countdown",
             Press::Recover => "Take it back...",
         };
-        (presses.iter().map(|press| Button { label: label(press), enabled: true }).collect(), last)
+        (
+            presses
+                .iter()
+                .map(|press| Button {
+                    label: label(press),
+                    enabled: true,
+                })
+                .collect(),
+            last,
+        )
     }
 
     fn focused_button(&self) -> Option<usize> {
@@ -236,8 +284,14 @@ impl Page for StatusPage {
 
     fn help(&self) -> &'static [(&'static str, &'static str)] {
         &[
-            ("This page", "what was confirmed, and whether this host still is like that. Looking changes nothing."),
-            ("Drift", "a rule or a file that was confirmed and is different now."),
+            (
+                "This page",
+                "what was confirmed, and whether this host still is like that. Looking changes nothing.",
+            ),
+            (
+                "Drift",
+                "a rule or a file that was confirmed and is different now.",
+            ),
         ]
     }
 }

@@ -1,9 +1,10 @@
 //! The questions and their order.
 
 use crate::answers::Legacy22;
-use crate::catalogue::{PortAnswer, Role};
+use crate::catalogue::{Need, NeedDefault, PortAnswer, Role};
 use crate::port::Direction;
 use crate::tui::Shared;
+use crate::tui::wizard::asks_about_22;
 
 use super::{Plain, Step};
 
@@ -24,14 +25,10 @@ pub(super) enum Ask {
     Networks22,
     /// UDP port or range of fasp.
     Fasp,
-    /// HTTP fallback.
-    Fallback,
-    /// Web UI.
-    Web,
-    /// Node API.
-    Node,
-    /// Vlinks.
-    Vlink,
+    /// A port of the role that is not always wanted.
+    Optional(PortAnswer),
+    /// A fixed port of the role that is off by default, by its place among the role's needs.
+    Extra(usize),
     /// Who may reach the ports.
     Sources,
     /// Which firewall.
@@ -56,9 +53,7 @@ impl Ask {
         match self {
             Self::Role => Some("Role"),
             Self::Port | Self::Daemon | Self::Legacy | Self::Networks22 => Some("SSH"),
-            Self::Fasp | Self::Fallback | Self::Web | Self::Node | Self::Vlink | Self::Sources => {
-                Some("Options")
-            }
+            Self::Fasp | Self::Optional(_) | Self::Extra(_) | Self::Sources => Some("Options"),
             Self::Firewall => Some("Firewall"),
             Self::Apply => Some("Preview"),
             _ => None,
@@ -71,41 +66,60 @@ pub(super) fn role(shared: &Shared) -> Option<&Role> {
     shared.roles.iter().find(|role| role.id == shared.answers.role)
 }
 
-/// Whether the role has an inbound need that this answer fills.
-fn has(shared: &Shared, wanted: &[PortAnswer]) -> bool {
-    role(shared).is_some_and(|role| {
-        role.needs
-            .iter()
-            .any(|need| need.direction == Direction::In && wanted.contains(&need.answer))
-    })
+/// Ports that are asked for one by one, in this order.
+const OPTIONAL: [PortAnswer; 6] = [
+    PortAnswer::FallbackHttp,
+    PortAnswer::FallbackHttps,
+    PortAnswer::WebHttp,
+    PortAnswer::WebHttps,
+    PortAnswer::NodeHttps,
+    PortAnswer::VlinkUdp,
+];
+
+/// The first need of the role that an answer fills, inbound ones first.
+pub(super) fn need(shared: &Shared, wanted: PortAnswer) -> Option<&Need> {
+    let fits = |need: &&Need| need.answer == wanted && need.default != NeedDefault::Loopback;
+    let needs = &role(shared)?.needs;
+    needs
+        .iter()
+        .filter(fits)
+        .find(|need| need.direction == Direction::In)
+        .or_else(|| needs.iter().find(fits))
 }
 
 /// The questions of the set-up, in order, as the answers so far make them.
 pub(super) fn sequence(shared: &Shared) -> Vec<Ask> {
     let mut list = vec![Ask::Start, Ask::Role];
-    if has(shared, &[PortAnswer::SshPort]) {
+    if role(shared).is_some_and(Role::takes_ssh) {
         list.push(Ask::Port);
         if shared.answers.ssh.port != 22 {
-            list.extend([Ask::Daemon, Ask::Legacy]);
+            list.push(Ask::Daemon);
+            if asks_about_22(shared) {
+                list.push(Ask::Legacy);
+            }
         }
         if shared.answers.ssh.legacy_22 == Legacy22::Restrict {
             list.push(Ask::Networks22);
         }
     }
-    for (ask, wanted) in [
-        (Ask::Fasp, &[PortAnswer::FaspUdp][..]),
-        (
-            Ask::Fallback,
-            &[PortAnswer::FallbackHttp, PortAnswer::FallbackHttps],
-        ),
-        (Ask::Web, &[PortAnswer::WebHttp, PortAnswer::WebHttps]),
-        (Ask::Node, &[PortAnswer::NodeHttps]),
-        (Ask::Vlink, &[PortAnswer::VlinkUdp]),
-    ] {
-        if has(shared, wanted) {
-            list.push(ask);
-        }
+    if need(shared, PortAnswer::FaspUdp).is_some() {
+        list.push(Ask::Fasp);
     }
+    list.extend(
+        OPTIONAL
+            .into_iter()
+            .filter(|answer| need(shared, *answer).is_some())
+            .map(Ask::Optional),
+    );
+    let needs = role(shared).map(|role| role.needs.as_slice()).unwrap_or_default();
+    let extra = |need: &Need| need.answer == PortAnswer::Fixed && need.default == NeedDefault::Off;
+    list.extend(
+        needs
+            .iter()
+            .enumerate()
+            .filter(|(_, need)| extra(need))
+            .map(|(place, _)| Ask::Extra(place)),
+    );
     list.extend([Ask::Sources, Ask::Firewall, Ask::Apply]);
     list
 }

@@ -131,6 +131,7 @@ impl Plain {
             );
         } else if !self.live.stop {
             self.live.stop = true;
+            self.effects.push(Effect::Stop);
             self.say(format!(
                 "{why} The change is undone as soon as the running steps end."
             ));
@@ -164,7 +165,7 @@ impl Plain {
     fn leave_on_trial(&mut self, trial: &Trial) {
         let line = format!(
             "faspwall: the change is still on trial; it is undone at {} unless confirmed.",
-            trial.deadline
+            words::clock(&trial.deadline)
         );
         self.leave(3, vec![line]);
     }
@@ -234,14 +235,18 @@ impl Plain {
         self.say(words::trial_purpose(trial));
         self.say(format!(
             "They are undone at {}, in {} seconds.",
-            trial.deadline,
+            words::clock(&trial.deadline),
             trial.left_ms.div_ceil(1000)
         ));
         if let Some(login) = words::login_command(trial, &self.shared.facts) {
             self.say(format!("Leave this session open. In a new window: {login}"));
-            self.say(format!("There run: faspwall confirm {}", trial.code));
+            self.say(format!(
+                "There run: {}",
+                words::confirm_command(trial, &self.shared.facts)
+            ));
             self.say("Or come back and type keep. Type undo to go back now, + for one minute more.");
         } else {
+            self.say(format!("To prove it: {}", trial.next));
             self.say("Type keep to keep it, undo to go back now, + for one minute more.");
         }
         self.say("Enter alone does nothing.");
@@ -261,7 +266,7 @@ impl Plain {
             self.say(format!(
                 "More time: {} left, until {}.",
                 words::left(trial.left_ms),
-                trial.deadline
+                words::clock(&trial.deadline)
             ));
         }
     }

@@ -13,6 +13,7 @@
 mod ask;
 mod live;
 mod look;
+mod options;
 pub mod run;
 mod setup;
 #[cfg(test)]
@@ -25,6 +26,7 @@ use crate::transaction::TxnId;
 use crate::tui::{Effect, Event, Shared};
 
 use ask::Ask;
+pub(in crate::tui) use options::networks;
 
 /// Invalid answers to one question before it counts as cancelled.
 const PATIENCE: u8 = 3;
@@ -83,7 +85,7 @@ pub struct Plain {
 }
 
 impl Plain {
-    /// The machine before its first line. With an open trial in `shared` it begins on the Confirm page.
+    /// The machine before its first line.
     pub fn new(shared: Shared) -> Self {
         Self {
             shared,
@@ -102,8 +104,7 @@ impl Plain {
         }
     }
 
-    /// The greeting. What else is needed at the start is asked of the world by the effects of [`Plain::event`] and
-    /// [`Plain::line`]; detection is started by [`run`].
+    /// The greeting, and what is asked of the world first.
     pub fn start(&mut self) -> (Vec<String>, Vec<Effect>) {
         let name = format!(
             "faspwall {}, plain mode. ? help, b back, q quit.",
@@ -313,7 +314,13 @@ impl Plain {
             Event::Progress(progress) => self.progress(progress),
             Event::Status(status) => {
                 self.shared.status = Some(status.clone());
-                self.ready(Busy::Status, |plain| plain.go(Ask::Status));
+                match (&status.open, self.busy) {
+                    (Some(trial), Some(Busy::Detect | Busy::Status)) => {
+                        self.say("A change is open and waits to be confirmed.");
+                        self.awaiting(trial);
+                    }
+                    _ => self.ready(Busy::Status, |plain| plain.go(Ask::Status)),
+                }
             }
             Event::Kept(kept) => {
                 self.shared.kept.clone_from(kept);
@@ -321,7 +328,7 @@ impl Plain {
             }
             Event::Said(line) => self.say(line.clone()),
             Event::Failed(line) => self.failed(line),
-            Event::Key(_) | Event::Paste(_) | Event::Resize(..) => {}
+            Event::Key(_) | Event::Paste(_) | Event::Resize(..) | Event::Entered => {}
         }
     }
 

@@ -1,11 +1,11 @@
 //! Joins the line mode to two channels, a reader and a writer.
 
 use std::io::{self, BufRead, Write};
-use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender};
+use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use crate::tui::{Effect, Event};
+use crate::tui::{Effect, Event, Shared, terminal};
 
 use super::Plain;
 
@@ -55,18 +55,38 @@ pub fn forward_events(events: Receiver<Event>, inputs: Sender<Input>) {
     });
 }
 
-/// Runs the line mode to its end. Every effect but `Quit` goes to `effects`; the exit status comes back.
+/// Runs the line mode on standard input and output until it ends; the exit status comes back.
+///
+/// Errors: as [`run`].
+pub fn on_stdio(shared: Shared, effects: &Sender<Effect>, events: Receiver<Event>) -> io::Result<u8> {
+    let (sender, inputs) = channel();
+    forward_events(events, sender.clone());
+    // The thread is left behind in its read when the program ends.
+    thread::spawn(move || read_lines(io::stdin().lock(), &sender));
+    run(
+        &mut Plain::new(shared),
+        &inputs,
+        effects,
+        terminal::flush_input,
+        &mut io::stdout().lock(),
+    )
+}
+
+/// Runs the line mode to its end. `flush` throws away what was typed and not read. Every other effect but `Quit` goes
+/// to `effects`; the exit status comes back.
 ///
 /// Errors: the writer failed. The guard is outside this program, so an open trial is undone all the same.
 pub fn run(
     plain: &mut Plain,
     inputs: &Receiver<Input>,
     effects: &Sender<Effect>,
+    flush: fn(),
     writer: &mut impl Write,
 ) -> io::Result<u8> {
     let mut output = Output {
         writer,
         at_prompt: false,
+        flush,
     };
     let mut clock = Instant::now();
     let (lines, asked) = plain.start();
@@ -123,13 +143,18 @@ fn perform<W: Write>(
     output: &mut Output<'_, W>,
 ) -> io::Result<Option<u8>> {
     for effect in asked {
-        if let Effect::Quit(code, lines) = effect {
-            output.print(&lines)?;
-            return Ok(Some(code));
-        }
-        // When nobody performs effects any more, the next wait for an event ends the loop.
-        if effects.send(effect).is_err() {
-            return Ok(Some(1));
+        match effect {
+            Effect::Quit(code, lines) => {
+                output.print(&lines)?;
+                return Ok(Some(code));
+            }
+            Effect::FlushInput => (output.flush)(),
+            // Nobody performs effects any more: that is a bug, and its exit status is 1.
+            other => {
+                if effects.send(other).is_err() {
+                    return Ok(Some(1));
+                }
+            }
         }
     }
     Ok(None)
@@ -139,6 +164,7 @@ struct Output<'w, W: Write> {
     writer: &'w mut W,
     /// The cursor stands behind a prompt.
     at_prompt: bool,
+    flush: fn(),
 }
 
 impl<W: Write> Output<'_, W> {

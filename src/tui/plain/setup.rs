@@ -1,16 +1,12 @@
 //! The questions before anything is applied: what is asked, how an answer is read.
 
-use ipnet::IpNet;
-
-use crate::answers::{Daemon, HttpPorts, Legacy22, Vlink};
-use crate::port::{PortRange, parse_port};
+use crate::answers::{Answers, Daemon, Legacy22};
+use crate::port::parse_port;
 use crate::tui::{Effect, words};
 
-use super::ask::{Ask, role};
+use super::ask::Ask;
+use super::options::networks;
 use super::{Busy, Plain, Step};
-
-/// Words that leave a port, or a pair of ports, shut.
-const OFF: &str = "off";
 
 impl Plain {
     /// Prints the question in full.
@@ -25,10 +21,7 @@ impl Plain {
             Ask::Fasp => {
                 self.say("Step 4 of 8, options. UDP port of fasp data. One port is enough on Linux.")
             }
-            Ask::Fallback => self.say("HTTP fallback, for clients that may not send UDP."),
-            Ask::Web => self.say("Web UI."),
-            Ask::Node => self.say("Node API, TLS."),
-            Ask::Vlink => self.say("Vlink bandwidth sync, UDP multicast."),
+            Ask::Optional(_) | Ask::Extra(_) => self.ask_optional(),
             Ask::Sources => self.say("Who may reach the opened ports?"),
             Ask::Firewall => self.ask_firewall(),
             Ask::Apply => return self.ask_apply(),
@@ -60,10 +53,8 @@ impl Plain {
                 )
             }
             Ask::Fasp => format!("Port or range, or Enter for {}:", answers.fasp_udp),
-            Ask::Fallback => pair_prompt(answers.http_fallback, "8080 8443"),
-            Ask::Web => pair_prompt(answers.web_ui, "80 443"),
-            Ask::Node => single_prompt(answers.node_api, 9092),
-            Ask::Vlink => single_prompt(answers.vlink.as_ref().map(|v| v.udp), 55001),
+            Ask::Optional(_) => self.optional_prompt(),
+            Ask::Extra(place) => self.extra_prompt(place),
             Ask::Sources if answers.firewall.sources.is_empty() => {
                 "Networks with commas, or Enter for everyone:".to_owned()
             }
@@ -89,28 +80,8 @@ impl Plain {
             Ask::Legacy => self.legacy_answer(text),
             Ask::Networks22 => self.networks_22_answer(text),
             Ask::Fasp => self.fasp_answer(text),
-            Ask::Fallback => match pair(text, self.shared.answers.http_fallback, "8080 8443") {
-                Ok(ports) => {
-                    self.shared.answers.http_fallback = ports;
-                    Step::Next
-                }
-                Err(why) => Step::Invalid(why),
-            },
-            Ask::Web => match pair(text, self.shared.answers.web_ui, "80 443") {
-                Ok(ports) => {
-                    self.shared.answers.web_ui = ports;
-                    Step::Next
-                }
-                Err(why) => Step::Invalid(why),
-            },
-            Ask::Node => match single(text, self.shared.answers.node_api) {
-                Ok(port) => {
-                    self.shared.answers.node_api = port;
-                    Step::Next
-                }
-                Err(why) => Step::Invalid(why),
-            },
-            Ask::Vlink => self.vlink_answer(text),
+            Ask::Optional(answer) => self.optional_answer(answer, text),
+            Ask::Extra(place) => self.extra_answer(place, text),
             Ask::Sources => self.sources_answer(text),
             Ask::Firewall => self.firewall_answer(text),
             Ask::Apply => self.apply_answer(text),
@@ -228,13 +199,37 @@ impl Plain {
     fn role_answer(&mut self, text: &str) -> Step {
         match number(text, self.shared.roles.len(), self.current_choice()) {
             Ok(chosen) => {
-                if let Some(role) = self.shared.roles.get(chosen - 1) {
-                    self.shared.answers.role.clone_from(&role.id);
-                }
+                self.take_role(chosen - 1);
                 Step::Next
             }
             Err(why) => Step::Invalid(why),
         }
+    }
+
+    /// Another role begins with its own defaults; who may reach it, and SSH where both take it, stay as answered.
+    fn take_role(&mut self, place: usize) {
+        let answers = &mut self.shared.answers;
+        let Some(role) = self
+            .shared
+            .roles
+            .get(place)
+            .filter(|role| role.id != answers.role)
+        else {
+            return;
+        };
+        let mut fresh = Answers::for_role(role);
+        fresh.firewall.clone_from(&answers.firewall);
+        fresh.accept.clone_from(&answers.accept);
+        let took_ssh = self
+            .shared
+            .roles
+            .iter()
+            .any(|old| old.id == answers.role && old.takes_ssh());
+        if role.takes_ssh() && took_ssh {
+            fresh.ssh.clone_from(&answers.ssh);
+            fresh.fasp_udp = answers.fasp_udp;
+        }
+        *answers = fresh;
     }
 
     /// The port that Enter takes. Never 22: that needs its typed words, each time.
@@ -266,8 +261,7 @@ impl Plain {
                 if self.shared.answers.ssh.port == 22 {
                     self.forget_open_22();
                 }
-                self.shared.answers.ssh.port = port;
-                Step::Next
+                self.changed(|answers| answers.ssh.port = port)
             }
             Err(why) => Step::Invalid(format!("{why}.")),
         }
@@ -352,141 +346,13 @@ impl Plain {
     }
 
     fn networks_22_answer(&mut self, text: &str) -> Step {
-        let before = &mut self.shared.answers.ssh.restrict_22_to;
-        if text.is_empty() && !before.is_empty() {
+        if text.is_empty() && !self.shared.answers.ssh.restrict_22_to.is_empty() {
             return Step::Next;
         }
         match networks(text) {
             Ok(nets) if nets.is_empty() => Step::Invalid("At least one network is needed.".to_owned()),
-            Ok(nets) => {
-                *before = nets;
-                Step::Next
-            }
+            Ok(nets) => self.changed(|answers| answers.ssh.restrict_22_to = nets),
             Err(why) => Step::Invalid(why),
-        }
-    }
-
-    fn fasp_answer(&mut self, text: &str) -> Step {
-        if text.is_empty() {
-            return Step::Next;
-        }
-        match text.parse::<PortRange>() {
-            Ok(range) => {
-                self.shared.answers.fasp_udp = range;
-                Step::Next
-            }
-            Err(why) => Step::Invalid(format!("{why}.")),
-        }
-    }
-
-    fn vlink_answer(&mut self, text: &str) -> Step {
-        let before = self.shared.answers.vlink.clone();
-        match single(text, before.as_ref().map(|v| v.udp)) {
-            Ok(port) => {
-                let group = before.map_or_else(every_multicast_group, |v| v.group);
-                self.shared.answers.vlink = port.map(|udp| Vlink { udp, group });
-                Step::Next
-            }
-            Err(why) => Step::Invalid(why),
-        }
-    }
-
-    fn sources_answer(&mut self, text: &str) -> Step {
-        if text.is_empty() {
-            return Step::Next;
-        }
-        let nets = if text.eq_ignore_ascii_case("everyone") {
-            Ok(Vec::new())
-        } else {
-            networks(text)
-        };
-        match nets {
-            Ok(nets) => {
-                self.shared.answers.firewall.sources = nets;
-                Step::Next
-            }
-            Err(why) => Step::Invalid(why),
-        }
-    }
-
-    fn ask_firewall(&mut self) {
-        self.say("Step 5 of 8, firewall. Which firewall shall carry the rules?");
-        let facts = &self.shared.facts;
-        let mut lines = Vec::new();
-        if let Some(id) = facts.backend {
-            lines.push(format!("  1  {id}"));
-        }
-        for fact in &facts.backends {
-            lines.push(format!(
-                "  found: {}, {}. {}",
-                words::backend_name(fact),
-                words::backend_state(fact),
-                fact.reason
-            ));
-        }
-        if !facts.foreign.is_empty() {
-            lines.push(format!("  left alone: {}", words::foreign(facts)));
-        }
-        if facts.backend.is_none() {
-            lines.extend(
-                facts
-                    .refusal
-                    .iter()
-                    .map(|why| format!("Nothing can be applied here: {why}")),
-            );
-            lines.push("  1  go on, to see the plan".to_owned());
-        }
-        for line in lines {
-            self.say(line);
-        }
-    }
-
-    fn firewall_answer(&mut self, text: &str) -> Step {
-        match number(text, 1, 1) {
-            Ok(_) => {
-                self.shared.answers.firewall.backend = None;
-                self.shared.preview = None;
-                let answers = Box::new(self.shared.answers.clone());
-                self.wait_for(Busy::Preview, Effect::Preview(answers));
-                Step::Wait
-            }
-            Err(why) => Step::Invalid(why),
-        }
-    }
-
-    pub(super) fn help(&mut self) {
-        self.say("b goes back, answers are kept. q leaves. Nothing is changed before step 7.");
-        let line = match self.at {
-            Ask::Start => "Type the number of a line. Detection only reads, it changes nothing.",
-            Ask::Role => {
-                "The role decides which ports are offered. In doubt take the product whose licence is installed."
-            }
-            Ask::Port => "Port scanners knock on 22 all day. Clients pass the port with ascp -P.",
-            Ask::Daemon => "With 1 a second sshd is tried on the new port first, beside the running one.",
-            Ask::Legacy => "Closing 22 does not cut open sessions, and happens only after proof.",
-            Ask::Networks22 | Ask::Sources => {
-                "A network is written as an address, a slash and a length: 192.0.2.0/24. With commas between several."
-            }
-            Ask::Fasp => "A range is written with a dash: 33001-33100.",
-            Ask::Fallback | Ask::Web => {
-                "Two ports with a blank between, HTTP first; or on for the usual ones, or off."
-            }
-            Ask::Node | Ask::Vlink => "A port, or off.",
-            Ask::Firewall => {
-                "Rules go where the owner of the firewall looks for them. Rules of others are left alone."
-            }
-            Ask::Apply => {
-                "y applies. What follows undoes itself unless it is confirmed. s saves the answers."
-            }
-            Ask::Confirm => return self.confirm_help(),
-            Ask::Status => "Reading the status changes nothing.",
-            Ask::Snapshots | Ask::GoBack => "Going back is itself a guarded change with a countdown.",
-            Ask::Interrupted => "y takes back what an interrupted run left behind.",
-        };
-        self.say(line);
-        if let Some(role) = role(&self.shared).filter(|_| self.at == Ask::Role) {
-            let line = format!("Chosen now: {}.", role.name);
-            self.say(line);
         }
     }
 }
@@ -500,77 +366,5 @@ pub(super) fn number(text: &str, last: usize, default: usize) -> Result<usize, S
         Ok(chosen) if (1..=last).contains(&chosen) => Ok(chosen),
         _ if last == 1 => Err("Type 1, or press Enter.".to_owned()),
         _ => Err(format!("Type a number from 1 to {last}.")),
-    }
-}
-
-fn every_multicast_group() -> IpNet {
-    IpNet::V4(ipnet::Ipv4Net::new_assert(
-        std::net::Ipv4Addr::new(224, 0, 0, 0),
-        4,
-    ))
-}
-
-fn networks(text: &str) -> Result<Vec<IpNet>, String> {
-    text.split([',', ' '])
-        .filter(|part| !part.is_empty())
-        .map(|part| {
-            let net: IpNet = part
-                .parse()
-                .or_else(|_| part.parse::<std::net::IpAddr>().map(IpNet::from))
-                .map_err(|_| {
-                    format!("{part} is no network; such as 192.0.2.0/24 or 2001:db8::/32 is wanted.")
-                })?;
-            if net.trunc() == net {
-                Ok(net)
-            } else {
-                Err(format!(
-                    "{part} has bits behind its length; {} is meant?",
-                    net.trunc()
-                ))
-            }
-        })
-        .collect()
-}
-
-fn pair_prompt(now: HttpPorts, usual: &str) -> String {
-    let current = match (now.http, now.https) {
-        (None, None) => OFF.to_owned(),
-        (http, https) => format!("{} {}", or_off(http), or_off(https)),
-    };
-    format!("HTTP and TLS port, on for {usual}, off, or Enter for {current}:")
-}
-
-fn single_prompt(now: Option<u16>, usual: u16) -> String {
-    format!("Port such as {usual}, off, or Enter for {}:", or_off(now))
-}
-
-fn or_off(port: Option<u16>) -> String {
-    port.map_or_else(|| OFF.to_owned(), |port| port.to_string())
-}
-
-fn single(text: &str, now: Option<u16>) -> Result<Option<u16>, String> {
-    match text {
-        "" => Ok(now),
-        text if text.eq_ignore_ascii_case(OFF) => Ok(None),
-        text => parse_port(text)
-            .map(Some)
-            .map_err(|why| format!("{why}, or off.")),
-    }
-}
-
-fn pair(text: &str, now: HttpPorts, usual: &str) -> Result<HttpPorts, String> {
-    let text = match text {
-        "" => return Ok(now),
-        text if text.eq_ignore_ascii_case(OFF) => return Ok(HttpPorts::default()),
-        text if text.eq_ignore_ascii_case("on") => usual,
-        text => text,
-    };
-    let ports: Vec<&str> = text.split_whitespace().collect();
-    match ports[..] {
-        [http, https] => Ok(HttpPorts {
-            http: single(http, None)?,
-            https: single(https, None)?,
-        }),
-        _ => Err("Two ports are wanted, such as 8080 8443; or on, or off.".to_owned()),
     }
 }

@@ -85,12 +85,21 @@ impl Talk {
         talk
     }
 
+    /// Enter on every question up to the preview.
+    fn enters(&mut self) {
+        for _ in 0..20 {
+            if self.asked_for(|e| matches!(e, Effect::Preview(_))) {
+                return;
+            }
+            self.typed("");
+        }
+        panic!("no preview: {}", self.paper);
+    }
+
     /// All questions answered by Enter, the preview printed, and the quiet time over.
     fn previewed() -> Self {
         let mut talk = Self::detected();
-        for _ in 0..11 {
-            talk.typed("");
-        }
+        talk.enters();
         talk.told(Event::Previewed(Box::new(samples::preview())));
         talk.told(Event::Tick(QUIET_MS));
         talk
@@ -99,6 +108,7 @@ impl Talk {
     fn applied() -> Self {
         let mut talk = Self::previewed();
         talk.typed("y");
+        assert!(talk.asked_for(|e| *e == Effect::Apply), "{}", talk.paper);
         talk.progress(samples::steps(Phase::Trial1));
         talk.paper.clear();
         talk.effects.clear();
@@ -145,6 +155,10 @@ fn a_whole_move_on_paper() {
         "1",
         "33001-33010",
         "on",
+        "",
+        "off",
+        "443",
+        "",
         "192.0.2.0/24, 2001:db8::/32",
         "1",
     ] {
@@ -208,7 +222,7 @@ fn going_back_keeps_every_answer() {
         "2",
         "",
         "40000-40010",
-        "8081 8444",
+        "8081",
         "b",
         "b",
         "b",
@@ -284,9 +298,7 @@ fn what_was_typed_during_the_apply_does_not_confirm() {
 #[test]
 fn what_was_typed_before_the_preview_does_not_apply() {
     let mut talk = Talk::detected();
-    for _ in 0..11 {
-        talk.typed("");
-    }
+    talk.enters();
     talk.typed("y");
     talk.told(Event::Previewed(Box::new(samples::preview())));
     talk.typed("y");
@@ -320,9 +332,11 @@ fn a_trial_of_somebody_else_is_left_to_its_guard() {
     let mut status = samples::status();
     status.open = Some(samples::trial(1, 90));
     let mut talk = Talk::new(Shared {
-        status: Some(Box::new(status)),
+        facts: Facts::default(),
         ..samples::shared()
     });
+    talk.told(Event::Status(Box::new(status)));
+    talk.told(Event::Detected(Box::new(samples::facts())));
     talk.end();
     assert!(!talk.asked_for(|e| matches!(e, Effect::Undo(_))));
     assert_eq!(talk.quit_code(), Some(3));
@@ -370,9 +384,7 @@ fn a_failed_change_names_what_is_left() {
 #[test]
 fn a_blocker_and_an_idle_plan_cannot_be_applied() {
     let mut talk = Talk::detected();
-    for _ in 0..11 {
-        talk.typed("");
-    }
+    talk.enters();
     talk.paper.clear();
     talk.told(Event::Previewed(Box::new(samples::blocked_preview())));
     talk.typed("y");
@@ -422,9 +434,9 @@ fn the_runner_prints_prompts_and_returns_the_exit_status() {
         detected: false,
         ..samples::shared()
     });
-    let code = run(&mut plain, &inputs, &effects_in, &mut paper).unwrap();
+    let code = run(&mut plain, &inputs, &effects_in, || {}, &mut paper).unwrap();
     assert_eq!(code, 3);
-    assert_eq!(effects.try_iter().next(), Some(Effect::Detect));
+    assert_eq!(effects.try_iter().next(), Some(Effect::Status));
     let paper = String::from_utf8(paper).unwrap();
     assert!(paper.contains("Number, or Enter for 1: Step 2 of 8"), "{paper}");
     assert!(paper.ends_with("Cancelled. Nothing was changed.\n"), "{paper}");

@@ -6,7 +6,7 @@ mod input;
 mod reader;
 mod tty;
 
-use std::io;
+use std::io::{self, Write as _};
 use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::time::{Duration, Instant};
 
@@ -15,7 +15,7 @@ use ratatui::backend::Backend;
 use ratatui::layout::Size;
 
 pub use backend::Lean;
-pub use tty::{size, surroundings};
+pub use tty::{flush_input, size, surroundings};
 
 use self::reader::Wake;
 use self::tty::{RawOut, Tty};
@@ -83,6 +83,8 @@ pub(crate) enum Message {
 pub(crate) trait Device {
     /// Throws away what was typed and not read.
     fn flush_input(&mut self);
+    /// Rings the bell.
+    fn bell(&mut self);
     /// Stops until the shell continues it; says why when there is no shell.
     fn suspend(&mut self) -> Result<(), String>;
     /// The present size.
@@ -127,6 +129,11 @@ struct Real {
 impl Device for Real {
     fn flush_input(&mut self) {
         tty::flush_input();
+    }
+
+    fn bell(&mut self) {
+        // A bell that cannot be rung is no reason to stop.
+        let _ = RawOut.write_all(b"\x07");
     }
 
     fn suspend(&mut self) -> Result<(), String> {
@@ -176,7 +183,8 @@ pub(crate) fn drive<B: Backend<Error = io::Error>>(
         if driver.wizard.next_tick().is_some() {
             let passed = u64::try_from(clock.elapsed().as_millis()).unwrap_or(u64::MAX);
             clock += Duration::from_millis(passed);
-            driver.wizard.update(&Event::Tick(passed));
+            let effects = driver.wizard.update(&Event::Tick(passed));
+            ending = driver.perform(effects)?;
         } else {
             clock = Instant::now();
         }
@@ -256,6 +264,7 @@ impl<B: Backend<Error = io::Error>> Driver<'_, B> {
                     self.device.flush_input();
                     self.deaf_until = Some(Instant::now() + DEAF);
                 }
+                Effect::Bell => self.device.bell(),
                 Effect::Redraw => {
                     self.resized();
                     self.terminal.clear()?;

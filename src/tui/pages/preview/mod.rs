@@ -77,18 +77,21 @@ fn blocking_codes(preview: &Preview) -> Vec<&str> {
     preview
         .advice
         .iter()
-        .filter(|advice| advice.severity == crate::advice::Severity::Blocker)
-        .filter(|advice| !preview.answers.accept.contains(&advice.code))
+        .filter(|advice| advice.blocks())
         .map(|advice| advice.code.as_str())
         .collect()
 }
 
 fn apply_question(preview: &Preview, shared: &Shared) -> Nav {
     let steps = preview.change.as_ref().map_or(0, words::live_steps);
-    let host = if shared.lab { "the lab" } else { shared.facts.hostname.as_str() };
+    let host = if shared.lab {
+        "the lab"
+    } else {
+        shared.facts.hostname.as_str()
+    };
     Nav::Ask(Question {
         text: format!(
-            "Apply {steps} steps to {host} now? Ports are opened first; nothing is shut before a proof.\n\
+            "Apply {steps} steps to {host} now? Nothing is shut before a proof.\n\
              All of it undoes itself after {} s unless it is confirmed.",
             shared.window_s
         ),
@@ -106,7 +109,10 @@ impl PreviewPage {
 
     fn rows(&self, shared: &Shared) -> Vec<Row> {
         let (width, _) = self.room();
-        shared.preview.as_ref().map_or_else(Vec::new, |preview| tabs::rows(self.tab, preview, shared, width))
+        shared
+            .preview
+            .as_ref()
+            .map_or_else(Vec::new, |preview| tabs::rows(self.tab, preview, shared, width))
     }
 
     fn reader(&mut self) -> &mut Reader {
@@ -177,7 +183,10 @@ impl PreviewPage {
                 let text = words::report(preview, shared.window_s).join("\n") + "\n";
                 Nav::Do(Effect::SaveReport(path, text))
             }
-            _ => Nav::Do(Effect::SaveAnswers(shared.answers_path.clone(), Box::new(shared.answers.clone()))),
+            _ => Nav::Do(Effect::SaveAnswers(
+                shared.answers_path.clone(),
+                Box::new(shared.answers.clone()),
+            )),
         }
     }
 
@@ -185,7 +194,11 @@ impl PreviewPage {
         let (_, height) = self.room();
         let needle = self.needle.to_lowercase();
         let found = self.reader().seek(rows, height, forward, |row| {
-            if needle.is_empty() { row.stop } else { row.plain().to_lowercase().contains(&needle) }
+            if needle.is_empty() {
+                row.stop
+            } else {
+                row.plain().to_lowercase().contains(&needle)
+            }
         });
         if !found {
             self.refused = Some(match self.needle.as_str() {
@@ -196,7 +209,10 @@ impl PreviewPage {
     }
 
     fn begin_accept(&mut self, shared: &Shared) {
-        let any = shared.preview.as_ref().is_some_and(|preview| !blocking_codes(preview).is_empty());
+        let any = shared
+            .preview
+            .as_ref()
+            .is_some_and(|preview| !blocking_codes(preview).is_empty());
         if any {
             self.typing = Some((Typing::Accept, Field::new("", 5)));
         } else {
@@ -214,7 +230,12 @@ impl PreviewPage {
         };
         Some(Nav::Show {
             title: format!("{} {}", words::port(rule), words::becomes(rule)),
-            text: format!("{}\n\nFor: {}\nSource: {}", rule.why, words::sources(&rule.sources), rule.source),
+            text: format!(
+                "{}\n\nFor: {}\nSource: {}",
+                rule.why,
+                words::sources(&rule.sources),
+                rule.source
+            ),
         })
     }
 
@@ -244,7 +265,10 @@ impl PreviewPage {
 
     fn accept(&mut self, code: &str, shared: &mut Shared) -> Option<Nav> {
         let code = code.to_uppercase();
-        let known = shared.preview.as_ref().is_some_and(|preview| blocking_codes(preview).contains(&code.as_str()));
+        let known = shared
+            .preview
+            .as_ref()
+            .is_some_and(|preview| blocking_codes(preview).contains(&code.as_str()));
         if !known {
             self.refused = Some(format!("\"{code}\" is not what stands in the way"));
             return None;
@@ -282,7 +306,11 @@ impl PreviewPage {
         if let Some(preview) = &shared.preview {
             canvas.text(3, y, tabs::summary(self.tab, preview, shared));
         }
-        canvas.text(canvas.width().saturating_sub(cells(position.len()) + 2), y, position.to_owned());
+        canvas.text(
+            canvas.width().saturating_sub(cells(position.len()) + 2),
+            y,
+            position.to_owned(),
+        );
     }
 }
 
@@ -317,7 +345,10 @@ impl Page for PreviewPage {
 
     fn view(&self, shared: &Shared, frame: &mut Frame<'_>, area: Rect) {
         let mut canvas = Canvas::new(frame, area);
-        let (width, height) = (canvas.width().saturating_sub(1), canvas.height().saturating_sub(AROUND));
+        let (width, height) = (
+            canvas.width().saturating_sub(1),
+            canvas.height().saturating_sub(AROUND),
+        );
         self.view_tabs(&mut canvas, width);
         let rule = "─".repeat(usize::from(width.saturating_sub(1)));
         canvas.styled(1, 1, &rule, theme::FRAME);
@@ -333,18 +364,29 @@ impl Page for PreviewPage {
                 canvas.cursor(1, 3);
             }
         }
-        self.view_below(&mut canvas, shared, height + 3, &reader.position(rows.len(), height));
+        self.view_below(
+            &mut canvas,
+            shared,
+            height + 3,
+            &reader.position(rows.len(), height),
+        );
     }
 
     fn message(&self, shared: &Shared) -> (Tone, String) {
         if let Some(refused) = &self.refused {
             return (Tone::Warn, refused.clone());
         }
+        if self.typing.is_some() {
+            return (Tone::Plain, "Enter takes it, Esc closes the field".to_owned());
+        }
         let Some(preview) = &shared.preview else {
             return (Tone::Busy, "making the preview".to_owned());
         };
         match last_button(shared) {
-            Last::Apply => (Tone::Good, "the plan can be applied; it undoes itself unless confirmed".to_owned()),
+            Last::Apply => (
+                Tone::Good,
+                "the plan can be applied; it undoes itself unless confirmed".to_owned(),
+            ),
             Last::Finish => (Tone::Good, "nothing to do: this host is as planned".to_owned()),
             Last::Blocked => {
                 let codes = blocking_codes(preview);
@@ -364,17 +406,38 @@ impl Page for PreviewPage {
             return (Vec::new(), 0);
         }
         let last = last_button(shared);
-        let label = if last == Last::Finish { "Finish" } else { "Apply..." };
+        let label = if last == Last::Finish {
+            "Finish"
+        } else {
+            "Apply..."
+        };
         let buttons = vec![
-            Button { label: "Back", enabled: true },
-            Button { label: if self.tab == Tab::Commands { "Save commands" } else { "Save plan" }, enabled: true },
-            Button { label, enabled: last != Last::Blocked },
+            Button {
+                label: "Back",
+                enabled: true,
+            },
+            Button {
+                label: if self.tab == Tab::Commands {
+                    "Save commands"
+                } else {
+                    "Save plan"
+                },
+                enabled: true,
+            },
+            Button {
+                label,
+                enabled: last != Last::Blocked,
+            },
         ];
         (buttons, APPLY)
     }
 
     fn focused_button(&self) -> Option<usize> {
-        if self.typing.is_some() { None } else { self.focus.button(1) }
+        if self.typing.is_some() {
+            None
+        } else {
+            self.focus.button(1)
+        }
     }
 
     fn in_text_field(&self) -> bool {
@@ -383,13 +446,31 @@ impl Page for PreviewPage {
 
     fn help(&self) -> &'static [(&'static str, &'static str)] {
         &[
-            ("This page", "what would change on this host. Nothing is applied until Apply... is answered with y."),
-            ("1 Rules", "ports in words. OPEN and CLOSED in capitals are changes."),
-            ("2 Diff", "rules and files before and after. n and p go to the next and previous change."),
-            ("3 Commands", "the very steps that are performed, in order, and how each is taken back."),
-            ("4 Why", "the reason of every rule, and who says so. F2 explains the marked line."),
+            (
+                "This page",
+                "what would change on this host. Nothing is applied until Apply... is answered with y.",
+            ),
+            (
+                "1 Rules",
+                "ports in words. OPEN and CLOSED in capitals are changes.",
+            ),
+            (
+                "2 Diff",
+                "rules and files before and after. n and p go to the next and previous change.",
+            ),
+            (
+                "3 Commands",
+                "the very steps that are performed, in order, and how each is taken back.",
+            ),
+            (
+                "4 Why",
+                "the reason of every rule, and who says so. F2 explains the marked line.",
+            ),
             ("Search", "F3 or / looks for a text, n and p go on."),
-            ("a", "accepts something that stands in the way, by its code. Think twice."),
+            (
+                "a",
+                "accepts something that stands in the way, by its code. Think twice.",
+            ),
         ]
     }
 }

@@ -57,15 +57,27 @@ pub fn summary(tab: Tab, preview: &Preview, shared: &Shared) -> String {
         Tab::Rules => {
             let changes = preview.rules.iter().filter(|rule| is_change(rule)).count();
             let left = preview.unchanged.len() + preview.rules.len() - changes;
-            format!("{changes} ports change, {left} stay as they are, {} notes", preview.advice.len())
+            format!(
+                "{changes} ports change, {left} stay as they are, {} notes",
+                preview.advice.len()
+            )
         }
         Tab::Diff => {
-            let count = |sign| preview.diff.iter().flat_map(|d| &d.lines).filter(|l| l.starts_with(sign)).count();
+            let count = |sign| {
+                preview
+                    .diff
+                    .iter()
+                    .flat_map(|d| &d.lines)
+                    .filter(|l| l.starts_with(sign))
+                    .count()
+            };
             format!("+ {} added   - {} removed", count('+'), count('-'))
         }
         Tab::Commands => {
             let path = crate::step::quoted(&shared.answers_path.to_string_lossy());
-            cell(&format!("same as: faspwall apply -f {path}"), 52).trim_end().to_owned()
+            cell(&format!("same as: faspwall apply -f {path}"), 52)
+                .trim_end()
+                .to_owned()
         }
         Tab::Why => format!("{} reasons", preview.rules.len() + preview.advice.len()),
     }
@@ -77,13 +89,20 @@ fn is_change(rule: &RuleLine) -> bool {
 
 fn rules(preview: &Preview, shared: &Shared, width: u16) -> Vec<Row> {
     let mut rows = Vec::new();
-    for line in words::refusals(preview) {
-        rows.extend(paragraph(&line, width, "ERROR", 8, Tone::Bad.style()));
+    let (blockers, others): (Vec<&Advice>, Vec<&Advice>) = preview.advice.iter().partition(|a| a.blocks());
+    // A blocker is an obstacle too; as advice it says more.
+    let code = |line: &&String| blockers.iter().any(|advice| line.starts_with(&advice.code));
+    for line in preview.obstacles.iter().filter(|line| !code(line)) {
+        rows.extend(paragraph(line, width, "ERROR", 9, Tone::Bad.style()));
     }
+    rows.extend(blockers.iter().flat_map(|advice| advice_rows(advice, width)));
     if !rows.is_empty() {
         rows.push(Row::default());
     }
-    rows.push(Row::styled("port          dir  from               becomes    reason", theme::BOLD));
+    rows.push(Row::styled(
+        "port          dir  from               becomes    reason",
+        theme::BOLD,
+    ));
     for (entry, rule) in preview.rules.iter().enumerate() {
         rows.extend(rule_rows(rule, width).into_iter().map(|row| row.of(entry)));
     }
@@ -92,12 +111,18 @@ fn rules(preview: &Preview, shared: &Shared, width: u16) -> Vec<Row> {
     }
     for line in &preview.unchanged {
         let (port, who) = line.split_once(' ').unwrap_or((line, ""));
-        rows.push(Row::text(format!("{} {} {} {who}", cell(port, 18), cell("", 18), cell("unchanged", 10))));
+        rows.push(Row::text(format!(
+            "{} {} {} {who}",
+            cell(port, 18),
+            cell("", 18),
+            cell("unchanged", 10)
+        )));
     }
     rows.push(Row::default());
     rows.extend(around(preview, shared, width));
-    for advice in &preview.advice {
-        rows.extend(advice_rows(advice, preview, width));
+    for advice in others {
+        rows.push(Row::default());
+        rows.extend(advice_rows(advice, width));
     }
     rows
 }
@@ -117,7 +142,11 @@ fn rule_rows(rule: &RuleLine, width: u16) -> Vec<Row> {
         cell(words::becomes(rule), 10),
         cell(&rule.why, reason)
     );
-    let style = if is_change(rule) { theme::BOLD } else { theme::PLAIN };
+    let style = if is_change(rule) {
+        theme::BOLD
+    } else {
+        theme::PLAIN
+    };
     vec![Row::styled(line.trim_end(), style)]
 }
 
@@ -130,17 +159,29 @@ fn around(preview: &Preview, shared: &Shared, width: u16) -> Vec<Row> {
         return rows;
     };
     if preview.plan.move_sshd {
-        line("sshd", &format!("will listen on {}, beside 22 first", preview.plan.ssh_port));
+        line(
+            "sshd",
+            &format!("will listen on {}, beside 22 first", preview.plan.ssh_port),
+        );
     } else {
         line("sshd", "is not changed, only the firewall is");
     }
     if !change.files.is_empty() {
-        line("reboot", &format!("kept by {}; written only after you confirm", change.files.join(", ")));
+        line(
+            "reboot",
+            &format!(
+                "kept by {}; written only after you confirm",
+                change.files.join(", ")
+            ),
+        );
     }
     if let Some(session) = &shared.facts.session
         && let (Some(client), Some(port)) = (session.client, session.server_port)
     {
-        line("your session", &format!("from {client} to port {port} stays open during the change"));
+        line(
+            "your session",
+            &format!("from {client} to port {port} stays open during the change"),
+        );
     }
     let proof = match (change.door, change.closing.is_empty()) {
         (Some(door), false) => format!("two trials; each needs a new login on {door} that confirms"),
@@ -151,15 +192,14 @@ fn around(preview: &Preview, shared: &Shared, width: u16) -> Vec<Row> {
     rows
 }
 
-fn advice_rows(advice: &Advice, preview: &Preview, width: u16) -> Vec<Row> {
-    let accepted = preview.answers.accept.contains(&advice.code);
+fn advice_rows(advice: &Advice, width: u16) -> Vec<Row> {
     let (word, tone) = match advice.severity {
+        _ if advice.accepted => ("accepted", Tone::Warn),
         Severity::Note => ("note", Tone::Plain),
-        Severity::Blocker if !accepted => ("ERROR", Tone::Bad),
-        Severity::Blocker => ("accepted", Tone::Warn),
+        Severity::Blocker => ("ERROR", Tone::Bad),
         Severity::Warning => ("WARN", Tone::Warn),
     };
-    let mut rows = vec![Row::default()];
+    let mut rows = Vec::new();
     let text = format!("{} {}", advice.code, advice.text);
     rows.extend(paragraph(&text, width, word, 9, tone.style()));
     for line in &advice.evidence {
@@ -186,7 +226,11 @@ fn diff(preview: &Preview, width: u16) -> Vec<Row> {
             let changes = line.starts_with(['+', '-']);
             let mut pieces = folded(line, width, 6, style);
             if changes && !in_change {
-                pieces = pieces.into_iter().enumerate().map(|(n, row)| if n == 0 { row.stop() } else { row }).collect();
+                pieces = pieces
+                    .into_iter()
+                    .enumerate()
+                    .map(|(n, row)| if n == 0 { row.stop() } else { row })
+                    .collect();
             }
             in_change = changes;
             rows.extend(pieces);
@@ -201,7 +245,9 @@ fn diff(preview: &Preview, width: u16) -> Vec<Row> {
 
 fn commands(preview: &Preview, shared: &Shared, width: u16) -> Vec<Row> {
     let Some(change) = &preview.change else {
-        return vec![Row::text("no commands: nothing is to be done, or it cannot be done")];
+        return vec![Row::text(
+            "no commands: nothing is to be done, or it cannot be done",
+        )];
     };
     let mut rows = Vec::new();
     for line in words::commands(change, shared.window_s) {
@@ -213,10 +259,21 @@ fn commands(preview: &Preview, shared: &Shared, width: u16) -> Vec<Row> {
                 rows.push(Row::styled(line.text, theme::BOLD).stop());
             }
             CommandKind::Pause => rows.extend(paragraph(&line.text, width, "", 3, theme::WARN)),
-            CommandKind::Say => rows.extend(paragraph(&line.text, width, "", 5, theme::PLAIN)),
+            CommandKind::Say => rows.extend(paragraph(
+                line.text.trim_start_matches("# "),
+                width,
+                "     #",
+                7,
+                theme::PLAIN,
+            )),
             CommandKind::Command => {
                 let number = line.number.map_or_else(String::new, |number| number.to_string());
-                rows.extend(folded(&format!("{number:>3}  {}", line.text), width, 9, theme::PLAIN));
+                rows.extend(folded(
+                    &format!("{number:>3}  {}", line.text),
+                    width,
+                    9,
+                    theme::PLAIN,
+                ));
             }
         }
     }
@@ -226,17 +283,34 @@ fn commands(preview: &Preview, shared: &Shared, width: u16) -> Vec<Row> {
 fn why(preview: &Preview, width: u16) -> Vec<Row> {
     let mut rows = Vec::new();
     for (entry, rule) in preview.rules.iter().enumerate() {
-        let head = format!("{} {}, {}", words::port(rule), words::becomes(rule), words::sources(&rule.sources));
-        rows.extend(paragraph(&head, width, "", 0, theme::BOLD).into_iter().map(|row| row.of(entry).stop()));
-        rows.extend(paragraph(&rule.why, width, "", 4, theme::PLAIN).into_iter().map(|row| row.of(entry)));
+        let head = format!(
+            "{} {}, {}",
+            words::port(rule),
+            words::becomes(rule),
+            words::sources(&rule.sources)
+        );
+        rows.extend(
+            paragraph(&head, width, "", 0, theme::BOLD)
+                .into_iter()
+                .map(|row| row.of(entry).stop()),
+        );
+        rows.extend(
+            paragraph(&rule.why, width, "", 4, theme::PLAIN)
+                .into_iter()
+                .map(|row| row.of(entry)),
+        );
         if !rule.source.is_empty() {
             let source = format!("Source: {}", rule.source);
-            rows.extend(paragraph(&source, width, "", 4, theme::PLAIN).into_iter().map(|row| row.of(entry)));
+            rows.extend(
+                paragraph(&source, width, "", 4, theme::PLAIN)
+                    .into_iter()
+                    .map(|row| row.of(entry)),
+            );
         }
         rows.push(Row::default());
     }
     for advice in &preview.advice {
-        rows.extend(advice_rows(advice, preview, width).into_iter().skip(1));
+        rows.extend(advice_rows(advice, width));
         rows.push(Row::default());
     }
     if rows.is_empty() {

@@ -1,0 +1,274 @@
+//! The questions about further ports, about who may reach them, and about the firewall.
+
+use ipnet::IpNet;
+
+use crate::answers::{Answers, Vlink};
+use crate::catalogue::{Catalogue, PortAnswer};
+use crate::port::{PortRange, parse_port};
+use crate::tui::{Effect, words};
+
+use super::ask::{Ask, need, role};
+use super::setup::number;
+use super::{Busy, Plain, Step};
+
+/// The word that leaves a port shut.
+const OFF: &str = "off";
+
+/// The port that an answer holds now.
+fn port_of(answers: &Answers, answer: PortAnswer) -> Option<u16> {
+    match answer {
+        PortAnswer::FallbackHttp => answers.http_fallback.http,
+        PortAnswer::FallbackHttps => answers.http_fallback.https,
+        PortAnswer::WebHttp => answers.web_ui.http,
+        PortAnswer::WebHttps => answers.web_ui.https,
+        PortAnswer::NodeHttps => answers.node_api,
+        PortAnswer::VlinkUdp => answers.vlink.as_ref().map(|vlink| vlink.udp),
+        PortAnswer::SshPort | PortAnswer::FaspUdp | PortAnswer::Fixed => None,
+    }
+}
+
+fn set_port(answers: &mut Answers, answer: PortAnswer, port: Option<u16>) {
+    match answer {
+        PortAnswer::FallbackHttp => answers.http_fallback.http = port,
+        PortAnswer::FallbackHttps => answers.http_fallback.https = port,
+        PortAnswer::WebHttp => answers.web_ui.http = port,
+        PortAnswer::WebHttps => answers.web_ui.https = port,
+        PortAnswer::NodeHttps => answers.node_api = port,
+        PortAnswer::VlinkUdp => {
+            let group = answers.vlink.take().unwrap_or_default().group;
+            answers.vlink = port.map(|udp| Vlink { udp, group });
+        }
+        PortAnswer::SshPort | PortAnswer::FaspUdp | PortAnswer::Fixed => {}
+    }
+}
+
+fn name_of(answer: PortAnswer) -> &'static str {
+    match answer {
+        PortAnswer::FallbackHttp => "HTTP fallback, plain",
+        PortAnswer::FallbackHttps => "HTTP fallback, TLS",
+        PortAnswer::WebHttp => "Web UI, plain",
+        PortAnswer::WebHttps => "Web UI, TLS",
+        PortAnswer::NodeHttps => "Node API, TLS",
+        PortAnswer::VlinkUdp => "Vlink bandwidth sync, UDP multicast",
+        PortAnswer::SshPort | PortAnswer::FaspUdp | PortAnswer::Fixed => "",
+    }
+}
+
+fn or_off(port: Option<u16>) -> String {
+    port.map_or_else(|| OFF.to_owned(), |port| port.to_string())
+}
+
+/// Networks, or single hosts, with commas or blanks between them.
+pub(in crate::tui) fn networks(text: &str) -> Result<Vec<IpNet>, String> {
+    text.split([',', ' '])
+        .filter(|part| !part.is_empty())
+        .map(|part| {
+            part.parse()
+                .or_else(|_| part.parse::<std::net::IpAddr>().map(IpNet::from))
+                .map_err(|_| {
+                    format!("{part} is no network; such as 192.0.2.0/24 or 2001:db8::/32 is wanted.")
+                })
+        })
+        .collect()
+}
+
+impl Plain {
+    /// Changes the answers, unless that would make a mistake that was not there before.
+    pub(super) fn changed(&mut self, change: impl FnOnce(&mut Answers)) -> Step {
+        let catalogue = Catalogue::builtin();
+        let before = self.shared.answers.check(catalogue);
+        let mut answers = self.shared.answers.clone();
+        change(&mut answers);
+        let mistakes = answers.check(catalogue);
+        if let Some(new) = mistakes.iter().find(|mistake| !before.contains(mistake)) {
+            return Step::Invalid(format!("{}.", words::capital(&new.fault.to_string())));
+        }
+        self.shared.answers = answers;
+        Step::Next
+    }
+
+    pub(super) fn fasp_answer(&mut self, text: &str) -> Step {
+        if text.is_empty() {
+            return Step::Next;
+        }
+        match text.parse::<PortRange>() {
+            Ok(range) => self.changed(|answers| answers.fasp_udp = range),
+            Err(why) => Step::Invalid(format!("{why}.")),
+        }
+    }
+
+    pub(super) fn ask_optional(&mut self) {
+        let line = match self.at {
+            Ask::Optional(answer) => {
+                need(&self.shared, answer).map(|need| format!("{}. {}", name_of(answer), need.why))
+            }
+            Ask::Extra(place) => role(&self.shared)
+                .and_then(|role| role.needs.get(place))
+                .map(|need| {
+                    format!(
+                        "{}/{}, {}bound. {}",
+                        need.protocol.to_string().to_uppercase(),
+                        need.ports,
+                        need.direction,
+                        need.why
+                    )
+                }),
+            _ => None,
+        };
+        self.say(line.unwrap_or_default());
+    }
+
+    /// The port that `on` takes: the catalogue's.
+    fn usual(&self, answer: PortAnswer) -> Option<u16> {
+        let range: PortRange = need(&self.shared, answer)?.ports.parse().ok()?;
+        Some(range.first())
+    }
+
+    pub(super) fn optional_prompt(&self) -> String {
+        let Ask::Optional(answer) = self.at else {
+            return String::new();
+        };
+        let now = or_off(port_of(&self.shared.answers, answer));
+        match self.usual(answer) {
+            Some(usual) => format!("Port, on for {usual}, off, or Enter for {now}:"),
+            None => format!("Port, off, or Enter for {now}:"),
+        }
+    }
+
+    pub(super) fn optional_answer(&mut self, answer: PortAnswer, text: &str) -> Step {
+        let port = match text.to_ascii_lowercase().as_str() {
+            "" => return Step::Next,
+            OFF => None,
+            "on" => self.usual(answer),
+            _ => match parse_port(text) {
+                Ok(port) => Some(port),
+                Err(why) => return Step::Invalid(format!("{why}, or off.")),
+            },
+        };
+        self.changed(|answers| set_port(answers, answer, port))
+    }
+
+    fn extra_id(&self, place: usize) -> Option<String> {
+        role(&self.shared)?.needs.get(place).map(|need| need.id.clone())
+    }
+
+    pub(super) fn extra_prompt(&self, place: usize) -> String {
+        let wanted = self
+            .extra_id(place)
+            .is_some_and(|id| self.shared.answers.extra.contains(&id));
+        format!(
+            "Open it, y or n, or Enter for {}:",
+            if wanted { "y" } else { "n" }
+        )
+    }
+
+    pub(super) fn extra_answer(&mut self, place: usize, text: &str) -> Step {
+        let Some(id) = self.extra_id(place) else {
+            return Step::Next;
+        };
+        match text.to_ascii_lowercase().as_str() {
+            "" => Step::Next,
+            "n" | "no" => self.changed(|answers| answers.extra.retain(|one| *one != id)),
+            "y" | "yes" => self.changed(|answers| {
+                if !answers.extra.contains(&id) {
+                    answers.extra.push(id);
+                }
+            }),
+            _ => Step::Invalid("y or n is wanted.".to_owned()),
+        }
+    }
+
+    pub(super) fn sources_answer(&mut self, text: &str) -> Step {
+        if text.is_empty() {
+            return Step::Next;
+        }
+        let nets = if text.eq_ignore_ascii_case("everyone") {
+            Ok(Vec::new())
+        } else {
+            networks(text)
+        };
+        match nets {
+            Ok(nets) => self.changed(|answers| answers.firewall.sources = nets),
+            Err(why) => Step::Invalid(why),
+        }
+    }
+
+    pub(super) fn ask_firewall(&mut self) {
+        self.say("Step 5 of 8, firewall. Which firewall shall carry the rules?");
+        let facts = &self.shared.facts;
+        let mut lines = Vec::new();
+        if let Some(id) = facts.backend {
+            lines.push(format!("  1  {id}"));
+        }
+        for fact in &facts.backends {
+            lines.push(format!(
+                "  found: {}, {}. {}",
+                words::backend_name(fact),
+                words::backend_state(fact),
+                fact.reason
+            ));
+        }
+        if !facts.foreign.is_empty() {
+            lines.push(format!("  left alone: {}", words::foreign(facts)));
+        }
+        if facts.backend.is_none() {
+            lines.extend(
+                facts
+                    .refusal
+                    .iter()
+                    .map(|why| format!("Nothing can be applied here: {why}")),
+            );
+            lines.push("  1  go on, to see the plan".to_owned());
+        }
+        for line in lines {
+            self.say(line);
+        }
+    }
+
+    pub(super) fn firewall_answer(&mut self, text: &str) -> Step {
+        match number(text, 1, 1) {
+            Ok(_) => {
+                self.shared.answers.firewall.backend = None;
+                self.shared.preview = None;
+                let answers = Box::new(self.shared.answers.clone());
+                self.wait_for(Busy::Preview, Effect::Preview(answers));
+                Step::Wait
+            }
+            Err(why) => Step::Invalid(why),
+        }
+    }
+
+    pub(super) fn help(&mut self) {
+        self.say("b goes back, answers are kept. q leaves. Nothing is changed before step 7.");
+        let line = match self.at {
+            Ask::Start => "Type the number of a line. Detection only reads, it changes nothing.",
+            Ask::Role => {
+                "The role decides which ports are offered. In doubt take the product whose licence is installed."
+            }
+            Ask::Port => "Port scanners knock on 22 all day. Clients pass the port with ascp -P.",
+            Ask::Daemon => "With 1 a second sshd is tried on the new port first, beside the running one.",
+            Ask::Legacy => "Closing 22 does not cut open sessions, and happens only after proof.",
+            Ask::Networks22 | Ask::Sources => {
+                "A network is written as an address, a slash and a length: 192.0.2.0/24. With commas between several."
+            }
+            Ask::Fasp => "A range is written with a dash: 33001-33100.",
+            Ask::Optional(_) => "A port, on for the usual one, or off.",
+            Ask::Extra(_) => "y opens it, n does not.",
+            Ask::Firewall => {
+                "Rules go where the owner of the firewall looks for them. Rules of others are left alone."
+            }
+            Ask::Apply => {
+                "y applies. What follows undoes itself unless it is confirmed. s saves the answers."
+            }
+            Ask::Confirm => return self.confirm_help(),
+            Ask::Status => "Reading the status changes nothing.",
+            Ask::Snapshots | Ask::GoBack => "Going back is itself a guarded change with a countdown.",
+            Ask::Interrupted => "y takes back what an interrupted run left behind.",
+        };
+        self.say(line);
+        if let Some(role) = role(&self.shared).filter(|_| self.at == Ask::Role) {
+            let line = format!("Chosen now: {}.", role.name);
+            self.say(line);
+        }
+    }
+}
