@@ -8,3 +8,4 @@
 mod arch;
 mod boxes;
 mod catalogue;
+mod pty;
