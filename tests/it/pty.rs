@@ -1,6 +1,7 @@
 //! The wizard on a real terminal, as a person uses it: keys go in as bytes, the screen is read cell by cell.
 //!
 //! Nothing here waits for a time to pass where it can wait for something to be seen.
+#![allow(clippy::unwrap_used, reason = "a test stops where it stands")]
 
 use std::io::{Read, Write};
 use std::num::NonZeroU16;
@@ -98,7 +99,7 @@ impl Setup<'_> {
             input: pair.master.take_writer().unwrap(),
             master: pair.master,
             child,
-            state: state,
+            state,
         }
     }
 
