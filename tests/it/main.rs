@@ -5,7 +5,13 @@
     reason = "tests prepare and observe the world themselves"
 )]
 
+mod advice;
+mod answers;
 mod arch;
 mod boxes;
 mod catalogue;
+mod catalogue_file;
+mod detect;
+mod lab;
+mod plan;
 mod pty;
