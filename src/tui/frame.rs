@@ -84,7 +84,7 @@ impl Surround<'_> {
         let mut canvas = Canvas::new(frame, area);
         let blank = " ".repeat(usize::from(area.width));
         canvas.styled(0, 0, &blank, theme::REVERSE);
-        canvas.styled(1, 0, &host_line(shared), theme::REVERSE);
+        canvas.styled(1, 0, &host_line(shared, area.width), theme::REVERSE);
         canvas.text(1, 1, step_line(self.page));
         let (message, buttons, keys) = (area.height - 3, area.height - 2, area.height - 1);
         let (tone, text) = &self.message;
@@ -104,19 +104,25 @@ impl Surround<'_> {
     }
 }
 
-/// Line 1: program, host, system, and how the operator is connected.
-pub fn host_line(shared: &Shared) -> String {
-    let version = env!("CARGO_PKG_VERSION");
-    let lab = if shared.lab { "   *** LAB ***" } else { "" };
+/// Line 1: program, host, system, and how the operator is connected. What does not fit is said shorter, then left out.
+pub fn host_line(shared: &Shared, width: u16) -> String {
     let facts = &shared.facts;
-    let mut line = format!("faspwall {version}{lab}");
-    for part in [&facts.hostname, &facts.os.name, &connection(shared)] {
-        if !part.is_empty() {
-            line.push_str("    ");
-            line.push_str(part);
-        }
-    }
-    line
+    let lab = if shared.lab { "   *** LAB ***" } else { "" };
+    let program = format!("faspwall {}{lab}", env!("CARGO_PKG_VERSION"));
+    let long = facts.os.name.clone();
+    let short = format!("{} {}", facts.os.id, facts.os.version).trim().to_owned();
+    let line = |system: &str, gap: &str| {
+        [&program, &facts.hostname, system, &connection(shared)]
+            .into_iter()
+            .filter(|part| !part.is_empty())
+            .collect::<Vec<_>>()
+            .join(gap)
+    };
+    let fits = |line: &String| line.chars().count() + 2 <= usize::from(width);
+    [line(&long, "    "), line(&short, "    "), line(&short, "  ")]
+        .into_iter()
+        .find(fits)
+        .unwrap_or_else(|| line("", "  "))
 }
 
 /// How the operator reaches the host, in a few words.

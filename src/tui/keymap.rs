@@ -119,15 +119,15 @@ const WELCOME: &[Own] = &[
 ];
 const ROLE: &[Own] = &[
     own("Up/Down", "choose"),
-    own("Space", "select"),
     own("Enter", "next"),
+    own("Tab", "buttons"),
     own("F2", "why"),
 ];
 const SSH: &[Own] = &[
     own("0-9", "type"),
-    own("Tab", "next field"),
+    own("Tab", "part"),
     own("Enter", "next"),
-    own("Ctrl-U", "default"),
+    own("Ctrl-U", "usual"),
     own("F2", "why"),
 ];
 const LEGACY_22: &[Own] = &[
@@ -136,9 +136,9 @@ const LEGACY_22: &[Own] = &[
     own("F2", "why and source"),
 ];
 const OPTIONS: &[Own] = &[
-    own("Up/Down", "move"),
+    own("Up/Down", "line"),
     own("Space", "toggle"),
-    own("Right", "field"),
+    own("Tab", "field"),
     own("Enter", "next"),
     own("F2", "why"),
 ];

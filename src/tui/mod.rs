@@ -73,6 +73,8 @@ pub enum Event {
     Key(Key),
     /// Pasted text.
     Paste(String),
+    /// The page that gets this event is shown now; the others are not told.
+    Entered,
     /// New size of the terminal; 0x0 has been replaced by 80x24.
     Resize(u16, u16),
     /// The time has moved on by this many milliseconds; sent only while something on screen depends on it.

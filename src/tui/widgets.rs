@@ -446,6 +446,11 @@ pub fn wrap(text: &str, width: usize) -> Vec<String> {
     let width = width.max(1);
     let mut lines = Vec::new();
     for paragraph in text.lines() {
+        // What fits stays as it is: columns in it are meant.
+        if paragraph.chars().count() <= width {
+            lines.push(paragraph.trim_end().to_owned());
+            continue;
+        }
         let indent = paragraph.len() - paragraph.trim_start_matches(' ').len();
         let mut line = " ".repeat(indent.min(width - 1));
         let mut empty = true;

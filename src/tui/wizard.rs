@@ -51,7 +51,7 @@ impl Wizard {
 
     /// The wizard with certain pages.
     pub fn with_pages(shared: Shared, look: Look, start: PageId, pages: Pages) -> Self {
-        Self {
+        let mut wizard = Self {
             shared,
             pages,
             page: start,
@@ -60,7 +60,9 @@ impl Wizard {
             look,
             size: (frame::MIN_WIDTH, frame::MIN_HEIGHT),
             typed: String::new(),
-        }
+        };
+        wizard.tell_page(&Event::Entered);
+        wizard
     }
 
     /// What has to be done first; sent after the first picture, so that nothing delays it.
@@ -403,6 +405,8 @@ impl Wizard {
     fn enter(&mut self, page: PageId) -> Vec<Effect> {
         self.page = page;
         self.typed.clear();
+        // A page may look at the answers here; where it leads is asked only of keys.
+        self.tell_page(&Event::Entered);
         let effects = self.arrival();
         if effects.iter().any(|e| matches!(e, Effect::Preview(_))) {
             self.shared.preview = None;
@@ -517,10 +521,11 @@ pub fn asks_about_22(shared: &Shared) -> bool {
     let on_22 = |listener: &Listener| {
         listener.protocol == Protocol::Tcp && listener.port == 22 && !listener.loopback()
     };
-    !shared.detected
-        || shared.answers.ssh.port == 22
-        || shared.facts.ssh.ports.contains(&22)
-        || shared.facts.listeners.iter().any(on_22)
+    pages::role_takes_ssh(shared)
+        && (!shared.detected
+            || shared.answers.ssh.port == 22
+            || shared.facts.ssh.ports.contains(&22)
+            || shared.facts.listeners.iter().any(on_22))
 }
 
 /// The page after a page.

@@ -43,6 +43,29 @@ pub fn networks(nets: &[IpNet]) -> String {
         .join(", ")
 }
 
+/// Networks, or single hosts, with commas or blanks between them; the error says what is wrong and what would be right.
+pub fn read_networks(text: &str) -> Result<Vec<IpNet>, String> {
+    text.split([',', ' '])
+        .filter(|part| !part.is_empty())
+        .map(|part| {
+            let net: IpNet = part
+                .parse()
+                .or_else(|_| part.parse::<std::net::IpAddr>().map(IpNet::from))
+                .map_err(|_| {
+                    format!("{part} is no network; such as 192.0.2.0/24 or 2001:db8::/32 is wanted.")
+                })?;
+            if net.trunc() == net {
+                Ok(net)
+            } else {
+                Err(format!(
+                    "{part} has bits behind its length; {} is meant?",
+                    net.trunc()
+                ))
+            }
+        })
+        .collect()
+}
+
 /// What becomes of the port of a rule. Capitals mark a change, so that it does not hang on colour.
 pub fn becomes(rule: &RuleLine) -> &'static str {
     let accept = rule.action == "accept";

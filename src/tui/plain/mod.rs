@@ -113,16 +113,11 @@ impl Plain {
         if self.shared.lab {
             self.say("LAB: everything here happens in a sealed network namespace. This host is not changed.");
         }
-        let open = self.shared.status.as_ref().and_then(|status| status.open.clone());
-        if let Some(trial) = open {
-            self.say("A change is open and waits to be confirmed.");
-            self.effects.push(Effect::Detect);
-            self.awaiting(&trial);
-        } else {
-            self.say("Nothing is changed before step 7.");
-            self.say("Step 1 of 8, this host. Looking at it.");
-            self.wait_for(Busy::Detect, Effect::Detect);
-        }
+        self.say("Nothing is changed before step 7.");
+        self.say("Step 1 of 8, this host. Looking at it.");
+        // A change that is open already is told by the status, and comes before everything else.
+        self.effects.push(Effect::Status);
+        self.wait_for(Busy::Detect, Effect::Detect);
         self.taken()
     }
 
@@ -327,7 +322,7 @@ impl Plain {
             }
             Event::Said(line) => self.say(line.clone()),
             Event::Failed(line) => self.failed(line),
-            Event::Key(_) | Event::Paste(_) | Event::Resize(..) => {}
+            Event::Key(_) | Event::Paste(_) | Event::Resize(..) | Event::Entered => {}
         }
     }
 

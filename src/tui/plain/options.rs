@@ -1,7 +1,5 @@
 //! The questions about further ports, about who may reach them, and about the firewall.
 
-use ipnet::IpNet;
-
 use crate::answers::{Answers, Vlink};
 use crate::catalogue::{Catalogue, PortAnswer};
 use crate::port::{PortRange, parse_port};
@@ -56,20 +54,6 @@ fn name_of(answer: PortAnswer) -> &'static str {
 
 fn or_off(port: Option<u16>) -> String {
     port.map_or_else(|| OFF.to_owned(), |port| port.to_string())
-}
-
-/// Networks, or single hosts, with commas or blanks between them.
-pub(super) fn networks(text: &str) -> Result<Vec<IpNet>, String> {
-    text.split([',', ' '])
-        .filter(|part| !part.is_empty())
-        .map(|part| {
-            part.parse()
-                .or_else(|_| part.parse::<std::net::IpAddr>().map(IpNet::from))
-                .map_err(|_| {
-                    format!("{part} is no network; such as 192.0.2.0/24 or 2001:db8::/32 is wanted.")
-                })
-        })
-        .collect()
 }
 
 impl Plain {
@@ -185,7 +169,7 @@ impl Plain {
         let nets = if text.eq_ignore_ascii_case("everyone") {
             Ok(Vec::new())
         } else {
-            networks(text)
+            words::read_networks(text)
         };
         match nets {
             Ok(nets) => self.changed(|answers| answers.firewall.sources = nets),

@@ -5,7 +5,6 @@ use crate::port::parse_port;
 use crate::tui::{Effect, words};
 
 use super::ask::Ask;
-use super::options::networks;
 use super::{Busy, Plain, Step};
 
 impl Plain {
@@ -349,7 +348,7 @@ impl Plain {
         if text.is_empty() && !self.shared.answers.ssh.restrict_22_to.is_empty() {
             return Step::Next;
         }
-        match networks(text) {
+        match words::read_networks(text) {
             Ok(nets) if nets.is_empty() => Step::Invalid("At least one network is needed.".to_owned()),
             Ok(nets) => self.changed(|answers| answers.ssh.restrict_22_to = nets),
             Err(why) => Step::Invalid(why),

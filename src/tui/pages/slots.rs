@@ -1,0 +1,162 @@
+//! The ports that can be chosen on page W5: each belongs to one answer and to one need of the role.
+
+use ipnet::IpNet;
+
+use super::{chosen_role, need};
+use crate::answers::{Answers, Vlink};
+use crate::catalogue::{Need, PortAnswer};
+use crate::port::{PortRange, Protocol, parse_port};
+use crate::tui::Shared;
+
+/// The slots in the order of the page.
+pub const SLOTS: [Slot; 7] = [
+    Slot {
+        answer: PortAnswer::FaspUdp,
+        name: "fasp data",
+    },
+    Slot {
+        answer: PortAnswer::FallbackHttp,
+        name: "HTTP fallback",
+    },
+    Slot {
+        answer: PortAnswer::FallbackHttps,
+        name: "HTTPS fallback",
+    },
+    Slot {
+        answer: PortAnswer::WebHttp,
+        name: "web UI, HTTP",
+    },
+    Slot {
+        answer: PortAnswer::WebHttps,
+        name: "web UI, HTTPS",
+    },
+    Slot {
+        answer: PortAnswer::NodeHttps,
+        name: "Node API, HTTPS",
+    },
+    Slot {
+        answer: PortAnswer::VlinkUdp,
+        name: "Vlink sync",
+    },
+];
+
+/// The multicast network that is taken when no group is named: the vendor names none.
+const EVERY_GROUP: &str = "224.0.0.0/4";
+
+/// One port to choose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Slot {
+    /// The answer behind it.
+    pub answer: PortAnswer,
+    /// Its name on the page.
+    pub name: &'static str,
+}
+
+/// What stands in the answers for a slot.
+pub fn value(answers: &Answers, answer: PortAnswer) -> Option<String> {
+    let port = match answer {
+        PortAnswer::FaspUdp => return Some(answers.fasp_udp.to_string()),
+        PortAnswer::FallbackHttp => answers.http_fallback.http,
+        PortAnswer::FallbackHttps => answers.http_fallback.https,
+        PortAnswer::WebHttp => answers.web_ui.http,
+        PortAnswer::WebHttps => answers.web_ui.https,
+        PortAnswer::NodeHttps => answers.node_api,
+        PortAnswer::VlinkUdp => answers.vlink.as_ref().map(|vlink| vlink.udp),
+        PortAnswer::SshPort => Some(answers.ssh.port),
+        PortAnswer::Fixed => None,
+    };
+    port.map(|port| port.to_string())
+}
+
+/// Puts a text into the answers; `None` switches the slot off. Errors say what is wrong with the text.
+pub fn set(answers: &mut Answers, answer: PortAnswer, text: Option<&str>) -> Result<(), String> {
+    let says = |error: crate::port::PortError| error.to_string();
+    if answer == PortAnswer::FaspUdp {
+        if let Some(text) = text {
+            answers.fasp_udp = text.parse::<PortRange>().map_err(says)?;
+        }
+        return Ok(());
+    }
+    let port = text.map(parse_port).transpose().map_err(says)?;
+    match answer {
+        PortAnswer::FallbackHttp => answers.http_fallback.http = port,
+        PortAnswer::FallbackHttps => answers.http_fallback.https = port,
+        PortAnswer::WebHttp => answers.web_ui.http = port,
+        PortAnswer::WebHttps => answers.web_ui.https = port,
+        PortAnswer::NodeHttps => answers.node_api = port,
+        PortAnswer::VlinkUdp => {
+            let group = answers.vlink.take().map(|vlink| vlink.group).or_else(every_group);
+            answers.vlink = port.zip(group).map(|(udp, group)| Vlink { udp, group });
+        }
+        PortAnswer::FaspUdp | PortAnswer::SshPort | PortAnswer::Fixed => {}
+    }
+    Ok(())
+}
+
+fn every_group() -> Option<IpNet> {
+    EVERY_GROUP.parse().ok()
+}
+
+/// The needs of the chosen role that can be chosen on the page.
+pub fn offered(shared: &Shared) -> Vec<(Slot, &Need)> {
+    let Some(role) = chosen_role(shared) else {
+        return Vec::new();
+    };
+    SLOTS
+        .iter()
+        .filter_map(|slot| Some((*slot, need(role, slot.answer)?)))
+        .collect()
+}
+
+/// The need of the chosen role that a slot stands for.
+pub fn need_of(slot: Slot, shared: &Shared) -> Option<&Need> {
+    need(chosen_role(shared)?, slot.answer)
+}
+
+/// For what else a TCP port has been chosen than for SSH.
+pub fn other_use(port: u16, shared: &Shared) -> Option<&'static str> {
+    offered(shared)
+        .into_iter()
+        .find(|(slot, need)| {
+            need.protocol == Protocol::Tcp
+                && value(&shared.answers, slot.answer).is_some_and(|text| text == port.to_string())
+        })
+        .map(|(slot, _)| slot.name)
+}
+
+/// Two slots of the same protocol that share a port, SSH included.
+pub fn collision(shared: &Shared) -> Option<String> {
+    let mut taken: Vec<(&str, Protocol, PortRange)> = Vec::new();
+    if let Ok(ssh) = PortRange::single(shared.answers.ssh.port) {
+        taken.push(("SSH", Protocol::Tcp, ssh));
+    }
+    for (slot, need) in offered(shared) {
+        let Some(range) = value(&shared.answers, slot.answer).and_then(|text| text.parse().ok()) else {
+            continue;
+        };
+        if let Some((other, ..)) = taken
+            .iter()
+            .find(|(_, protocol, ports)| *protocol == need.protocol && ports.overlaps(range))
+        {
+            return Some(format!("{} and {other} share a port", slot.name));
+        }
+        taken.push((slot.name, need.protocol, range));
+    }
+    None
+}
+
+/// `TCP/33001`, `UDP/33001`: every port that would be opened.
+pub fn opened(shared: &Shared) -> Vec<String> {
+    let mut ports = Vec::new();
+    if super::role_takes_ssh(shared) {
+        ports.push(format!("TCP/{}", shared.answers.ssh.port));
+    }
+    for (slot, need) in offered(shared) {
+        if let Some(text) = value(&shared.answers, slot.answer)
+            && need.direction == crate::port::Direction::In
+        {
+            ports.push(format!("{}/{text}", need.protocol.to_string().to_uppercase()));
+        }
+    }
+    ports
+}
