@@ -1,7 +1,7 @@
 //! The pages. A new one is a file here and a line in [`all`].
 
 mod apply;
-mod checks;
+pub(super) mod checks;
 mod confirm;
 mod done;
 mod firewall;
@@ -10,7 +10,7 @@ mod options;
 mod preview;
 mod reader;
 mod role;
-mod slots;
+pub(super) mod slots;
 mod snapshots;
 mod ssh;
 mod status;

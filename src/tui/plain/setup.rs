@@ -2,6 +2,7 @@
 
 use crate::answers::{Answers, Daemon, Legacy22};
 use crate::port::parse_port;
+use crate::tui::pages::checks::checks;
 use crate::tui::{Effect, words};
 
 use super::ask::Ask;
@@ -96,8 +97,18 @@ impl Plain {
         if self.at == Ask::Confirm {
             return;
         }
-        for line in words::host(&self.shared.facts) {
-            self.say(line);
+        for check in checks(&self.shared.facts, true) {
+            self.say(format!("{}: {}: {}", check.tone.word(), check.name, check.found));
+        }
+        let found = self
+            .shared
+            .facts
+            .aspera
+            .as_ref()
+            .and_then(|aspera| aspera.role.clone());
+        if let (Some(found), Ask::Start) = (found, self.at) {
+            let place = self.shared.roles.iter().position(|role| role.id == found);
+            self.take_role(place.unwrap_or(usize::MAX));
         }
         if self
             .shared
