@@ -231,6 +231,15 @@ pub enum Step {
         /// The signal.
         signal: Signal,
     },
+    /// Wait until nobody stands in the queue of a listening TCP port any more: a listener that ends resets those who wait.
+    Drain {
+        /// The port.
+        port: u16,
+        /// For how long the queue must stay empty, in milliseconds.
+        quiet_ms: u64,
+        /// Go on after this many milliseconds at the latest.
+        timeout_ms: u64,
+    },
     /// Wait until something listens on a TCP port, or (with `listening` false) until nothing does.
     AwaitTcp {
         /// The port.
@@ -291,6 +300,7 @@ impl fmt::Display for Step {
                     shown(pid_file)
                 )
             }
+            Self::Drain { port, .. } => write!(f, "wait until nobody queues on TCP/{port}"),
             Self::AwaitTcp {
                 port,
                 listening,

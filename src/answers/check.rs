@@ -239,7 +239,13 @@ impl Answers {
                             need.answer == PortAnswer::Fixed && other.answer == PortAnswer::Fixed;
                         if need.protocol == other.protocol && ports.overlaps(*other_ports) && !both_fixed {
                             let fault = clash(&key, ports, other_key, *other_ports, need.protocol);
-                            found.push(mistake(key_of(&fault), fault));
+                            // A fixed port has no key to point at: then it is the other one that can move.
+                            let path = match &fault {
+                                Fault::Swallows { key, .. } if key.contains('.') => key.clone(),
+                                _ if need.answer == PortAnswer::Fixed => other_key.clone(),
+                                _ => key.clone(),
+                            };
+                            found.push(mistake(path, fault));
                         }
                     }
                     chosen.push((key, need, ports));
@@ -354,13 +360,6 @@ fn clash(key: &str, ports: PortRange, other: &str, other_ports: PortRange, proto
             protocol,
             port: ports,
         }
-    }
-}
-
-fn key_of(fault: &Fault) -> String {
-    match fault {
-        Fault::Swallows { key, .. } | Fault::Twice { key, .. } => key.clone(),
-        _ => String::new(),
     }
 }
 

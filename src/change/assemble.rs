@@ -83,6 +83,20 @@ fn action(say: impl Into<String>, step: Step, undo: Vec<Step>) -> Action {
     }
 }
 
+/// New logins already go elsewhere; those on their way in are let through before a listener ends.
+fn drain(port: u16) -> Action {
+    let step = Step::Drain {
+        port,
+        quiet_ms: 150,
+        timeout_ms: 3_000,
+    };
+    action(
+        format!("let logins on their way to TCP/{port} arrive"),
+        step,
+        vec![],
+    )
+}
+
 fn write(path: &str, content: &str) -> Step {
     Step::Write {
         path: PathBuf::from(path),
@@ -396,6 +410,7 @@ impl Parts<'_> {
         ));
         if self.moves_sshd() {
             let (_, stop) = self.second_sshd("bridge", self.helper_port);
+            actions.push(drain(self.helper_port));
             actions.extend(
                 stop.into_iter()
                     .map(|step| action("end the helper sshd; logins through it live on", step, vec![])),
@@ -464,29 +479,19 @@ impl Parts<'_> {
                 vec![put(&path, before)],
             ));
         }
-        if let Some(conf) = self.boot_file_change() {
+        if let Some(conf) = boot_file_change(self.boot, self.live.1.is_empty()) {
+            let verb = if self.live.1.is_empty() {
+                "no longer reads"
+            } else {
+                "reads"
+            };
             actions.push(action(
-                format!("{} reads it", conf.path.display()),
+                format!("{} {verb} it", conf.path.display()),
                 put(&conf.path, conf.after.as_ref()),
                 vec![put(&conf.path, conf.before.as_ref())],
             ));
         }
         actions
-    }
-
-    /// The include line is added to the file that is loaded at boot, and taken out again with the last of our rules.
-    fn boot_file_change(&self) -> Option<FileChange> {
-        let (path, content) = (self.boot.file.clone()?, self.boot.content.clone()?);
-        let after = if self.live.1.is_empty() {
-            without_include(&content)
-        } else {
-            with_include(&content)
-        };
-        (after != content).then(|| FileChange {
-            path,
-            before: Some(content),
-            after: Some(after),
-        })
     }
 
     fn move_sshd(&self) -> Vec<Action> {
@@ -536,6 +541,7 @@ impl Parts<'_> {
         ));
         if let (Some(door), true) = (self.door, self.needs_door()) {
             let (_, stop) = self.second_sshd("door", door);
+            actions.push(drain(door));
             actions.extend(
                 stop.into_iter()
                     .map(|step| action("end the trial's sshd; logins through it live on", step, vec![])),
@@ -573,11 +579,16 @@ impl Parts<'_> {
         if self.live.0 != self.live.1 {
             before.push((PathBuf::from(NFT_FILE), text(&self.live.0), text(&self.live.1)));
         }
-        let conf = self.boot_file_change();
+        let conf = boot_file_change(self.boot, self.live.1.is_empty());
         for file in conf.iter().chain(&self.sshd_files) {
             before.push((file.path.clone(), file.before.clone(), file.after.clone()));
         }
-        files.extend(before.iter().map(|(path, _, _)| path.display().to_string()));
+        files.extend(
+            before
+                .iter()
+                .filter(|(_, _, after)| after.is_some())
+                .map(|(path, _, _)| path.display().to_string()),
+        );
         Change {
             id: self.id.clone(),
             backend: BackendId::Nftables,
@@ -610,6 +621,21 @@ impl Parts<'_> {
 
 const INCLUDE: &str = "include \"/etc/nftables.d/*.nft\"";
 const INCLUDE_NOTE: &str = "# The next line was added by faspwall; it reads the rules that faspwall keeps.";
+
+/// The include line is added to the file that is loaded at boot, and taken out again with the last of our rules.
+pub fn boot_file_change(boot: &BootFacts, no_rules: bool) -> Option<FileChange> {
+    let (path, content) = (boot.file.clone()?, boot.content.clone()?);
+    let after = if no_rules {
+        without_include(&content)
+    } else {
+        with_include(&content)
+    };
+    (after != content).then_some(FileChange {
+        path,
+        before: Some(content),
+        after: Some(after),
+    })
+}
 
 /// The boot file with our include line at its end. A glob that matches nothing is no error for nft, a missing file is.
 fn with_include(content: &str) -> String {

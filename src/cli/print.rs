@@ -60,6 +60,12 @@ pub fn detect(facts: &Facts) -> String {
             chain.family, chain.table, chain.chain, chain.hook, chain.priority, chain.policy
         );
     }
+    detect_access(&mut text, facts);
+    text
+}
+
+/// sshd, the operator's connection, the product, and what is left alone.
+fn detect_access(text: &mut String, facts: &Facts) {
     let ports: Vec<String> = facts.ssh.ports.iter().map(ToString::to_string).collect();
     let _ = writeln!(
         text,
@@ -99,7 +105,6 @@ pub fn detect(facts: &Facts) -> String {
         };
         let _ = writeln!(text, "boot       {} ({enabled})", file.display());
     }
-    text
 }
 
 /// `faspwall plan`
@@ -261,7 +266,7 @@ pub fn status(status: &Status) -> String {
         (None, Some(id)) => {
             let _ = writeln!(
                 text,
-                "INTERRUPTED  {id} was cut off. Type: faspwall rollback {id}"
+                "INTERRUPTED  {id} was cut off, or its time has run out and nothing undid it. Type: faspwall rollback {id}"
             );
         }
         (None, None) => drop(writeln!(text, "open       no transaction")),

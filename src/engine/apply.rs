@@ -33,8 +33,14 @@ impl Engine<'_> {
         report: &mut dyn FnMut(Progress),
     ) -> Result<(), EngineError> {
         self.need_root("apply")?;
-        let _lock = self.lock(Duration::from_millis(500))?;
         self.refuse_while_open()?;
+        let _lock = self.lock(Duration::from_millis(500))?;
+        if let Some(open) = self.open()? {
+            return Err(EngineError::Open {
+                id: open.id,
+                state: String::from("it was begun this moment"),
+            });
+        }
         let before = self.live_ruleset()?;
         if fingerprint(&before) != change.fingerprint {
             return Err(EngineError::RulesetChanged(Vec::new()));
@@ -72,18 +78,35 @@ impl Engine<'_> {
         self.trial(&order.id, 1, report)
     }
 
-    /// Fails when a transaction is open.
+    /// Fails when a transaction is open. One whose time has run out, or that an earlier boot left behind, is undone
+    /// first: that was promised to whoever began it.
     pub fn refuse_while_open(&self) -> Result<(), EngineError> {
-        match self.open()? {
-            Some(open) => {
-                let state = match open.state {
-                    State::Waiting(trial) => format!("trial {trial} waits for its confirmation"),
-                    _ => String::from("it was interrupted"),
-                };
-                Err(EngineError::Open { id: open.id, state })
-            }
-            None => Ok(()),
+        let Some(open) = self.open()? else { return Ok(()) };
+        if self.is_due(&open) {
+            let _lock = self.lock(Duration::from_secs(10))?;
+            return self.recover(&open.id);
         }
+        let state = match open.state {
+            State::Waiting(trial) => format!("trial {trial} waits for its confirmation"),
+            _ => String::from("its steps are running, or were interrupted"),
+        };
+        Err(EngineError::Open { id: open.id, state })
+    }
+
+    fn recover(&self, id: &TxnId) -> Result<(), EngineError> {
+        let transaction = self.loaded(id)?;
+        if !transaction.state.is_open() {
+            return Ok(());
+        }
+        let reason = "its time had run out and no guard was left to undo it";
+        let outcome = self.rollback(&transaction, reason)?;
+        if outcome.remaining.is_empty() {
+            return Ok(());
+        }
+        Err(EngineError::Incomplete {
+            what: format!("{id}: {reason}"),
+            outcome: Box::new(outcome),
+        })
     }
 
     /// Performs the steps of trial 1 or 2 and opens the window. The lock must be held.

@@ -142,7 +142,8 @@ impl Engine<'_> {
         Ok(())
     }
 
-    fn is_due(&self, transaction: &Transaction) -> bool {
+    /// Whether the promised time of undo has passed.
+    pub(super) fn is_due(&self, transaction: &Transaction) -> bool {
         let Some(deadline) = transaction.deadline() else {
             return transaction.state.is_open();
         };

@@ -39,6 +39,18 @@ impl Engine<'_> {
                 comm,
                 signal,
             } => self.signal(pid_file, comm, *signal),
+            Step::Drain {
+                port,
+                quiet_ms,
+                timeout_ms,
+            } => {
+                self.drain(
+                    *port,
+                    Duration::from_millis(*quiet_ms),
+                    Duration::from_millis(*timeout_ms),
+                );
+                Ok(())
+            }
             Step::AwaitTcp {
                 port,
                 listening,
@@ -94,6 +106,18 @@ impl Engine<'_> {
             return Ok(());
         }
         Ok(self.system.signal(pid, signal)?)
+    }
+
+    /// The kernel shows the length of a listener's queue as its receive queue.
+    fn drain(&self, port: u16, quiet: Duration, patience: Duration) {
+        let end = self.system.boottime() + patience;
+        let mut since = self.system.boottime();
+        while self.system.boottime() < end && self.system.boottime() - since < quiet {
+            if super::detect::sockets::queued(self.system, port) > 0 {
+                since = self.system.boottime();
+            }
+            self.system.sleep(Duration::from_millis(5));
+        }
     }
 
     fn await_tcp(

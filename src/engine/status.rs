@@ -129,19 +129,14 @@ impl Engine<'_> {
     pub fn status(&self) -> Status {
         let open = self.open().ok().flatten();
         let in_force = self.in_force();
+        let live = |t: &Transaction| matches!(t.state, State::Waiting(_)) && !self.is_due(t);
         let mut status = Status {
-            interrupted: open
-                .as_ref()
-                .filter(|t| !matches!(t.state, State::Waiting(_)))
-                .map(|t| t.id.clone()),
+            interrupted: open.as_ref().filter(|t| !live(t)).map(|t| t.id.clone()),
             guard: open
                 .as_ref()
                 .and_then(Transaction::deadline)
                 .map_or(String::from("none"), |d| d.guard),
-            open: open
-                .as_ref()
-                .filter(|t| matches!(t.state, State::Waiting(_)))
-                .map(|t| self.trial_view(t)),
+            open: open.as_ref().filter(|t| live(t)).map(|t| self.trial_view(t)),
             applied: in_force.as_ref().map(|t| t.id.clone()),
             applied_by: in_force.as_ref().map(Transaction::reason).unwrap_or_default(),
             backend: String::from("nftables"),

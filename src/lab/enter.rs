@@ -16,16 +16,7 @@ pub fn enter(system: &dyn System, command: &[String]) -> Result<u8, LabError> {
     }
     words.extend(
         [
-            "--mount",
-            "--net",
-            "--ipc",
-            "--pid",
-            "--wd=/root",
-            "--",
-            "ip",
-            "netns",
-            "exec",
-            PEER,
+            "--mount", "--net", "--ipc", "--pid", "--", "ip", "netns", "exec", PEER,
         ]
         .map(str::to_owned),
     );

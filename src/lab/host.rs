@@ -96,8 +96,8 @@ pub fn host(system: &dyn System, command: &[String]) -> Result<u8, LabError> {
     seal::check(system)?;
     build(system)?;
     println!(
-        "faspwall lab: a sealed server at {SERVER} with SSH on port 22. This host is not changed.\n\
-         The peer logs in now. To be the peer yourself, type in another terminal:  faspwall lab enter"
+        "faspwall lab: a sealed server at {SERVER}, SSH on port 22. This host stays as it is.\n\
+         The peer logs in now. To be the peer yourself, type in another terminal:\n  faspwall lab enter"
     );
     let line: Vec<String> = command.iter().map(|word| quoted(word)).collect();
     let target = format!("root@{SERVER}");

@@ -89,10 +89,12 @@ pub fn mapped(system: &dyn System, command: &[String]) -> Result<u8, LabError> {
     if seal::poll(system, MAPPING, has_ids).is_none() {
         return Err(LabError::NotSealed("nobody mapped its user ids"));
     }
+    system.die_with_parent()?;
     sealed(system, command)
 }
 
-/// Goes on as process 1 of everything new.
+/// Goes on as process 1 of everything new: this process becomes unshare(1), whose end is the end of process 1, which
+/// is the end of all. So no part of a lab can be left behind, however it is ended.
 fn sealed(system: &dyn System, command: &[String]) -> Result<u8, LabError> {
     let mut words: Vec<String> = [
         "--net",
@@ -106,8 +108,9 @@ fn sealed(system: &dyn System, command: &[String]) -> Result<u8, LabError> {
     .map(str::to_owned)
     .into();
     words.extend(myself(system, "init", command)?);
-    let status = system.run_on_terminal(&Invocation::new(Tool::Unshare, words), &[])?;
-    Ok(code(status))
+    Err(system
+        .become_program(&Invocation::new(Tool::Unshare, words))
+        .into())
 }
 
 /// The stage `init`: process 1. Orphans come to it, and it must collect them, or they would look alive for ever.

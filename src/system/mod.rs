@@ -130,6 +130,12 @@ pub trait System: Send + Sync {
         env: &[(String, String)],
     ) -> Result<Option<i32>, SystemError>;
 
+    /// Becomes another program, with this process's own terminal; returns only when that failed.
+    fn become_program(&self, call: &Invocation) -> SystemError;
+
+    /// Asks the kernel to end this process at once when its parent ends, also across [`System::become_program`].
+    fn die_with_parent(&self) -> Result<(), SystemError>;
+
     /// For process 1 of the lab: runs a program on this process's own terminal and collects every other process that
     /// ends meanwhile; returns the exit status of that program.
     fn run_as_init(&self, call: &Invocation) -> Result<Option<i32>, SystemError>;

@@ -8,6 +8,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::sync::mpsc::{self, RecvTimeoutError};
@@ -61,10 +62,8 @@ fn file_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Syst
     move |source| SystemError::File { what, path, source }
 }
 
-/// Feeds and drains a child; kills it at the limit. A grandchild that keeps the pipes open does not hold us up: once
-/// the child itself has ended, what it had printed by then counts.
-fn finish(mut child: Child, call: &Invocation) -> Result<Output, SystemError> {
-    let limit = Duration::from_millis(call.timeout_ms);
+/// Feeds a child's input and reads both its outputs on threads of their own; the channel closes when both have ended.
+fn drain_pipes(child: &mut Child, call: &Invocation) -> mpsc::Receiver<(bool, Vec<u8>)> {
     if let (Some(mut pipe), Some(text)) = (child.stdin.take(), call.stdin.clone()) {
         // A child that does not read its input must not block us; the pipe error shows in its status.
         thread::spawn(move || drop(pipe.write_all(text.as_bytes())));
@@ -90,7 +89,14 @@ fn finish(mut child: Child, call: &Invocation) -> Result<Output, SystemError> {
             }
         });
     }
-    drop(sender);
+    receiver
+}
+
+/// Feeds and drains a child; kills it at the limit. A grandchild that keeps the pipes open does not hold us up: once
+/// the child itself has ended, what it had printed by then counts.
+fn finish(mut child: Child, call: &Invocation) -> Result<Output, SystemError> {
+    let limit = Duration::from_millis(call.timeout_ms);
+    let receiver = drain_pipes(&mut child, call);
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let start = Instant::now();
     let mut ended_at = None;
@@ -185,6 +191,25 @@ impl System for RealSystem {
             source,
         })?;
         Ok(status.code())
+    }
+
+    fn become_program(&self, call: &Invocation) -> SystemError {
+        match self.command(call) {
+            Ok(command) => SystemError::Start {
+                tool: call.tool,
+                source: on_terminal(command).exec(),
+            },
+            Err(error) => error,
+        }
+    }
+
+    fn die_with_parent(&self) -> Result<(), SystemError> {
+        rustix::process::set_parent_process_death_signal(Some(rustix::process::Signal::KILL)).map_err(|e| {
+            SystemError::Kernel {
+                what: "cannot tie this process to its parent",
+                source: e.into(),
+            }
+        })
     }
 
     fn run_as_init(&self, call: &Invocation) -> Result<Option<i32>, SystemError> {
@@ -336,6 +361,11 @@ impl System for RealSystem {
     fn locate(&self, tool: Tool) -> Option<PathBuf> {
         if tool == Tool::Faspwall {
             return std::env::current_exe().ok();
+        }
+        // Aspera's installer puts its programs beside its libraries, not into the PATH.
+        if tool == Tool::Ascp {
+            let own = PathBuf::from("/opt/aspera/bin/ascp");
+            return own.is_file().then_some(own);
         }
         which::which_in(tool.name(), Some(PATH), "/").ok()
     }

@@ -24,6 +24,9 @@ const FIRST: i32 = -300;
 /// A connection's first packet and nothing else: an open session is never hurt, tracked or not.
 const FIRST_PACKET: &str = "tcp flags & (fin | syn | rst | ack) == syn";
 
+/// This host may go on talking to itself.
+const STRANGER: &str = "iifname != \"lo\"";
+
 /// A set whose elements the kernel takes out by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timed {
@@ -312,7 +315,7 @@ pub fn trial_2(ports: &[u16], spared: &[IpNet], tag: &str, seconds: u64) -> Stri
     for addresses in spared_matches(spared) {
         let _ = writeln!(
             text,
-            "add rule inet {TRIAL_TABLE} shut {addresses}tcp dport @shut {FIRST_PACKET} counter drop comment \"{tag}:trial:shut\""
+            "add rule inet {TRIAL_TABLE} shut {STRANGER} {addresses}tcp dport @shut {FIRST_PACKET} counter drop comment \"{tag}:trial:shut\""
         );
     }
     text
@@ -361,7 +364,7 @@ pub fn permanent(placed: &[Placed], port_22: &Port22, closing: &[u16], tag: &str
         for addresses in spared_matches(spared) {
             let _ = writeln!(
                 text,
-                "\t\t{addresses}tcp dport {ports} {FIRST_PACKET} counter drop comment \"{tag}:shut\""
+                "\t\t{STRANGER} {addresses}tcp dport {ports} {FIRST_PACKET} counter drop comment \"{tag}:shut\""
             );
         }
         text.push_str("\t}\n}\n");

@@ -79,6 +79,31 @@ fn read(system: &dyn System, name: &str) -> Vec<Socket> {
         .unwrap_or_default()
 }
 
+/// How many connections wait to be taken over by the listeners on a TCP port: the kernel shows the length of that queue
+/// where a connection has its received bytes.
+pub fn queued(system: &dyn System, port: u16) -> u64 {
+    let text = |name: &str| {
+        system
+            .read_text(&Path::new("/proc/net").join(name))
+            .unwrap_or_default()
+    };
+    [text("tcp"), text("tcp6")]
+        .iter()
+        .flat_map(|t| t.lines())
+        .filter_map(|line| queue_of(line, port))
+        .sum()
+}
+
+fn queue_of(line: &str, port: u16) -> Option<u64> {
+    let mut field = line.split_whitespace();
+    let local = parse_address(field.nth(1)?)?;
+    let state = u8::from_str_radix(field.nth(1)?, 16).ok()?;
+    let (_, received) = field.next()?.split_once(':')?;
+    (local.port() == port && state == LISTEN)
+        .then(|| u64::from_str_radix(received, 16).ok())
+        .flatten()
+}
+
 /// TCP connections that are established now, IPv4 and IPv6.
 pub fn established(system: &dyn System) -> Vec<Socket> {
     tcp(system, ESTABLISHED)

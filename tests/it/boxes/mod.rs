@@ -30,6 +30,7 @@ mod terminal;
 pub use base::Suite;
 pub use machine::Machine;
 pub use network::{Family, Protocol};
+pub use terminal::Terminal;
 
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};

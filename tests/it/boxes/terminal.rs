@@ -3,7 +3,7 @@
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
-use super::{host, wait};
+use super::{host, host_run, wait};
 
 /// A program in a terminal; ended on drop.
 #[derive(Debug)]
@@ -84,9 +84,22 @@ impl Terminal {
     /// Waits until the program has ended; returns its exit status.
     pub fn end(&self, limit: Duration) -> i32 {
         wait("the end of the program in the terminal", limit, || {
-            let state = self.tmux(&["display", "-p", "-t", "t", "#{pane_dead} #{pane_dead_status}"]);
-            let (dead, status) = state.trim().split_once(' ')?;
-            (dead == "1").then(|| status.parse().ok())?
+            let state = self.tmux(&[
+                "display",
+                "-p",
+                "-t",
+                "t",
+                "#{pane_dead} #{pane_dead_status} #{pid}",
+            ]);
+            match state.split_whitespace().collect::<Vec<_>>().as_slice() {
+                ["1", status, _] => status.parse().ok(),
+                // tmux 3.3 sometimes overlooks the end of a child that closed its terminal first: a reminder.
+                ["1", server] => {
+                    host_run("kill", &["-CHLD", server]);
+                    None
+                }
+                _ => None,
+            }
         })
     }
 

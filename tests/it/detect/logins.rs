@@ -1,0 +1,87 @@
+//! Proof by a new login: only an authenticated one counts.
+
+use std::net::TcpStream;
+
+use super::{add_joe, ask, machine, second_sshd};
+use crate::boxes::{Family, Machine, Suite, seconds, wait};
+
+fn logins(machine: &Machine, since_ms: u64) -> Vec<String> {
+    ask(machine, &format!("logins 33001 {since_ms}"))
+        .lines()
+        .map(|line| line.split(' ').next().unwrap_or_default().to_owned())
+        .collect()
+}
+
+fn since_boot_ms(machine: &Machine) -> u64 {
+    let uptime = machine.get("/proc/uptime").expect("/proc/uptime");
+    let seconds = uptime.split('.').next().expect("seconds").parse::<u64>();
+    (seconds.expect("a number") + 1) * 1000
+}
+
+#[test]
+fn only_authenticated_logins_on_the_port_count() {
+    for suite in [Suite::Bookworm, Suite::Trixie] {
+        let machine = machine(suite);
+        add_joe(&machine);
+        second_sshd(&machine, 33001, &[]);
+        assert_eq!(logins(&machine, 0), [""; 0]);
+
+        // A scanner, and somebody who is asked for a password.
+        let address = machine.address(Family::V4);
+        let scanner = TcpStream::connect((address.as_str(), 33001)).expect("the port is open");
+        let asked = crate::detect::password_prompt(&machine, 33001, "joe");
+        asked.wait_for("assword:", seconds(10));
+        // A login on the other port.
+        let elsewhere = machine.terminal(22, "sleep 1000");
+        wait("the login on 22", seconds(10), || {
+            let found = ask(&machine, "logins 22 0");
+            found.starts_with("root 10.98.").then_some(())
+        });
+        assert_eq!(logins(&machine, 0), [""; 0]);
+
+        let root = machine.terminal(33001, "sleep 1000");
+        wait("the login of root", seconds(10), || {
+            (logins(&machine, 0) == ["root"]).then_some(())
+        });
+        asked.text("secret");
+        asked.keys(&["Enter"]);
+        let found = wait("the login of joe", seconds(10), || {
+            let text = ask(&machine, "logins 33001 0");
+            text.contains("joe ").then_some(text)
+        });
+        assert_eq!(found.lines().count(), 2, "{found}");
+        for line in found.lines() {
+            let words: Vec<&str> = line.split(' ').collect();
+            assert_eq!(words[2], format!("{address}:33001"), "{found}");
+            assert!(words[1].starts_with(&address.replace(".2", ".1:")), "{found}");
+        }
+        // Whoever was there before does not prove anything.
+        assert_eq!(logins(&machine, since_boot_ms(&machine) + 1000), [""; 0]);
+        drop((scanner, elsewhere, root));
+    }
+}
+
+#[test]
+fn whoever_holds_a_listening_port_is_named() {
+    let machine = machine(Suite::Trixie);
+    assert_eq!(ask(&machine, "listeners 33001"), "");
+    assert_eq!(ask(&machine, "listeners 22"), "sshd\n");
+    let mut other = machine.command(&["nc", "-6", "-l", "33001"]).spawn().expect("nc");
+    wait("nc", seconds(5), || {
+        ask(&machine, "listeners 33001").starts_with("nc").then_some(())
+    });
+    other.kill().expect("ours");
+    other.wait().expect("ours");
+    // A login on the port is no listener.
+    second_sshd(&machine, 33002, &[]);
+    let login = machine.terminal(33002, "sleep 1000");
+    wait("the login", seconds(10), || {
+        (!ask(&machine, "logins 33002 0").is_empty()).then_some(())
+    });
+    machine.sh("kill $(cat /run/second-33002.pid)");
+    wait("the daemon to be gone", seconds(5), || {
+        ask(&machine, "listeners 33002").is_empty().then_some(())
+    });
+    assert!(!ask(&machine, "logins 33002 0").is_empty());
+    drop(login);
+}

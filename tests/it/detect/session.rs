@@ -1,0 +1,173 @@
+//! How the operator is connected: every way that a real login can take.
+
+use faspwall::facts::{Session, Via};
+
+use super::{add_joe, machine, second_sshd, session_in};
+use crate::boxes::{Family, Machine, Suite, seconds, wait};
+
+/// The peer's ports of connections that are established on a port of the machine.
+fn peers(machine: &Machine, port: u16) -> Vec<u16> {
+    let port = format!("sport = :{port}");
+    machine
+        .ok(&["ss", "-Htn", "state", "established", &port])
+        .lines()
+        .filter_map(|line| line.rsplit(':').next()?.trim().parse().ok())
+        .collect()
+}
+
+fn own_end(machine: &Machine, family: Family) -> String {
+    machine.address(family).replace(".2", ".1").replace("::2", "::1")
+}
+
+fn over_ssh(machine: &Machine, session: &Session, via: Via, port: u16, family: Family) {
+    assert_eq!(session.via, via, "{session:?}");
+    assert_eq!(session.server_port, Some(port), "{session:?}");
+    let address = |ip: Option<std::net::IpAddr>| ip.map(|ip| ip.to_string()).unwrap_or_default();
+    assert_eq!(address(session.server), machine.address(family), "{session:?}");
+    assert_eq!(address(session.client), own_end(machine, family), "{session:?}");
+    assert!(
+        session.pid.is_some() && session.started_ms.is_some(),
+        "{session:?}"
+    );
+}
+
+#[test]
+fn a_login_is_found_whatever_stands_between() {
+    for suite in [Suite::Bookworm, Suite::Trixie] {
+        let machine = machine(suite);
+        add_joe(&machine);
+        for family in [Family::V4, Family::V6] {
+            for command in [
+                "ask /run/a session",
+                "env -i PATH=$PATH ask /run/a session",
+                "SSH_CONNECTION='192.0.2.1 1 192.0.2.2 22' ask /run/a session",
+                "su joe -c 'sudo -n ask /run/a session'",
+                "setsid -w ask /run/a session",
+                "tmux -L w new-session -d 'sleep 100'; ask /run/a session",
+            ] {
+                let port = machine.ssh(22, family, &format!("echo $SSH_CONNECTION; {command}"));
+                assert!(port.ok(), "{command}: {port:?}");
+                let session = session_in(&machine, "/run/a");
+                over_ssh(&machine, &session, Via::Ssh, 22, family);
+                let client_port = session.client_port.expect("a port").to_string();
+                assert!(
+                    port.stdout.contains(&client_port),
+                    "{command}: {port:?} {session:?}"
+                );
+                assert_eq!(session.user.as_deref(), Some("root"), "{command}");
+            }
+        }
+        a_plain_user(&machine);
+        another_terminal(&machine);
+        from_beside(&machine);
+    }
+}
+
+/// A user may not look into sshd: the environment counts, if such a connection is open.
+fn a_plain_user(machine: &Machine) {
+    let login = machine.ssh_words(22, Family::V4, &["-T", "-l", "joe"], "ask /tmp/a session");
+    machine_ssh(&login);
+    let session = session_in(machine, "/tmp/a");
+    over_ssh(machine, &session, Via::Ssh, 22, Family::V4);
+    assert_eq!(session.user.as_deref(), Some("joe"));
+    assert!(session.evidence.contains("SSH_CONNECTION"), "{session:?}");
+
+    let sudo = machine.ssh_words(
+        22,
+        Family::V4,
+        &["-tt", "-l", "joe"],
+        "sudo -n ask /run/a session",
+    );
+    machine_ssh(&sudo);
+    let session = session_in(machine, "/run/a");
+    over_ssh(machine, &session, Via::Ssh, 22, Family::V4);
+    assert_eq!(session.user.as_deref(), Some("joe"));
+    assert!(session.evidence.contains("holds the connection"), "{session:?}");
+
+    let lying = "SSH_CONNECTION='192.0.2.1 1 192.0.2.2 22' setsid -f ask /tmp/a session; sleep 1";
+    machine_ssh(&machine.ssh_words(22, Family::V4, &["-T", "-l", "joe"], lying));
+    let session = session_in(machine, "/tmp/a");
+    assert_eq!(session.server_port, None, "{session:?}");
+    assert!(
+        session.evidence.contains("no such connection is open"),
+        "{session:?}"
+    );
+}
+
+fn machine_ssh(words: &[String]) {
+    let output = std::process::Command::new(&words[0])
+        .args(&words[1..])
+        .stdin(std::process::Stdio::null())
+        .output()
+        .expect("ssh starts");
+    assert!(output.status.success(), "{words:?}: {output:?}");
+}
+
+/// systemd starts the program, so the line of parents ends at process 1; the terminal leads on.
+fn another_terminal(machine: &Machine) {
+    let terminal = machine.terminal(22, "systemd-run -q --pty --wait ask /run/a session");
+    let session = session_in(machine, "/run/a");
+    assert_eq!(terminal.end(seconds(10)), 0);
+    over_ssh(machine, &session, Via::Ssh, 22, Family::V4);
+}
+
+/// No login at all: as with `machinectl shell`, a container's exec, a hypervisor's agent.
+fn from_beside(machine: &Machine) {
+    machine.ok(&["ask", "/run/a", "session"]);
+    let session = session_in(machine, "/run/a");
+    assert_eq!(session.via, Via::Local, "{session:?}");
+    assert!(!session.is_remote());
+    // A login to another network namespace does not come through this host's firewall.
+    let login = machine.ssh(22, Family::V4, "unshare -n ask /run/a session");
+    assert!(login.ok(), "{login:?}");
+    let session = session_in(machine, "/run/a");
+    assert_eq!(session.via, Via::Local, "{session:?}");
+    assert!(
+        session.evidence.contains("another network namespace"),
+        "{session:?}"
+    );
+}
+
+#[test]
+fn in_tmux_the_attached_client_counts_and_not_the_environment() {
+    for suite in [Suite::Bookworm, Suite::Trixie] {
+        let machine = machine(suite);
+        second_sshd(&machine, 33001, &[]);
+        // The login that starts tmux goes; its environment stays.
+        let login = machine.ssh(
+            22,
+            Family::V4,
+            "echo $SSH_CONNECTION; tmux new-session -d -s w; true",
+        );
+        assert!(login.ok(), "{login:?}");
+        wait("the first login to be gone", seconds(10), || {
+            peers(&machine, 22).is_empty().then_some(())
+        });
+        let in_pane = |line: &str| machine.ok(&["tmux", "send-keys", "-t", "w", line, "Enter"]);
+
+        in_pane("ask /run/a session");
+        let session = session_in(&machine, "/run/a");
+        assert_eq!(
+            (session.via, session.server_port),
+            (Via::Tmux, None),
+            "{session:?}"
+        );
+        assert!(session.evidence.contains("no client is attached"), "{session:?}");
+
+        let attached = machine.terminal(33001, "tmux attach-session -t w");
+        wait("the client to be attached", seconds(10), || {
+            (machine.ok(&["tmux", "list-clients"]).lines().count() == 1).then_some(())
+        });
+        // By asking tmux; with an empty environment too; and by looking at its terminals when there is no tmux to ask.
+        for prepare in ["true", "unset TMUX", "mv /usr/bin/tmux /usr/bin/tmux.away"] {
+            in_pane(&format!("{prepare}; ask /run/a session"));
+            let session = session_in(&machine, "/run/a");
+            over_ssh(&machine, &session, Via::Tmux, 33001, Family::V4);
+            let client = session.client_port.expect("a port");
+            assert!(peers(&machine, 33001).contains(&client), "{prepare}: {session:?}");
+        }
+        machine.ok(&["mv", "/usr/bin/tmux.away", "/usr/bin/tmux"]);
+        machine.ok(&["tmux", "kill-server"]);
+        attached.end(seconds(10));
+    }
+}
