@@ -93,7 +93,7 @@ fn outside() -> Vec<String> {
         "ip netns list",
         "nft list ruleset",
         "ip -o address show dev eth0",
-        "grep -E ' /(run|tmp|var/[a-z]+|root|opt|etc|dev/ptmx|dev/pts|sys)? ' /proc/self/mountinfo",
+        "awk '$5 ~ \"^/(run|tmp|var/[a-z]+|root|opt|etc|dev/ptmx|dev/pts|sys)?$\"' /proc/self/mountinfo",
         "cat /etc/passwd /etc/shadow /etc/hosts /etc/nftables.conf",
         "ls -la --time-style=full-iso /etc/ssh /etc/nftables.conf /run/sshd.pid /run/netns",
         "ls -a /root /opt /var/lib; ls -d /run/faspwall-lab /usr/x /x",
@@ -174,7 +174,7 @@ fn a_whole_visit(who: Who) {
         "{screen}"
     );
     assert!(screen.contains("TCP/22      closed"), "{screen}");
-    assert_eq!(start.stages(), [] as [u32; 0]);
+    assert!(start.stages().is_empty(), "{:?}", start.stages());
     assert_eq!(outside(), before);
 }
 
