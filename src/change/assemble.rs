@@ -479,7 +479,7 @@ impl Parts<'_> {
                 vec![put(&path, before)],
             ));
         }
-        if let Some(conf) = self.boot_file_change() {
+        if let Some(conf) = boot_file_change(self.boot, self.live.1.is_empty()) {
             let verb = if self.live.1.is_empty() {
                 "no longer reads"
             } else {
@@ -492,21 +492,6 @@ impl Parts<'_> {
             ));
         }
         actions
-    }
-
-    /// The include line is added to the file that is loaded at boot, and taken out again with the last of our rules.
-    fn boot_file_change(&self) -> Option<FileChange> {
-        let (path, content) = (self.boot.file.clone()?, self.boot.content.clone()?);
-        let after = if self.live.1.is_empty() {
-            without_include(&content)
-        } else {
-            with_include(&content)
-        };
-        (after != content).then_some(FileChange {
-            path,
-            before: Some(content),
-            after: Some(after),
-        })
     }
 
     fn move_sshd(&self) -> Vec<Action> {
@@ -594,7 +579,7 @@ impl Parts<'_> {
         if self.live.0 != self.live.1 {
             before.push((PathBuf::from(NFT_FILE), text(&self.live.0), text(&self.live.1)));
         }
-        let conf = self.boot_file_change();
+        let conf = boot_file_change(self.boot, self.live.1.is_empty());
         for file in conf.iter().chain(&self.sshd_files) {
             before.push((file.path.clone(), file.before.clone(), file.after.clone()));
         }
@@ -636,6 +621,21 @@ impl Parts<'_> {
 
 const INCLUDE: &str = "include \"/etc/nftables.d/*.nft\"";
 const INCLUDE_NOTE: &str = "# The next line was added by faspwall; it reads the rules that faspwall keeps.";
+
+/// The include line is added to the file that is loaded at boot, and taken out again with the last of our rules.
+pub fn boot_file_change(boot: &BootFacts, no_rules: bool) -> Option<FileChange> {
+    let (path, content) = (boot.file.clone()?, boot.content.clone()?);
+    let after = if no_rules {
+        without_include(&content)
+    } else {
+        with_include(&content)
+    };
+    (after != content).then_some(FileChange {
+        path,
+        before: Some(content),
+        after: Some(after),
+    })
+}
 
 /// The boot file with our include line at its end. A glob that matches nothing is no error for nft, a missing file is.
 fn with_include(content: &str) -> String {

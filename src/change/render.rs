@@ -4,16 +4,16 @@ use std::path::Path;
 
 use similar::TextDiff;
 
-use super::assemble::{NFT_FILE, Parts};
+use super::assemble::{NFT_FILE, Parts, boot_file_change};
 use super::{Change, Diff, Preview, RuleLine, RuleState};
 use crate::advice::{Advice, Severity};
 use crate::answers::Answers;
 use crate::backend::nftables::model::Ruleset;
 use crate::backend::nftables::packet::{Family, Kind, Packet};
 use crate::backend::nftables::{Inspection, inspect::path_chains, reach, render};
-use crate::facts::{BackendId, Facts};
+use crate::facts::{BackendId, Facts, Listener};
 use crate::plan::{Plan, Port22, Requirement};
-use crate::port::{Direction, Protocol};
+use crate::port::{Direction, PortRange, Protocol};
 use crate::sshd::change::{FileChange, listen_on};
 use crate::transaction::TxnId;
 
@@ -48,7 +48,7 @@ pub fn preview(
         plan,
         change: None,
         rules: Vec::new(),
-        unchanged: unchanged(facts),
+        unchanged: Vec::new(),
         diff: Vec::new(),
         native: String::new(),
         advice,
@@ -60,6 +60,7 @@ pub fn preview(
     let wanted = Wanted::new(facts, &preview.plan, &inspection, setting);
     preview.obstacles.extend(wanted.obstacles.iter().cloned());
     preview.rules = wanted.rule_lines(&preview.plan);
+    preview.unchanged = unchanged(facts, &preview.rules);
     preview.native = wanted.live_after.clone();
     preview.diff = wanted.diffs();
     if preview.obstacles.is_empty() && wanted.changes() {
@@ -97,11 +98,18 @@ fn inspected(facts: &Facts, obstacles: &mut Vec<String>) -> Option<Inspection> {
     }
 }
 
-fn unchanged(facts: &Facts) -> Vec<String> {
+/// Ports that others listen on and that no line of the preview speaks of.
+fn unchanged(facts: &Facts, rules: &[RuleLine]) -> Vec<String> {
+    let named = |l: &Listener| {
+        rules.iter().any(|rule| {
+            let range = rule.ports.parse::<PortRange>();
+            rule.protocol == l.protocol.to_string() && range.is_ok_and(|range| range.contains(l.port))
+        })
+    };
     let mut lines: Vec<String> = facts
         .listeners
         .iter()
-        .filter(|l| !l.loopback())
+        .filter(|l| !l.loopback() && !named(l))
         .map(|l| {
             let program = l.program.as_deref().unwrap_or("unknown program");
             format!("{}/{} {program}", l.protocol.to_string().to_uppercase(), l.port)
@@ -347,7 +355,10 @@ impl<'a> Wanted<'a> {
         if kept != after {
             diffs.push(diff(NFT_FILE, &self.setting.kept, &self.live_after));
         }
-        for file in &self.sshd_files {
+        for file in boot_file_change(&self.facts.boot, self.live_after.is_empty())
+            .iter()
+            .chain(&self.sshd_files)
+        {
             diffs.push(diff(
                 &file.path.display().to_string(),
                 file.before.as_deref().unwrap_or_default(),

@@ -155,8 +155,20 @@ impl Worker {
 
     fn apply(&mut self) {
         match self.preview.as_ref().and_then(|p| p.change.clone()) {
-            Some(change) => self.run(&change),
+            Some(change) => {
+                self.run(&change);
+                self.keep_answers();
+            }
             None => self.tell(Event::Failed(String::from("there is nothing to apply"))),
+        }
+    }
+
+    /// The outcome names this file as the way to repeat the change elsewhere.
+    fn keep_answers(&self) {
+        if let Some(preview) = &self.preview {
+            let path = self.engine.state_dir.join("answers.toml");
+            let text = preview.answers.to_toml(Catalogue::builtin());
+            drop(self.engine.system.replace(&path, text.as_bytes(), 0o600));
         }
     }
 
