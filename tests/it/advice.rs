@@ -343,6 +343,9 @@ fn fw008_sees_a_rule_that_sends_a_planned_port_elsewhere() {
         advice.evidence,
         ["ip nat DOCKER: a rule sends TCP/33000-33100 elsewhere, which ssh needs"]
     );
+    let other_than = rule("33001", r#"{"dnat":{}}"#).replace("==", "!=");
+    facts.observations.nft_json = Some(other_than);
+    assert_eq!(severity("FW008", &answers("connect-server"), &facts), None);
     // Our own turn of new logins, in the middle of a change, is no container.
     facts.observations.nft_json =
         Some(rule("33001", r#"{"redirect":{}}"#).replace("\"nat\"", "\"faspwall_bridge\""));
@@ -398,8 +401,14 @@ fn fw011_blocks_where_fail2ban_has_banned_you() {
         advice.evidence,
         ["10.0.0.7 is in the set f2b-table addr-set-sshd"]
     );
-    facts.observations.nft_json = Some(set("10.0.0.77"));
-    assert_eq!(severity("FW011", &answers("connect-server"), &facts), None);
+    // Banned is somebody else, although the address is in a set of another tool.
+    let others = r#"{"nftables":[{"set":{"table":"f2b-table","name":"addr-set-sshd","elem":["10.0.0.77"]}},
+        {"set":{"table":"filter","name":"friends","elem":["10.0.0.7"]}}]}"#;
+    assert!(serde_json::from_str::<serde_json::Value>(others).is_ok());
+    for text in [set("10.0.0.77"), others.to_owned()] {
+        facts.observations.nft_json = Some(text);
+        assert_eq!(severity("FW011", &answers("connect-server"), &facts), None);
+    }
 }
 
 #[test]
