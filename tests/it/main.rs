@@ -12,3 +12,4 @@ mod boxes;
 mod catalogue;
 mod detect;
 mod lab;
+mod moves;
