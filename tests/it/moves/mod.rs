@@ -2,6 +2,7 @@
 //! as before. Each test is named after the promise that it shows.
 
 mod faults;
+mod refused;
 mod unconfirmed;
 mod whole;
 
@@ -161,7 +162,14 @@ pub struct Login {
 impl Login {
     /// Logs in on that port and waits until it answers.
     pub fn open(machine: &Machine, port: u16) -> Self {
-        let words = machine.ssh_words(port, Family::V4, &["-T"], "exec cat");
+        let mut login = Self::start(machine, port, "exec cat");
+        login.assert_alive("it has just begun");
+        login
+    }
+
+    /// Logs in on that port, runs the command, and waits until it has begun.
+    pub fn start(machine: &Machine, port: u16, command: &str) -> Self {
+        let words = machine.ssh_words(port, Family::V4, &["-T"], &format!("echo begun; {command}"));
         let mut child = Command::new(&words[0])
             .args(&words[1..])
             .stdin(Stdio::piped())
@@ -185,8 +193,27 @@ impl Login {
             heard,
             said: 0,
         };
-        login.assert_alive("it has just begun");
+        login.hear_until("begun");
         login
+    }
+
+    /// Types a line.
+    pub fn say(&mut self, line: &str) {
+        writeln!(self.say, "{line}").expect("the login is alive");
+    }
+
+    /// What is printed up to a line that begins with that text.
+    pub fn hear_until(&mut self, beginning: &str) -> String {
+        let mut all = Vec::new();
+        loop {
+            match self.heard.recv_timeout(seconds(20)) {
+                Ok(line) => all.push(line),
+                Err(error) => panic!("no {beginning:?}: {error}; heard {all:?}"),
+            }
+            if all.last().is_some_and(|line| line.starts_with(beginning)) {
+                return all.join("\n");
+            }
+        }
     }
 
     /// Fails the test when the session no longer answers.

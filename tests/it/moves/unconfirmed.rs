@@ -42,6 +42,7 @@ fn an_unconfirmed_trial_2_leaves_nothing_behind() {
 #[test]
 fn with_every_process_of_ours_dead_and_the_link_cut_the_kernel_alone_opens_22_again() {
     let machine = server(Suite::Bookworm);
+    let before = fingerprint(&machine);
     let trial = apply(&machine, 15);
     let trial = document(&confirm(&machine, 33001, &code(&trial)));
     assert_eq!(trial["trial"], 2, "{trial}");
@@ -68,8 +69,12 @@ fn with_every_process_of_ours_dead_and_the_link_cut_the_kernel_alone_opens_22_ag
             .then_some(true)),);
     }
     assert_open(&machine, &[22]);
-    // The program comes back: it tells what it finds, and the next apply clears it away first.
+    // The program comes back: it tells what it finds, and clears away what the kernel has only disarmed.
     machine.install();
     let status = super::status(&machine);
     assert_eq!(status["interrupted"], trial["transaction"], "{status}");
+    let undone = document(&machine.ssh(22, Family::V4, "faspwall rollback --json"));
+    assert_eq!(undone["state"], "rolled-back", "{undone}");
+    assert_eq!(undone["restored"], "equal", "{undone}");
+    assert_eq!(fingerprint(&machine), before);
 }
