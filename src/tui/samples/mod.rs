@@ -25,6 +25,7 @@ pub fn answers() -> Answers {
             port: 33001,
             legacy_22: Legacy22::Close,
             restrict_22_to: vec![],
+            keep_22_until: None,
             daemon: Daemon::Move,
         },
         fasp_udp: PortRange::single(33001).unwrap(),

@@ -137,6 +137,7 @@ pub fn change() -> Change {
         clocks: vec![],
         deny: vec![],
         before: Before::default(),
+        keep_22_until: None,
         requirements: vec![],
     }
 }
@@ -166,6 +167,7 @@ pub fn preview() -> Preview {
             ssh_port: 33001,
             move_sshd: true,
             port_22: Port22::Close,
+            keep_22_until: None,
         },
         change: Some(change()),
         rules: vec![
