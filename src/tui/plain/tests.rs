@@ -503,3 +503,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn only_the_change_in_force_can_be_taken_back() {
+    let mut talk = Talk::detected();
+    talk.typed("2");
+    talk.told(Event::Status(Box::new(samples::status())));
+    talk.typed("s");
+    talk.told(Event::Kept(samples::kept()));
+    talk.typed("2");
+    assert_eq!(talk.plain.at, Ask::Snapshots, "{}", talk.paper);
+}

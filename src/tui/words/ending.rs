@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{joined, sentence};
+use super::{capital, joined, sentence};
 use crate::answers::Answers;
 use crate::transaction::{Outcome, Progress};
 
@@ -57,11 +57,11 @@ impl<'a> Ending<'a> {
     /// The first line of the page and of the summary.
     pub fn headline(&self) -> String {
         match self.outcome {
-            Some(outcome) if outcome.kept => format!("KEPT. {}", sentence(&outcome.reason)),
+            Some(outcome) if outcome.kept => format!("KEPT. {}", reason(outcome)),
             Some(outcome) if !outcome.remaining.is_empty() => {
-                format!("UNDO INCOMPLETE. {}", sentence(&outcome.reason))
+                format!("UNDO INCOMPLETE. {}", reason(outcome))
             }
-            Some(outcome) => format!("UNDONE. {}", sentence(&outcome.reason)),
+            Some(outcome) => format!("UNDONE. {}", reason(outcome)),
             None => "NOT APPLIED. This host was not changed.".to_owned(),
         }
     }
@@ -75,6 +75,11 @@ impl<'a> Ending<'a> {
             n => format!("{n} lines differ from the snapshot"),
         })
     }
+}
+
+/// Who confirmed, or why it was undone, as a sentence.
+fn reason(outcome: &Outcome) -> String {
+    capital(&sentence(&outcome.reason))
 }
 
 /// The lines that stay on the normal screen after the program has left.
@@ -101,7 +106,7 @@ pub fn summary(ending: &Ending<'_>, answers_path: &Path) -> Vec<String> {
     } else {
         "undone"
     };
-    lines.push(format!("faspwall: {end}. {}", sentence(&outcome.reason)));
+    lines.push(format!("faspwall: {end}. {}", reason(outcome)));
     if let Some(compared) = ending.compared() {
         lines.push(format!("host:   {compared}"));
     }

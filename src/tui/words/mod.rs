@@ -227,7 +227,14 @@ pub fn foreign(facts: &Facts) -> String {
     facts
         .foreign
         .iter()
-        .map(|f| format!("{} {} of {}", f.count, f.kind, f.owner))
+        .map(|f| {
+            let kind = if f.count == 1 {
+                f.kind.trim_end_matches('s')
+            } else {
+                f.kind.as_str()
+            };
+            format!("{} {kind} of {}", f.count, f.owner)
+        })
         .collect::<Vec<_>>()
         .join(", ")
 }

@@ -6,7 +6,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::reader::{MARGIN, Reader, Row};
+use super::reader::{MARGIN, Reader, Row, cell};
 use crate::change::Preview;
 use crate::tui::widgets::{Canvas, Field, Focus, Handled, cells};
 use crate::tui::{Button, Effect, Event, Key, Nav, Page, Question, Shared, Tone, frame, theme, words};
@@ -304,7 +304,9 @@ impl PreviewPage {
             return;
         }
         if let Some(preview) = &shared.preview {
-            canvas.text(3, y, tabs::summary(self.tab, preview, shared));
+            let room = usize::from(canvas.width()).saturating_sub(position.len() + 7);
+            let summary = cell(&tabs::summary(self.tab, preview, shared), room);
+            canvas.text(3, y, summary.trim_end().to_owned());
         }
         canvas.text(
             canvas.width().saturating_sub(cells(position.len()) + 2),
