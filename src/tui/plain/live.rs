@@ -407,7 +407,7 @@ impl Plain {
         for line in words::next_steps(&ending, &self.shared.answers) {
             self.say(format!("  next: {line}"));
         }
-        let lines = words::summary(&ending, &self.shared.answers_path);
+        let lines = words::summary(&ending, &self.shared.answers, &self.shared.answers_path);
         self.leave(ending.exit_code(), lines);
     }
 }

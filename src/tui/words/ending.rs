@@ -83,7 +83,7 @@ fn reason(outcome: &Outcome) -> String {
 }
 
 /// The lines that stay on the normal screen after the program has left.
-pub fn summary(ending: &Ending<'_>, answers_path: &Path) -> Vec<String> {
+pub fn summary(ending: &Ending<'_>, answers: &Answers, answers_path: &Path) -> Vec<String> {
     let mut lines: Vec<String> = ending
         .failed
         .iter()
@@ -98,7 +98,9 @@ pub fn summary(ending: &Ending<'_>, answers_path: &Path) -> Vec<String> {
         lines.push(format!("faspwall: kept. Opened: {opened}. Closed: {closed}."));
         lines.push(format!("undo:   faspwall rollback {}", outcome.txn));
         lines.push(format!("log:    {}", outcome.log));
-        lines.push(format!("repeat: faspwall apply -f {}", answers_path.display()));
+        if forward(outcome, answers) {
+            lines.push(format!("repeat: faspwall apply -f {}", answers_path.display()));
+        }
         return lines;
     }
     let end = if ending.incomplete() {
@@ -121,8 +123,8 @@ pub fn summary(ending: &Ending<'_>, answers_path: &Path) -> Vec<String> {
 
 /// What is left to do by people after a change was kept, or was not.
 pub fn next_steps(ending: &Ending<'_>, answers: &Answers) -> Vec<String> {
-    if ending.kept() {
-        return kept_steps(answers);
+    if let Some(outcome) = ending.outcome.filter(|outcome| outcome.kept) {
+        return kept_steps(outcome, answers);
     }
     if ending.incomplete() {
         return vec!["type the commands above as root, then: faspwall status".to_owned()];
@@ -143,18 +145,28 @@ pub fn next_steps(ending: &Ending<'_>, answers: &Answers) -> Vec<String> {
     steps
 }
 
-fn kept_steps(answers: &Answers) -> Vec<String> {
+fn kept_steps(outcome: &Outcome, answers: &Answers) -> Vec<String> {
     let port = answers.ssh.port;
     let mut steps = Vec::new();
+    if !forward(outcome, answers) {
+        steps.push(format!(
+            "tell your users that these are closed again: {}",
+            joined(&outcome.closed)
+        ));
+        steps.push("close them in the cloud security group or router too".to_owned());
+        return steps;
+    }
     if port != 22 {
         steps.push(format!(
             "tell your users: clients now need port {port}  (ascp -P {port})"
         ));
     }
-    steps.push(format!(
-        "open TCP/{port} and UDP/{} in the cloud security group or router",
-        answers.fasp_udp
-    ));
+    if !outcome.opened.is_empty() {
+        steps.push(format!(
+            "open {} in the cloud security group or router",
+            joined(&outcome.opened)
+        ));
+    }
     steps.push("test a transfer from outside this network".to_owned());
     if answers.fasp_udp.to_string() != "33001" {
         steps.push(format!("aspera.conf: set the UDP port to {}", answers.fasp_udp));
@@ -163,4 +175,9 @@ fn kept_steps(answers: &Answers) -> Vec<String> {
         steps.push("if you use Faspex, Shares or Console: change the node's SSH port there".to_owned());
     }
     steps
+}
+
+/// Whether the change did what the answers ask; a way back closes what they ask for.
+pub fn forward(outcome: &Outcome, answers: &Answers) -> bool {
+    !outcome.closed.contains(&format!("TCP/{}", answers.ssh.port))
 }

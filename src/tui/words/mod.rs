@@ -13,7 +13,7 @@ use crate::facts::{BackendFact, Facts};
 use crate::transaction::Trial;
 
 pub use commands::{CommandKind, CommandLine, commands};
-pub use ending::{Ending, next_steps, summary};
+pub use ending::{Ending, forward, next_steps, summary};
 
 /// Time left as it is read at a glance: `1 min 47 s`, `47 s`. A started second counts.
 pub fn left(ms: u64) -> String {
