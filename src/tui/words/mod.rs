@@ -102,6 +102,12 @@ pub fn refusals(preview: &Preview) -> Vec<String> {
     lines
 }
 
+/// Codes of the advice that stands in the way and could be accepted.
+pub fn blocking(preview: &Preview) -> Vec<&str> {
+    let blockers = preview.advice.iter().filter(|advice| advice.blocks());
+    blockers.map(|advice| advice.code.as_str()).collect()
+}
+
 /// How a new login is made, to be typed on another machine; `None` when no port is moved or nothing is known of this
 /// host yet ([`Trial::next`] says it then).
 pub fn login_command(trial: &Trial, facts: &Facts) -> Option<String> {

@@ -73,15 +73,6 @@ fn last_button(shared: &Shared) -> Last {
     }
 }
 
-fn blocking_codes(preview: &Preview) -> Vec<&str> {
-    preview
-        .advice
-        .iter()
-        .filter(|advice| advice.blocks())
-        .map(|advice| advice.code.as_str())
-        .collect()
-}
-
 fn apply_question(preview: &Preview, shared: &Shared) -> Nav {
     let steps = words::counted(preview.change.as_ref().map_or(0, words::live_steps), "step");
     let host = if shared.lab {
@@ -212,7 +203,7 @@ impl PreviewPage {
         let any = shared
             .preview
             .as_ref()
-            .is_some_and(|preview| !blocking_codes(preview).is_empty());
+            .is_some_and(|preview| !words::blocking(preview).is_empty());
         if any {
             self.typing = Some((Typing::Accept, Field::new("", 5)));
         } else {
@@ -268,7 +259,7 @@ impl PreviewPage {
         let known = shared
             .preview
             .as_ref()
-            .is_some_and(|preview| blocking_codes(preview).contains(&code.as_str()));
+            .is_some_and(|preview| words::blocking(preview).contains(&code.as_str()));
         if !known {
             self.refused = Some(format!("\"{code}\" is not what stands in the way"));
             return None;
@@ -392,7 +383,7 @@ impl Page for PreviewPage {
             ),
             Last::Finish => (Tone::Good, "nothing to do: this host is as planned".to_owned()),
             Last::Blocked => {
-                let codes = blocking_codes(preview);
+                let codes = words::blocking(preview);
                 let how = if codes.is_empty() {
                     "see the lines marked ERROR".to_owned()
                 } else {

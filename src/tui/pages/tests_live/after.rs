@@ -263,6 +263,12 @@ fn done_after_going_back_does_not_tell_to_open_what_was_closed() {
     };
     let stage = ended(Progress::Committed(Box::new(outcome)));
     let picture = stage.picture();
-    assert!(picture.contains("closed again: TCP/33001, UDP/33001"), "{picture}");
-    assert!(!picture.contains("ascp -P") && !picture.contains("repeat"), "{picture}");
+    assert!(
+        picture.contains("closed again: TCP/33001, UDP/33001"),
+        "{picture}"
+    );
+    assert!(
+        !picture.contains("ascp -P") && !picture.contains("repeat"),
+        "{picture}"
+    );
 }
