@@ -5,8 +5,8 @@ use ratatui::style::Style;
 use ratatui::text::Line;
 
 use crate::tui::Key;
-use crate::tui::theme;
 use crate::tui::widgets::{Canvas, Handled, Scroll, cells, move_in_list, wrap};
+use crate::tui::{theme, words};
 
 /// Columns in front of the text, for the mark.
 pub const MARGIN: u16 = 2;
@@ -78,7 +78,7 @@ pub fn paragraph(text: &str, width: u16, first: &str, indent: usize, style: Styl
 /// are told from lines of their own. Nothing of the line is lost.
 pub fn folded(text: &str, width: u16, indent: usize, style: Style) -> Vec<Row> {
     let width = usize::from(width).max(indent + 8);
-    let signs: Vec<char> = text.chars().collect();
+    let signs: Vec<char> = words::untabbed(text).chars().collect();
     let mut rows = Vec::new();
     let mut from = 0;
     while from < signs.len() || rows.is_empty() {

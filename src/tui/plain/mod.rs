@@ -23,7 +23,7 @@ use std::collections::VecDeque;
 use std::mem;
 
 use crate::transaction::TxnId;
-use crate::tui::{Effect, Event, Shared};
+use crate::tui::{Effect, Event, Shared, words};
 
 use ask::{Ask, FurtherPorts};
 
@@ -154,8 +154,7 @@ impl Plain {
 
     fn say(&mut self, line: impl Into<String>) {
         // A trailing blank would make a prompt of it; a control character could move the cursor of the terminal.
-        let clean: String = line
-            .into()
+        let clean: String = words::untabbed(&line.into())
             .chars()
             .map(|c| if c.is_control() { '?' } else { c })
             .collect();

@@ -24,6 +24,11 @@ pub fn left(ms: u64) -> String {
     }
 }
 
+/// Text with tabs as blanks: a terminal would jump, and a row could not be measured.
+pub fn untabbed(text: &str) -> String {
+    text.replace('\t', "    ")
+}
+
 /// How long a step took: `0.1 s`.
 pub fn took(millis: u64) -> String {
     format!("{}.{} s", millis / 1000, millis % 1000 / 100)
