@@ -110,7 +110,9 @@ pub fn host_line(shared: &Shared, width: u16) -> String {
     let lab = if shared.lab { "   *** LAB ***" } else { "" };
     let program = format!("faspwall {}{lab}", env!("CARGO_PKG_VERSION"));
     let long = facts.os.name.clone();
-    let short = format!("{} {}", facts.os.id, facts.os.version).trim().to_owned();
+    // "Debian GNU/Linux 12 (bookworm)" is Debian 12.
+    let short = long.replace("GNU/Linux ", "");
+    let short = short.split(" (").next().unwrap_or_default().to_owned();
     let line = |system: &str, gap: &str| {
         [&program, &facts.hostname, system, &connection(shared)]
             .into_iter()
@@ -131,6 +133,9 @@ fn connection(shared: &Shared) -> String {
         return String::new();
     };
     let way = match session.via {
+        // A multiplexer without a port: its client sits at this host, or could not be found.
+        Via::Tmux if session.server_port.is_none() => return "in tmux".to_owned(),
+        Via::Screen if session.server_port.is_none() => return "in screen".to_owned(),
         Via::Ssh => "ssh",
         Via::Tmux => "ssh (tmux)",
         Via::Screen => "ssh (screen)",

@@ -51,8 +51,11 @@ impl<'a, 'b> Canvas<'a, 'b> {
     /// One line of text; what does not fit is cut.
     pub fn text<'t>(&mut self, x: u16, y: u16, text: impl Into<Line<'t>>) {
         if x < self.area.width && y < self.area.height {
-            let row = Rect::new(self.area.x + x, self.area.y + y, self.area.width - x, 1);
-            text.into().render(row, self.frame.buffer_mut());
+            // Only what is written gets a style, not the rest of the row.
+            let room = self.area.width - x;
+            self.frame
+                .buffer_mut()
+                .set_line(self.area.x + x, self.area.y + y, &text.into(), room);
         }
     }
 

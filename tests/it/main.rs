@@ -1,4 +1,4 @@
-//! The integration tests: one binary, a module for each subject.
+//! The one integration test program: each module is a group of tests.
 #![allow(
     clippy::disallowed_types,
     clippy::disallowed_methods,
@@ -10,5 +10,9 @@ mod answers;
 mod arch;
 mod boxes;
 mod catalogue;
+mod catalogue_file;
 mod detect;
 mod lab;
+mod moves;
+mod plan;
+mod pty;

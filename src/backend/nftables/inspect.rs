@@ -167,8 +167,19 @@ pub fn owner(ruleset: &Ruleset, family: &str, table: &str) -> Option<String> {
 fn foreign(ruleset: &Ruleset) -> Vec<Foreign> {
     let theirs = ruleset.without_ours();
     let mut counts: BTreeMap<(String, &'static str), usize> = BTreeMap::new();
+    // Asked once for each table: the answer looks at all of its rules.
+    let owners: BTreeMap<(&str, &str), String> = theirs
+        .tables
+        .iter()
+        .map(|t| {
+            let owner = owner(&theirs, &t.family, &t.name);
+            let name = owner.unwrap_or_else(|| format!("table {} {}", t.family, t.name));
+            ((t.family.as_str(), t.name.as_str()), name)
+        })
+        .collect();
     let whose = |family: &str, table: &str| {
-        owner(&theirs, family, table).unwrap_or_else(|| format!("table {family} {table}"))
+        let known = owners.get(&(family, table)).cloned();
+        known.unwrap_or_else(|| format!("table {family} {table}"))
     };
     for rule in &theirs.rules {
         *counts

@@ -334,8 +334,8 @@ mod tests {
     #[test]
     fn counters_and_handles_do_not_count_as_a_difference() {
         let other = SMALL
-            .replace("\"handle\":19", "\"handle\":119")
-            .replace("\"packets\":0", "\"packets\":7");
+            .replace("\"handle\": 19", "\"handle\": 119")
+            .replace("\"packets\": 0", "\"packets\": 7");
         let (a, b) = (
             Ruleset::parse(SMALL).expect("a"),
             Ruleset::parse(&other).expect("b"),

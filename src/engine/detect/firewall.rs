@@ -8,6 +8,7 @@ pub mod manager;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::PROBE_LIMIT;
 use crate::backend::nftables::inspect::{self, Inspection};
@@ -17,6 +18,8 @@ use crate::system::System;
 use manager::Manager;
 
 const LIST_RULESET: [&str; 3] = ["-j", "list", "ruleset"];
+/// A ruleset of 100,000 objects takes nft some seconds, and without it nothing can be decided.
+const RULESET_LIMIT: Duration = Duration::from_secs(10);
 /// Where distributions keep the ruleset that is loaded at boot: Debian, Arch; Red Hat; Alpine.
 const BOOT_FILES: [&str; 3] = [
     "/etc/nftables.conf",
@@ -66,7 +69,7 @@ pub fn look(system: &dyn System, systemd: bool) -> Found {
 }
 
 fn read_ruleset(system: &dyn System, found: &mut Found) {
-    let call = Invocation::new(Tool::Nft, LIST_RULESET).within(PROBE_LIMIT);
+    let call = Invocation::new(Tool::Nft, LIST_RULESET).within(RULESET_LIMIT);
     let error = match system.run(&call) {
         Ok(output) if output.ok() => {
             let inspected = inspect::inspect(&output.stdout);

@@ -215,7 +215,7 @@ fn view_ports(canvas: &mut Canvas<'_, '_>, part: Rect, role: &Role) {
     let inside = canvas.panel(part, "What this opens");
     let mut window = canvas.part(inside);
     let width = usize::from(inside.width.saturating_sub(2));
-    let reserve = usize::from(inside.height / 2);
+    let reserve = usize::from(inside.height.saturating_sub(9)).max(4);
     let mut lines: Vec<String> = vec![String::new()];
     let ports: Vec<String> = role.needs.iter().filter_map(in_brief).collect();
     let shown = ports.len().min(reserve);
@@ -254,7 +254,7 @@ impl Page for RolePage {
     fn view(&self, shared: &Shared, frame: &mut Frame<'_>, area: Rect) {
         let mut canvas = Canvas::new(frame, area);
         let height = area.height.saturating_sub(2);
-        let left = area.width / 2 + 1;
+        let left = area.width / 2 + 3;
         self.view_list(&mut canvas, Rect::new(0, 0, left, height), shared);
         let right = Rect::new(left, 0, area.width - left, height);
         match chosen_role(shared) {

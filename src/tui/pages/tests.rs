@@ -7,6 +7,7 @@ use ratatui::layout::Position;
 
 use crate::answers::{Daemon, Legacy22};
 use crate::facts::Facts;
+use crate::transaction::Progress;
 use crate::tui::samples;
 use crate::tui::theme::{Glyphs, Look, Palette};
 use crate::tui::wizard::{ALL_PAGES, Wizard};
@@ -319,7 +320,16 @@ fn resumed_answers_are_filled_in_once() {
 #[test]
 fn the_cursor_stands_on_the_focused_item_of_every_page() {
     for page in ALL_PAGES {
-        let mut desk = Desk::at(page);
+        let mut shared = Shared {
+            kept: samples::kept(),
+            status: Some(Box::new(samples::status())),
+            ..samples::shared()
+        };
+        if page == PageId::Confirm {
+            let trial = samples::trial(1, 90);
+            shared.progress.push(Progress::Awaiting(Box::new(trial)));
+        }
+        let mut desk = Desk::with(shared, Look::FULL, page);
         for _ in 0..24 {
             if desk.wizard.page() != page {
                 break;

@@ -358,8 +358,7 @@ mod tests {
                 })
                 .unwrap();
         }
-        let written = wire.0.lock().unwrap().clone();
-        written
+        wire.0.lock().unwrap().clone()
     }
 
     #[test]

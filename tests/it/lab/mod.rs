@@ -1,5 +1,7 @@
 //! The lab, started for real: as root, as a plain user, and where it cannot be had.
 
+mod wizard;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
@@ -93,7 +95,7 @@ fn outside() -> Vec<String> {
         "ip netns list",
         "nft list ruleset",
         "ip -o address show dev eth0",
-        "grep -E ' /(run|tmp|var/[a-z]+|root|opt|etc|dev/ptmx|dev/pts|sys)? ' /proc/self/mountinfo",
+        "awk '$5 ~ \"^/(run|tmp|var/[a-z]+|root|opt|etc|dev/ptmx|dev/pts|sys)?$\"' /proc/self/mountinfo",
         "cat /etc/passwd /etc/shadow /etc/hosts /etc/nftables.conf",
         "ls -la --time-style=full-iso /etc/ssh /etc/nftables.conf /run/sshd.pid /run/netns",
         "ls -a /root /opt /var/lib; ls -d /run/faspwall-lab /usr/x /x",
@@ -174,7 +176,7 @@ fn a_whole_visit(who: Who) {
         "{screen}"
     );
     assert!(screen.contains("TCP/22      closed"), "{screen}");
-    assert_eq!(start.stages(), [] as [u32; 0]);
+    assert!(start.stages().is_empty(), "{:?}", start.stages());
     assert_eq!(outside(), before);
 }
 
