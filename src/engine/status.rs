@@ -312,6 +312,7 @@ fn summary(transaction: &Transaction, in_force: bool) -> Kept {
         by: transaction.by.clone(),
         what: opened.chain(closed).collect::<Vec<_>>().join(" "),
         state: state.to_owned(),
+        in_force,
         going_back,
     }
 }

@@ -213,6 +213,7 @@ pub fn kept() -> Vec<Kept> {
         by: "admin".into(),
         what: what.into(),
         state: state.into(),
+        in_force: state.starts_with("kept"),
         going_back: vec![
             "- TCP/33001  open -> closed".into(),
             "- UDP/33001  open -> closed".into(),
@@ -224,7 +225,7 @@ pub fn kept() -> Vec<Kept> {
             TXN,
             "2026-11-23T07:31:12Z",
             "+TCP/33001 +UDP/33001 -TCP/22",
-            "kept",
+            "kept, in force",
         ),
         one(
             "20261122-180200",

@@ -199,7 +199,7 @@ pub fn preview() -> Preview {
                 name: "table inet filter (live)".into(),
                 lines: vec![
                     "@@ chain input @@".into(),
-                    "   type filter hook input priority filter; policy drop;".into(),
+                    " \ttype filter hook input priority filter; policy drop;".into(),
                     "+  tcp dport 33001 accept comment \"faspwall:20261123-073112:ssh\"".into(),
                     "+  udp dport 33001 accept comment \"faspwall:20261123-073112:fasp\"".into(),
                     "   ct state established,related accept".into(),
