@@ -89,7 +89,7 @@ fn inspected(facts: &Facts, obstacles: &mut Vec<String>) -> Option<Inspection> {
         ));
         return None;
     };
-    match crate::backend::nftables::inspect(json) {
+    match crate::backend::nftables::inspect_on(json, &facts.addresses) {
         Ok(inspection) => Some(inspection),
         Err(error) => {
             obstacles.push(error.to_string());
