@@ -14,3 +14,4 @@ mod catalogue_file;
 mod detect;
 mod lab;
 mod plan;
+mod readme;
