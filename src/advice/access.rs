@@ -2,7 +2,7 @@
 
 use ipnet::IpNet;
 
-use super::{Advice, Case, Severity, grouped, socket_line};
+use super::{Advice, Case, Severity, grouped, ruleset, socket_line};
 use crate::answers::OLD_SSH_PORT;
 use crate::facts::{ChainFact, InboundDefault, Session, Via};
 use crate::plan::Port22;
@@ -230,6 +230,13 @@ pub fn selinux(case: &Case<'_>) -> Option<Advice> {
 pub fn fail2ban(case: &Case<'_>) -> Option<Advice> {
     case.plan.inbound_ssh()?;
     let port = case.plan.ssh_port;
+    if let (Some(place), Some(client)) = (ruleset::banned(case), case.client()) {
+        let text = format!(
+            "fail2ban has banned {client}, from where you are connected: your connection lives on, but you could not \
+             log in again to confirm. Lift the ban first:   fail2ban-client unban {client}"
+        );
+        return Some(Advice::new("FW011", Severity::Blocker, text).seen([format!("{client} is in {place}")]));
+    }
     let is_fail2ban = |owner: &str| owner.to_lowercase().contains("fail2ban");
     let chains = case
         .facts
@@ -250,7 +257,7 @@ pub fn fail2ban(case: &Case<'_>) -> Option<Advice> {
     let text = format!(
         "fail2ban runs here, and its sshd jail bans for port 22 unless it was told otherwise: attackers on \
          TCP/{port} would be logged but not stopped. Set   port = {port}   for [sshd] in /etc/fail2ban/jail.local \
-         and reload it. Make sure that it has not banned the address you will log in from."
+         and reload fail2ban."
     );
     Some(Advice::new("FW011", Severity::Warning, text).seen(seen))
 }

@@ -30,8 +30,18 @@ impl std::error::Error for AnswersError {}
 impl Answers {
     /// Reads an answers file as it came from the disk.
     pub fn from_bytes(file: &str, bytes: &[u8], catalogue: &Catalogue) -> Result<Self, AnswersError> {
+        Self::from_bytes_accepting(file, bytes, catalogue, &[])
+    }
+
+    /// The same, with advice accepted elsewhere than in the file (on the command line), which counts as if it stood there.
+    pub fn from_bytes_accepting(
+        file: &str,
+        bytes: &[u8],
+        catalogue: &Catalogue,
+        accepted: &[String],
+    ) -> Result<Self, AnswersError> {
         match std::str::from_utf8(bytes) {
-            Ok(text) => Self::from_toml(file, text, catalogue),
+            Ok(text) => Self::read(file, text, catalogue, accepted),
             Err(error) => {
                 let good = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
                 let problem = Problem {
@@ -49,6 +59,15 @@ impl Answers {
     ///
     /// What is left out takes the default of the role. A section that is there says all: without keys it is off.
     pub fn from_toml(file: &str, text: &str, catalogue: &Catalogue) -> Result<Self, AnswersError> {
+        Self::read(file, text, catalogue, &[])
+    }
+
+    fn read(
+        file: &str,
+        text: &str,
+        catalogue: &Catalogue,
+        accepted: &[String],
+    ) -> Result<Self, AnswersError> {
         let mut reader = Reader::<Fault>::new(file, text);
         let document = reader.parse();
         let top = Section::new(document.get_ref(), "", 0);
@@ -64,6 +83,11 @@ impl Answers {
             };
             let mut answers = Self::for_role(basis);
             form.fill(top, &mut answers);
+            for code in accepted {
+                if !answers.accepts(code) {
+                    answers.accept.push(code.clone());
+                }
+            }
             answers
         });
         if let (Some(answers), Some(_)) = (&answers, role) {
@@ -269,9 +293,12 @@ impl Form<'_, '_, '_> {
             answers.firewall.default_deny = choice;
         }
         // A last line `accept = [...]` below the last heading belongs to that heading, whatever was meant by it.
-        for code in self.words(section, "accept", "accept = [\"FW001\"]") {
-            if !answers.accept.contains(&code) {
-                answers.accept.push(code);
+        let codes = self.reader.texts(section, "accept", "accept = [\"FW001\"]");
+        for (path, code) in codes.unwrap_or_default() {
+            if !answers.accepts(code) {
+                self.reader
+                    .stands_at(format!("accept[{}]", answers.accept.len()), &path);
+                answers.accept.push(code.to_owned());
             }
         }
     }
@@ -338,7 +365,12 @@ impl Form<'_, '_, '_> {
         let mut networks = Vec::new();
         for (path, text) in texts.unwrap_or_default() {
             match network(text, "192.0.2.0/24") {
-                Ok(net) => networks.push(net),
+                Ok(net) => {
+                    // What could not be read is left out, so the numbers of the rest may have changed.
+                    self.reader
+                        .stands_at(format!("{}[{}]", section.path(key), networks.len()), &path);
+                    networks.push(net);
+                }
                 Err(fault) => self.reader.problem_at(&path, fault),
             }
         }

@@ -91,6 +91,38 @@ fn a_last_line_accept_counts_although_it_stands_below_firewall() {
 }
 
 #[test]
+fn what_the_command_line_accepts_counts_as_if_the_file_said_it() {
+    let text = b"schema = 1\nrole = \"client\"\naccept = [\"FW004\"]\n";
+    let accepted = ["FW004".to_owned(), "FW013".to_owned()];
+    let answers =
+        Answers::from_bytes_accepting("a.toml", text, Catalogue::builtin(), &accepted).expect("right");
+    assert_eq!(answers.accept, ["FW004", "FW013"]);
+    let keep = b"schema = 1\nrole = \"connect-server\"\n[ssh]\nlegacy_22 = \"keep\"\n";
+    let accepted = ["FW001".to_owned()];
+    assert!(Answers::from_bytes("a.toml", keep, Catalogue::builtin()).is_err());
+    assert!(Answers::from_bytes_accepting("a.toml", keep, Catalogue::builtin(), &accepted).is_ok());
+}
+
+#[test]
+fn places_are_right_after_an_item_that_could_not_be_read() {
+    let head = "schema = 1\nrole = \"client\"\n[firewall]\n";
+    assert_eq!(
+        mistakes(&format!(
+            "{head}sources = [\"home\",\n  \"10.0.0.0/8\",\n  \"192.0.2.7/24\"]\n"
+        )),
+        [
+            "a.toml:4:12: \"home\" is no network; write \"192.0.2.0/24\"",
+            "a.toml:6:3: 192.0.2.7/24 has bits set behind its length; write 192.0.2.0/24 for the network, or \
+             192.0.2.7/32 for the one host",
+        ]
+    );
+    assert_eq!(
+        mistakes(&format!("{head}accept = [\"FW01\"]\n")),
+        ["a.toml:4:11: there is no advice \"FW01\"; did you mean \"FW001\"?"]
+    );
+}
+
+#[test]
 fn the_template_is_itself_an_answers_file() {
     let answers = read(Answers::template()).expect("right");
     assert_eq!(answers, Answers::for_role(role("connect-server")));

@@ -46,7 +46,7 @@ pub fn sshd(system: &dyn System, processes: &Processes, listeners: &[Listener], 
         return facts;
     }
     facts.daemon = version(system);
-    let (sshd_config, effective) = read_config(system, &facts.args);
+    let (sshd_config, effective) = read_config(system, &facts.args, systemd);
     facts.activation = activation(system, facts.pid, &units, effective.value("pidfile"));
     facts.config = sshd_config;
     facts
@@ -187,32 +187,68 @@ impl config::Source for Files<'_> {
     }
 }
 
-fn read_config(system: &dyn System, args: &[String]) -> (SshdConfig, Effective) {
+fn read_config(system: &dyn System, args: &[String], systemd: bool) -> (SshdConfig, Effective) {
     let main = config::config_file(args).unwrap_or_else(|| "/etc/ssh/sshd_config".into());
     let mut found = SshdConfig {
         files: config::files(&main, &Files(system)),
         main,
         ..SshdConfig::default()
     };
-    let arguments = std::iter::once("-T".to_owned()).chain(config::config_arguments(args));
-    let call = Invocation::new(Tool::Sshd, arguments).within(PROBE_LIMIT);
-    let effective = match system.run(&call) {
-        Ok(output) if output.ok() => Effective::parse(&output.stdout),
-        Ok(output) => {
-            found.error = Some(format!("sshd -T: {}", output.complaint()));
-            Effective::default()
+    let arguments: Vec<String> = std::iter::once("-T".to_owned())
+        .chain(config::config_arguments(args))
+        .collect();
+    let mut answer = ask(system, Invocation::new(Tool::Sshd, arguments.clone()));
+    if systemd
+        && answer
+            .as_ref()
+            .is_err_and(|e| e.contains("privilege separation directory"))
+    {
+        answer = ask_apart(system, arguments);
+    }
+    match answer {
+        Ok(text) => {
+            let effective = Effective::parse(&text);
+            found.ports = effective.ports();
+            found.listen_addresses = effective.listen_addresses();
+            (found, effective)
         }
         Err(error) => {
-            found.error = Some(error.to_string());
-            Effective::default()
+            found.error = Some(error);
+            found.ports = config::ports_in_files(&found.files);
+            (found, Effective::default())
         }
-    };
-    found.ports = effective.ports();
-    found.listen_addresses = effective.listen_addresses();
-    if found.error.is_some() && !found.files.is_empty() {
-        found.ports = config::ports_in_files(&found.files);
     }
-    (found, effective)
+}
+
+fn ask(system: &dyn System, call: Invocation) -> Result<String, String> {
+    match system.run(&call.within(PROBE_LIMIT)) {
+        Ok(output) if output.ok() => Ok(output.stdout),
+        Ok(output) => Err(format!("sshd -T: {}", output.complaint())),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// `sshd -T` wants `/run/sshd`, which is there only while a login service runs: usual where systemd holds the port. It
+/// gets a `/run` of its own that nobody else sees.
+fn ask_apart(system: &dyn System, arguments: Vec<String>) -> Result<String, String> {
+    let program = system
+        .locate(Tool::Sshd)
+        .unwrap_or_else(|| "/usr/sbin/sshd".into());
+    let options = [
+        "--quiet",
+        "--pipe",
+        "--wait",
+        "--collect",
+        "--property=TemporaryFileSystem=/run",
+        "--property=TemporaryFileSystem=/run/sshd",
+        "--",
+    ];
+    let words = options
+        .into_iter()
+        .map(str::to_owned)
+        .chain([program.to_string_lossy().into_owned()])
+        .chain(arguments);
+    ask(system, Invocation::new(Tool::SystemdRun, words))
 }
 
 fn activation(system: &dyn System, pid: Option<u32>, units: &[Unit], pid_file: Option<&str>) -> Activation {

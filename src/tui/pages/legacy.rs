@@ -9,8 +9,8 @@ use ratatui::layout::Rect;
 use super::{Next, back_and_next, chosen_role, need, press};
 use crate::answers::Legacy22;
 use crate::catalogue::PortAnswer;
-use crate::tui::plain::networks;
 use crate::tui::widgets::{Canvas, Field, Focus, Handled, Mark, move_in_list};
+use crate::tui::words::read_networks as networks;
 use crate::tui::{Button, Event, Key, Nav, Page, Shared, Tone, theme, words};
 
 const LIST: usize = 0;

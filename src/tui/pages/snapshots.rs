@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use super::reader::cell;
 use crate::transaction::Kept;
 use crate::tui::widgets::{Canvas, Focus, Handled, Scroll, cells, move_in_list, wrap};
-use crate::tui::{Button, Effect, Event, Key, Nav, Page, Question, Shared, Tone, frame, theme};
+use crate::tui::{Button, Effect, Event, Key, Nav, Page, Question, Shared, Tone, frame, theme, words};
 
 const BUTTONS: usize = 2;
 const GO_BACK: usize = 1;
@@ -39,14 +39,6 @@ fn list_height(body: u16) -> u16 {
     body.saturating_sub(TOP + PANEL + 2).max(1)
 }
 
-/// `2026-11-23 07:31` of an RFC 3339 time.
-fn minute(at: &str) -> String {
-    at.chars()
-        .take(16)
-        .map(|sign| if sign == 'T' { ' ' } else { sign })
-        .collect()
-}
-
 fn can_go_back(kept: &Kept) -> bool {
     kept.state == "kept"
 }
@@ -71,7 +63,7 @@ impl Snapshots {
         Some(Nav::Ask(Question {
             text: format!(
                 "Go back to before {}? {}\nIt is guarded by the same countdown as applying.",
-                minute(&kept.at),
+                words::minute(&kept.at),
                 cell(&kept.what, 40).trim_end()
             ),
             yes: Box::new(Nav::Do(Effect::GoBack(kept.txn.clone()))),
@@ -114,7 +106,7 @@ impl Snapshots {
         for (row, (number, kept)) in (TOP..TOP + height).zip(shared.kept.iter().enumerate().skip(top)) {
             let line = format!(
                 "{} {} {} {}",
-                cell(&minute(&kept.at), 17),
+                cell(&words::minute(&kept.at), 17),
                 cell(&kept.what, what),
                 cell(&kept.by, 10),
                 cell(&kept.state, 14)
@@ -136,6 +128,7 @@ impl Snapshots {
         if shared.kept.is_empty() {
             canvas.text(3, TOP, "nothing was applied by faspwall on this host yet");
             if self.focus.button(1).is_none() {
+                canvas.styled(1, TOP, ">", theme::BOLD);
                 canvas.cursor(1, TOP);
             }
         }
@@ -166,7 +159,7 @@ impl Page for Snapshots {
         let width = canvas.width().saturating_sub(2);
         let y = TOP + list_height(canvas.height());
         let Some(kept) = self.chosen(shared) else { return };
-        let title = format!("going back to BEFORE {} would", minute(&kept.at));
+        let title = format!("going back to BEFORE {} would", words::minute(&kept.at));
         let inside = canvas.panel(Rect::new(1, y, width, PANEL), &title);
         let mut lines: Vec<String> = kept
             .going_back

@@ -58,8 +58,8 @@ impl Plain {
             }
         } else if let Some(change) = &preview.change {
             self.say(format!(
-                "Step 7 of 8, apply. {} steps. All of it undoes itself unless you confirm.",
-                words::live_steps(change)
+                "Step 7 of 8, apply. {}. All of it undoes itself unless you confirm.",
+                words::counted(words::live_steps(change), "step")
             ));
             self.dangerous();
         } else {
@@ -185,9 +185,9 @@ impl Plain {
                 self.live.phase = Some(*phase);
                 self.live.say.clone_from(say);
                 self.say(format!(
-                    "{}, {} steps.",
+                    "{}, {}.",
                     words::capital(&phase.to_string()),
-                    say.len()
+                    words::counted(say.len(), "step")
                 ));
             }
             Progress::Started { number, .. } => self.live.running = Some(*number),

@@ -1,6 +1,6 @@
 //! Looking without changing: status, and the list of what was kept; and the way back from a kept change.
 
-use crate::tui::Effect;
+use crate::tui::{Effect, words};
 
 use super::ask::Ask;
 use super::setup::number;
@@ -60,7 +60,7 @@ impl Plain {
             self.say(format!(
                 "  {}  {}, {}, by {}, {}",
                 index + 1,
-                one.at,
+                words::minute(&one.at),
                 one.what,
                 one.by,
                 one.state
@@ -89,7 +89,7 @@ impl Plain {
             .find(|kept| Some(&kept.txn) == self.going_back.as_ref())
             .cloned();
         if let Some(kept) = chosen {
-            self.say(format!("Going back to before {} would:", kept.at));
+            self.say(format!("Going back to before {} would:", words::minute(&kept.at)));
             for line in &kept.going_back {
                 self.say(format!("  {line}"));
             }

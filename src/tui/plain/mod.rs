@@ -26,7 +26,6 @@ use crate::transaction::TxnId;
 use crate::tui::{Effect, Event, Shared};
 
 use ask::Ask;
-pub(in crate::tui) use options::networks;
 
 /// Invalid answers to one question before it counts as cancelled.
 const PATIENCE: u8 = 3;
@@ -114,16 +113,11 @@ impl Plain {
         if self.shared.lab {
             self.say("LAB: everything here happens in a sealed network namespace. This host is not changed.");
         }
-        let open = self.shared.status.as_ref().and_then(|status| status.open.clone());
-        if let Some(trial) = open {
-            self.say("A change is open and waits to be confirmed.");
-            self.effects.push(Effect::Detect);
-            self.awaiting(&trial);
-        } else {
-            self.say("Nothing is changed before step 7.");
-            self.say("Step 1 of 8, this host. Looking at it.");
-            self.wait_for(Busy::Detect, Effect::Detect);
-        }
+        self.say("Nothing is changed before step 7.");
+        self.say("Step 1 of 8, this host. Looking at it.");
+        // A change that is open already is told by the status, and comes before everything else.
+        self.effects.push(Effect::Status);
+        self.wait_for(Busy::Detect, Effect::Detect);
         self.taken()
     }
 

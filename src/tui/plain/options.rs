@@ -1,10 +1,9 @@
 //! The questions about further ports, about who may reach them, and about the firewall.
 
-use ipnet::IpNet;
-
-use crate::answers::{Answers, Vlink};
+use crate::answers::Answers;
 use crate::catalogue::{Catalogue, PortAnswer};
-use crate::port::{PortRange, parse_port};
+use crate::port::PortRange;
+use crate::tui::pages::slots;
 use crate::tui::{Effect, words};
 
 use super::ask::{Ask, need, role};
@@ -14,62 +13,11 @@ use super::{Busy, Plain, Step};
 /// The word that leaves a port shut.
 const OFF: &str = "off";
 
-/// The port that an answer holds now.
-fn port_of(answers: &Answers, answer: PortAnswer) -> Option<u16> {
-    match answer {
-        PortAnswer::FallbackHttp => answers.http_fallback.http,
-        PortAnswer::FallbackHttps => answers.http_fallback.https,
-        PortAnswer::WebHttp => answers.web_ui.http,
-        PortAnswer::WebHttps => answers.web_ui.https,
-        PortAnswer::NodeHttps => answers.node_api,
-        PortAnswer::VlinkUdp => answers.vlink.as_ref().map(|vlink| vlink.udp),
-        PortAnswer::SshPort | PortAnswer::FaspUdp | PortAnswer::Fixed => None,
-    }
-}
-
-fn set_port(answers: &mut Answers, answer: PortAnswer, port: Option<u16>) {
-    match answer {
-        PortAnswer::FallbackHttp => answers.http_fallback.http = port,
-        PortAnswer::FallbackHttps => answers.http_fallback.https = port,
-        PortAnswer::WebHttp => answers.web_ui.http = port,
-        PortAnswer::WebHttps => answers.web_ui.https = port,
-        PortAnswer::NodeHttps => answers.node_api = port,
-        PortAnswer::VlinkUdp => {
-            let group = answers.vlink.take().unwrap_or_default().group;
-            answers.vlink = port.map(|udp| Vlink { udp, group });
-        }
-        PortAnswer::SshPort | PortAnswer::FaspUdp | PortAnswer::Fixed => {}
-    }
-}
-
 fn name_of(answer: PortAnswer) -> &'static str {
-    match answer {
-        PortAnswer::FallbackHttp => "HTTP fallback, plain",
-        PortAnswer::FallbackHttps => "HTTP fallback, TLS",
-        PortAnswer::WebHttp => "Web UI, plain",
-        PortAnswer::WebHttps => "Web UI, TLS",
-        PortAnswer::NodeHttps => "Node API, TLS",
-        PortAnswer::VlinkUdp => "Vlink bandwidth sync, UDP multicast",
-        PortAnswer::SshPort | PortAnswer::FaspUdp | PortAnswer::Fixed => "",
-    }
-}
-
-fn or_off(port: Option<u16>) -> String {
-    port.map_or_else(|| OFF.to_owned(), |port| port.to_string())
-}
-
-/// Networks, or single hosts, with commas or blanks between them.
-pub(in crate::tui) fn networks(text: &str) -> Result<Vec<IpNet>, String> {
-    text.split([',', ' '])
-        .filter(|part| !part.is_empty())
-        .map(|part| {
-            part.parse()
-                .or_else(|_| part.parse::<std::net::IpAddr>().map(IpNet::from))
-                .map_err(|_| {
-                    format!("{part} is no network; such as 192.0.2.0/24 or 2001:db8::/32 is wanted.")
-                })
-        })
-        .collect()
+    slots::SLOTS
+        .iter()
+        .find(|slot| slot.answer == answer)
+        .map_or("", |slot| slot.name)
 }
 
 impl Plain {
@@ -99,9 +47,8 @@ impl Plain {
 
     pub(super) fn ask_optional(&mut self) {
         let line = match self.at {
-            Ask::Optional(answer) => {
-                need(&self.shared, answer).map(|need| format!("{}. {}", name_of(answer), need.why))
-            }
+            Ask::Optional(answer) => need(&self.shared, answer)
+                .map(|need| format!("{}. {}", words::capital(name_of(answer)), need.why)),
             Ask::Extra(place) => role(&self.shared)
                 .and_then(|role| role.needs.get(place))
                 .map(|need| {
@@ -128,7 +75,7 @@ impl Plain {
         let Ask::Optional(answer) = self.at else {
             return String::new();
         };
-        let now = or_off(port_of(&self.shared.answers, answer));
+        let now = slots::value(&self.shared.answers, answer).unwrap_or_else(|| OFF.to_owned());
         match self.usual(answer) {
             Some(usual) => format!("Port, on for {usual}, off, or Enter for {now}:"),
             None => format!("Port, off, or Enter for {now}:"),
@@ -139,13 +86,14 @@ impl Plain {
         let port = match text.to_ascii_lowercase().as_str() {
             "" => return Step::Next,
             OFF => None,
-            "on" => self.usual(answer),
-            _ => match parse_port(text) {
-                Ok(port) => Some(port),
-                Err(why) => return Step::Invalid(format!("{why}, or off.")),
-            },
+            "on" => self.usual(answer).map(|port| port.to_string()),
+            _ => Some(text.to_owned()),
         };
-        self.changed(|answers| set_port(answers, answer, port))
+        let mut answers = self.shared.answers.clone();
+        match slots::set(&mut answers, answer, port.as_deref()) {
+            Ok(()) => self.changed(|now| *now = answers),
+            Err(why) => Step::Invalid(format!("{why}, or off.")),
+        }
     }
 
     fn extra_id(&self, place: usize) -> Option<String> {
@@ -185,7 +133,7 @@ impl Plain {
         let nets = if text.eq_ignore_ascii_case("everyone") {
             Ok(Vec::new())
         } else {
-            networks(text)
+            words::read_networks(text)
         };
         match nets {
             Ok(nets) => self.changed(|answers| answers.firewall.sources = nets),
@@ -200,7 +148,7 @@ impl Plain {
         if let Some(id) = facts.backend {
             lines.push(format!("  1  {id}"));
         }
-        for fact in &facts.backends {
+        for fact in facts.backends.iter().filter(|fact| fact.installed) {
             lines.push(format!(
                 "  found: {}, {}. {}",
                 words::backend_name(fact),

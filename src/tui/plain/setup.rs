@@ -2,10 +2,10 @@
 
 use crate::answers::{Answers, Daemon, Legacy22};
 use crate::port::parse_port;
+use crate::tui::pages::checks::checks;
 use crate::tui::{Effect, words};
 
 use super::ask::Ask;
-use super::options::networks;
 use super::{Busy, Plain, Step};
 
 impl Plain {
@@ -97,8 +97,18 @@ impl Plain {
         if self.at == Ask::Confirm {
             return;
         }
-        for line in words::host(&self.shared.facts) {
-            self.say(line);
+        for check in checks(&self.shared.facts, true) {
+            self.say(format!("{}: {}: {}", check.tone.word(), check.name, check.found));
+        }
+        let found = self
+            .shared
+            .facts
+            .aspera
+            .as_ref()
+            .and_then(|aspera| aspera.role.clone());
+        if let (Some(found), Ask::Start) = (found, self.at) {
+            let place = self.shared.roles.iter().position(|role| role.id == found);
+            self.take_role(place.unwrap_or(usize::MAX));
         }
         if self
             .shared
@@ -349,7 +359,7 @@ impl Plain {
         if text.is_empty() && !self.shared.answers.ssh.restrict_22_to.is_empty() {
             return Step::Next;
         }
-        match networks(text) {
+        match words::read_networks(text) {
             Ok(nets) if nets.is_empty() => Step::Invalid("At least one network is needed.".to_owned()),
             Ok(nets) => self.changed(|answers| answers.ssh.restrict_22_to = nets),
             Err(why) => Step::Invalid(why),

@@ -243,8 +243,8 @@ fn going_back_keeps_every_answer() {
     }
     let answers = &talk.plain.shared.answers;
     assert_eq!(
-        (answers.ssh.port, answers.http_fallback.https),
-        (40001, Some(8444))
+        (answers.ssh.port, answers.http_fallback.http),
+        (40001, Some(8081))
     );
     insta::assert_snapshot!(talk.paper);
 }

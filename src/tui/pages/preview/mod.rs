@@ -83,7 +83,7 @@ fn blocking_codes(preview: &Preview) -> Vec<&str> {
 }
 
 fn apply_question(preview: &Preview, shared: &Shared) -> Nav {
-    let steps = preview.change.as_ref().map_or(0, words::live_steps);
+    let steps = words::counted(preview.change.as_ref().map_or(0, words::live_steps), "step");
     let host = if shared.lab {
         "the lab"
     } else {
@@ -91,7 +91,7 @@ fn apply_question(preview: &Preview, shared: &Shared) -> Nav {
     };
     Nav::Ask(Question {
         text: format!(
-            "Apply {steps} steps to {host} now? Nothing is shut before a proof.\n\
+            "Apply {steps} to {host} now? Nothing is shut before a proof.\n\
              All of it undoes itself after {} s unless it is confirmed.",
             shared.window_s
         ),
@@ -361,6 +361,7 @@ impl Page for PreviewPage {
         if rows.is_empty() {
             canvas.text(3, 3, "making the plan for this host");
             if focused {
+                canvas.styled(1, 3, ">", theme::BOLD);
                 canvas.cursor(1, 3);
             }
         }

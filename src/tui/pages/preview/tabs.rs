@@ -58,8 +58,9 @@ pub fn summary(tab: Tab, preview: &Preview, shared: &Shared) -> String {
             let changes = preview.rules.iter().filter(|rule| is_change(rule)).count();
             let left = preview.unchanged.len() + preview.rules.len() - changes;
             format!(
-                "{changes} ports change, {left} stay as they are, {} notes",
-                preview.advice.len()
+                "{}, {left} stay as they are, {}",
+                words::counted(changes, "change"),
+                words::counted(preview.advice.len(), "note")
             )
         }
         Tab::Diff => {
