@@ -23,6 +23,13 @@ pub fn port_22_stays_open(case: &Case<'_>) -> Option<Advice> {
          (legacy_22 = \"close\"), or keep it for your own networks (legacy_22 = \"restrict\" and restrict_22_to), \
          or accept FW001 on purpose."
     };
+    if let (Some(day), false) = (case.plan.keep_22_until, in_use) {
+        let text = format!(
+            "TCP/22 stays open to everyone until {day}, for old clients. From then on faspwall status reminds you to shut it: \
+             set legacy_22 = \"close\" and apply again."
+        );
+        return Some(Advice::new("FW001", Severity::Warning, text).seen(port_22_evidence(case)));
+    }
     Some(Advice::new("FW001", Severity::Blocker, text).seen(port_22_evidence(case)))
 }
 

@@ -550,3 +550,22 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn a_day_until_which_22_is_kept_takes_the_place_of_the_acceptance() {
+    let read = |ssh: &str| {
+        let text = format!("schema = 1\nrole = \"high-speed-transfer-server\"\n[ssh]\nport = 33001\n{ssh}");
+        faspwall::answers::Answers::from_toml("a.toml", &text, faspwall::catalogue::Catalogue::builtin())
+    };
+    let answers = read("legacy_22 = \"keep\"\nkeep_22_until = \"2027-01-31\"\n").expect("right");
+    let day = answers.ssh.keep_22_until.expect("kept").to_string();
+    assert_eq!(day, "2027-01-31");
+    let again = answers.to_toml(faspwall::catalogue::Catalogue::builtin());
+    let again =
+        faspwall::answers::Answers::from_toml("b.toml", &again, faspwall::catalogue::Catalogue::builtin());
+    assert_eq!(again.expect("its own text"), answers);
+    let no_day = read("legacy_22 = \"keep\"\nkeep_22_until = \"2027-02-30\"\n").expect_err("no such day");
+    assert!(no_day.to_string().contains("a.toml:6:17:"), "{no_day}");
+    assert!(no_day.to_string().contains("2027-02-30"), "{no_day}");
+    assert!(read("legacy_22 = \"close\"\nkeep_22_until = \"2027-01-31\"\n").is_err());
+}

@@ -7,6 +7,7 @@
 use serde_json::Value;
 
 use super::model::Ruleset;
+use super::target::target_in;
 use crate::port::Protocol;
 
 /// Address family of a packet.
@@ -101,6 +102,8 @@ enum Known {
     Flags(&'static [&'static str]),
     /// The source address.
     Source,
+    /// An address of this host.
+    Target,
     /// The packet has no such field, so the match cannot hold.
     Absent,
     /// Not known.
@@ -138,6 +141,8 @@ impl Packet {
             ("ip", "protocol") | ("ip6", "nexthdr") => Known::Word(self.transport()),
             ("ip" | "ip6", "saddr") if self.kind == Kind::Opening => Known::Source,
             ("ip" | "ip6", "daddr") if self.kind == Kind::Reply => Known::Source,
+            ("ip" | "ip6", "daddr") if !self.multicast => Known::Target,
+            ("ip" | "ip6", "saddr") => Known::Target,
             ("ip", "version") => Known::Number(4),
             ("ip6", "version") => Known::Number(6),
             ("icmp" | "icmpv6" | "igmp" | "sctp" | "dccp" | "udplite" | "ah" | "esp" | "comp" | "arp", _) => {
@@ -287,6 +292,7 @@ impl Packet {
             return match self.known(left) {
                 Known::Absent => Answer::No,
                 Known::Source => Answer::OneSource,
+                Known::Target => self.target_in_set(place, right),
                 _ => Answer::Maybe,
             };
         }
@@ -298,6 +304,7 @@ impl Packet {
         match self.known(left) {
             Known::Absent => Answer::No,
             Known::Source => source_in(right),
+            Known::Target => target_in(&place.ruleset.addresses, self.family, right),
             Known::Number(number) => number_in(number, right),
             Known::Word(word) => match right.as_str() {
                 Some(text) => Answer::of(text == word || (word == "ipv6" && text == "ip6")),
@@ -310,6 +317,21 @@ impl Packet {
                 None => Answer::Maybe,
             },
             Known::Unknown => Answer::Maybe,
+        }
+    }
+
+    /// Whether an address of this host stands in a named set; one that programs fill may hold anything by then.
+    fn target_in_set(self, place: Place<'_>, right: &Value) -> Answer {
+        let name = right.as_str().and_then(|name| name.strip_prefix('@'));
+        let set = name.and_then(|name| place.ruleset.set_of(place.family, place.table, name));
+        match set {
+            Some(set) if !set.flags.iter().any(|f| f == "dynamic" || f == "timeout") => {
+                set.elements.iter().fold(Answer::No, |sum, element| {
+                    let own = &place.ruleset.addresses;
+                    sum.or(target_in(own, self.family, element_value(element)))
+                })
+            }
+            _ => Answer::Maybe,
         }
     }
 
