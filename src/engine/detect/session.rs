@@ -422,10 +422,12 @@ fn terminal_of_path(target: &str) -> Option<Terminal> {
 /// Logins over this host's TCP port `port` whose connection began at `since_ms` (CLOCK_BOOTTIME) or later.
 ///
 /// Only authenticated ones count: sshd names the user without a bracket in its title, and a process of that user runs
-/// below it. A scanner that merely connects, and a password that is still being asked for, do not.
+/// below it. A scanner that merely connects, and a password that is still being asked for, do not. Nor does a login
+/// that comes from this host itself: it has not passed the network.
 pub fn logins_on(system: &dyn System, port: u16, since_ms: u64) -> Vec<Login> {
-    let here = |c: &Socket| c.local.port() == port;
-    let connections: Vec<Socket> = sockets::established(system).into_iter().filter(here).collect();
+    let all = sockets::established(system);
+    let here = |c: &&Socket| c.local.port() == port && !has_both_ends(&all, c.remote, c.local);
+    let connections: Vec<Socket> = all.iter().filter(here).copied().collect();
     if connections.is_empty() {
         return Vec::new();
     }
@@ -439,6 +441,26 @@ pub fn logins_on(system: &dyn System, port: u16, since_ms: u64) -> Vec<Login> {
     logins.sort_by_key(|login| (login.started_ms, login.pid));
     logins.dedup_by(|a, b| (a.client, a.server) == (b.client, b.server));
     logins
+}
+
+fn has_both_ends(connections: &[Socket], client: SocketAddr, server: SocketAddr) -> bool {
+    connections
+        .iter()
+        .any(|c| c.local == client && c.remote == server)
+}
+
+/// Whether the other end of a session's connection is on this host too, as with `ssh -p PORT localhost`.
+pub fn comes_from_here(system: &dyn System, session: &Session) -> bool {
+    let end = |ip: Option<IpAddr>, port: Option<u16>| Some(SocketAddr::new(ip?.to_canonical(), port?));
+    match (
+        end(session.client, session.client_port),
+        end(session.server, session.server_port),
+    ) {
+        (Some(client), Some(server)) => {
+            client.ip().is_loopback() || has_both_ends(&sockets::established(system), client, server)
+        }
+        _ => false,
+    }
 }
 
 fn login(
