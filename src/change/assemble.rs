@@ -247,6 +247,22 @@ impl Parts<'_> {
         }
     }
 
+    /// For the way back: an sshd that could not bind its new port has ended, and cannot be reloaded.
+    fn start_if_silent(&self) -> Option<Step> {
+        let call = match &self.ssh.activation {
+            Activation::Service(unit) => Invocation::new(Tool::Systemctl, ["restart", unit.as_str()]),
+            Activation::Plain(_) => Invocation::new(Tool::Sshd, ["-f", &self.config_path()]),
+            Activation::Socket(_) | Activation::None => return None,
+        };
+        let port = *self.ssh_ports.0.first()?;
+        Some(Step::StartIfSilent {
+            port,
+            comm: String::from("sshd"),
+            call,
+            patience_ms: 2_000,
+        })
+    }
+
     fn await_sshd(&self, port: u16, listening: bool) -> Step {
         Step::AwaitTcp {
             port,
@@ -506,6 +522,7 @@ impl Parts<'_> {
             let mut undo = vec![put(&file.path, file.before.as_ref())];
             if number == 0 {
                 undo.extend(self.reload());
+                undo.extend(self.start_if_silent());
                 undo.extend(self.ssh_ports.0.iter().map(|port| self.await_sshd(*port, true)));
             }
             let verb = if file.after.is_some() { "write" } else { "remove" };
