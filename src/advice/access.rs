@@ -239,8 +239,8 @@ pub fn fail2ban(case: &Case<'_>) -> Option<Advice> {
     let port = case.plan.ssh_port;
     if let (Some(place), Some(client)) = (ruleset::banned(case), case.client()) {
         let text = format!(
-            "fail2ban has banned {client}, from where you are connected: your connection lives on, but you could not \
-             log in again to confirm. Lift the ban first:   fail2ban-client unban {client}"
+            "fail2ban has banned {client}, from where you are connected: you could not log in again to confirm. Lift \
+             the ban first:   fail2ban-client unban {client}"
         );
         return Some(Advice::new("FW011", Severity::Blocker, text).seen([format!("{client} is in {place}")]));
     }
@@ -256,7 +256,15 @@ pub fn fail2ban(case: &Case<'_>) -> Option<Advice> {
         .foreign
         .iter()
         .filter(|foreign| is_fail2ban(&foreign.owner))
-        .map(|foreign| format!("{} {} of fail2ban", foreign.count, foreign.kind));
+        .map(|foreign| {
+            let one = foreign.count == 1;
+            let kind = if one {
+                foreign.kind.trim_end_matches('s')
+            } else {
+                &foreign.kind
+            };
+            format!("{} {kind} of fail2ban", foreign.count)
+        });
     let seen: Vec<_> = chains.chain(foreign).collect();
     if seen.is_empty() || port == OLD_SSH_PORT {
         return None;

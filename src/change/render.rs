@@ -405,13 +405,7 @@ pub fn is_shut(ruleset: &Ruleset, port: u16) -> bool {
             .filter(|c| crate::backend::nftables::inspect::is_inbound(c))
             .any(|chain| {
                 let sees = crate::backend::nftables::inspect::families(&chain.family).contains(&family);
-                let packet = Packet {
-                    protocol: Protocol::Tcp,
-                    family,
-                    port,
-                    kind: Kind::Opening,
-                    multicast: false,
-                };
+                let packet = Packet::inbound(Protocol::Tcp, family, port, Kind::Opening);
                 sees && reach::fate(ruleset, chain, packet).certain
             })
     };

@@ -129,6 +129,40 @@ fn the_template_is_itself_an_answers_file() {
 }
 
 #[test]
+fn the_template_with_every_option_turned_on_is_right_too() {
+    let optional = |line: &str| {
+        let key = line.strip_prefix('#')?.split_once(" = ")?.0;
+        key.bytes()
+            .all(|b| b.is_ascii_lowercase() || b == b'_')
+            .then(|| line[1..].to_owned())
+    };
+    let lines: Vec<String> = Answers::template()
+        .lines()
+        .map(|line| optional(line).unwrap_or_else(|| line.to_owned()))
+        .collect();
+    let answers = read(&lines.join("\n")).expect("right");
+    let role = role("connect-server");
+    let defaults: Vec<_> = role
+        .needs
+        .iter()
+        .filter(|need| need.answer != PortAnswer::Fixed)
+        .map(|need| {
+            (
+                &need.id,
+                answers
+                    .ports_of(need)
+                    .expect("a port")
+                    .map(|ports| ports.to_string()),
+            )
+        })
+        .collect();
+    for (id, port) in defaults {
+        assert_eq!(port.as_ref(), Some(&role.need(id).expect("there").ports), "{id}");
+    }
+    assert_eq!(answers.vlink, Some(Vlink::default()));
+}
+
+#[test]
 fn the_smallest_file_takes_the_defaults_of_its_role() {
     for role in &Catalogue::builtin().roles {
         let text = format!("schema = 1\nrole = \"{}\"\n", role.id);

@@ -115,13 +115,7 @@ fn chain_fact(ruleset: &Ruleset, chain: &Chain) -> ChainFact {
         Kind::Reply
     };
     let dropped_by = families(&chain.family).iter().find_map(|family| {
-        let packet = Packet {
-            protocol: Protocol::Tcp,
-            family: *family,
-            port: NOBODYS_PORT,
-            kind,
-            multicast: false,
-        };
+        let packet = Packet::inbound(Protocol::Tcp, *family, NOBODYS_PORT, kind);
         reach::fate(ruleset, chain, packet).dropped_by
     });
     let base = chain.base.as_ref();
@@ -213,13 +207,7 @@ fn inbound_default(ruleset: &Ruleset) -> InboundDefault {
     let mut result = InboundDefault::Accept;
     for chain in path_chains(ruleset).into_iter().filter(|chain| is_inbound(chain)) {
         for family in families(&chain.family) {
-            let packet = Packet {
-                protocol: Protocol::Tcp,
-                family: *family,
-                port: NOBODYS_PORT,
-                kind: Kind::Opening,
-                multicast: false,
-            };
+            let packet = Packet::inbound(Protocol::Tcp, *family, NOBODYS_PORT, Kind::Opening);
             match reach::fate(ruleset, chain, packet).dropped_by {
                 Some(reason) if reason.ends_with("reject") && result == InboundDefault::Accept => {
                     result = InboundDefault::Reject;

@@ -101,6 +101,13 @@ pub struct Set {
     pub elements: Vec<Value>,
 }
 
+impl Set {
+    /// Whether its elements may appear and disappear by themselves.
+    pub fn comes_and_goes(&self) -> bool {
+        self.flags.iter().any(|f| f == "timeout" || f == "dynamic")
+    }
+}
+
 /// Why a ruleset could not be read.
 #[derive(Debug, thiserror::Error)]
 pub enum ModelError {
@@ -265,7 +272,7 @@ impl Ruleset {
             ));
         }
         for set in &self.sets {
-            let moving = set.flags.iter().any(|f| f == "timeout" || f == "dynamic");
+            let moving = set.comes_and_goes();
             let elements = if moving {
                 String::from("(elements come and go)")
             } else {

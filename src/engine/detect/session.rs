@@ -480,6 +480,26 @@ pub fn logins_on(system: &dyn System, port: u16, since_ms: u64) -> Vec<Login> {
     logins
 }
 
+fn has_both_ends(connections: &[Socket], client: SocketAddr, server: SocketAddr) -> bool {
+    connections
+        .iter()
+        .any(|c| c.local == client && c.remote == server)
+}
+
+/// Whether the other end of a session's connection is on this host too, as with `ssh -p PORT localhost`.
+pub fn comes_from_here(system: &dyn System, session: &Session) -> bool {
+    let end = |ip: Option<IpAddr>, port: Option<u16>| Some(SocketAddr::new(ip?.to_canonical(), port?));
+    match (
+        end(session.client, session.client_port),
+        end(session.server, session.server_port),
+    ) {
+        (Some(client), Some(server)) => {
+            client.ip().is_loopback() || has_both_ends(&sockets::established(system), client, server)
+        }
+        _ => false,
+    }
+}
+
 fn login(
     system: &dyn System,
     processes: &Processes,
