@@ -35,7 +35,7 @@ pub fn detect(facts: &Facts) -> Value {
     json!({
         "schema": "faspwall.detect/1",
         "hostname": facts.hostname,
-        "os": {"id": facts.os.id, "version": facts.os.version, "name": facts.os.name, "systemd": facts.os.systemd},
+        "os": {"id": facts.os.id, "version": facts.os.version, "name": facts.os.name, "kernel": facts.os.kernel, "systemd": facts.os.systemd},
         "privileged": facts.privileged,
         "backends": facts.backends,
         "backend": facts.backend,
@@ -49,6 +49,7 @@ pub fn detect(facts: &Facts) -> Value {
             "session": session,
             "config": facts.ssh.config.main,
             "error": facts.ssh.config.error,
+            "failed_logins": facts.ssh.failed_logins,
         },
         "aspera": facts.aspera,
         "foreign": facts.foreign,
