@@ -1,6 +1,7 @@
 //! The main job, as a person does it: the wizard in the lab, to a confirmed move.
 
 use std::path::Path;
+use std::time::{Duration, Instant};
 
 use super::{Start, Who, outside};
 use crate::boxes::{Family, Machine, Suite, Terminal, seconds, svg, wait};
@@ -52,9 +53,21 @@ pub fn peer_confirms(terminal: &Terminal, then: &str) {
                 .then_some(())
         };
         terminal.keys(&["Tab"]);
-        (0..5).find_map(|_| focused())
+        within_a_moment(focused)
     });
     next(terminal, then);
+}
+
+/// Looks for half a second: longer than a busy machine needs to draw what a key has changed.
+fn within_a_moment(mut look: impl FnMut() -> Option<()>) -> Option<()> {
+    let start = Instant::now();
+    while start.elapsed() < Duration::from_millis(500) {
+        if look().is_some() {
+            return Some(());
+        }
+        std::thread::sleep(Duration::from_millis(20));
+    }
+    None
 }
 
 /// Types into the field that has the focus. What is typed while a dangerous question comes up is thrown away on
@@ -63,7 +76,7 @@ fn fill(terminal: &Terminal, text: &str) {
     wait("the text in its field", seconds(10), || {
         let typed = || terminal.screen().contains(&format!("[{text}")).then_some(());
         terminal.text(text);
-        (0..10).find_map(|_| typed()).or_else(|| {
+        within_a_moment(typed).or_else(|| {
             terminal.keys(&["BSpace"; 8]);
             None
         })
