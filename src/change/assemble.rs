@@ -245,6 +245,25 @@ impl Parts<'_> {
         }
     }
 
+    /// Undo's reload, until sshd listens as before. A daemon that could not get its new port has ended: it is started
+    /// again.
+    fn revive(&self) -> Vec<Step> {
+        let mut steps = match &self.ssh.activation {
+            Activation::Service(unit) => vec![Step::Run(Invocation::new(
+                Tool::Systemctl,
+                ["reload-or-restart", unit.as_str()],
+            ))],
+            _ => self.reload(),
+        };
+        steps.extend(self.ssh_ports.0.iter().map(|port| self.await_sshd(*port, true)));
+        if matches!(self.ssh.activation, Activation::Plain(_)) {
+            // Ends at once where the daemon has lived through it, because its ports are taken then.
+            let start = Invocation::new(Tool::Sshd, ["-f", &self.config_path()]);
+            steps.push(Step::Try(start));
+        }
+        steps
+    }
+
     fn await_sshd(&self, port: u16, listening: bool) -> Step {
         Step::AwaitTcp {
             port,
@@ -503,8 +522,7 @@ impl Parts<'_> {
         for (number, file) in self.sshd_files.iter().enumerate() {
             let mut undo = vec![put(&file.path, file.before.as_ref())];
             if number == 0 {
-                undo.extend(self.reload());
-                undo.extend(self.ssh_ports.0.iter().map(|port| self.await_sshd(*port, true)));
+                undo.extend(self.revive());
             }
             let verb = if file.after.is_some() { "write" } else { "remove" };
             actions.push(action(
@@ -614,6 +632,7 @@ impl Parts<'_> {
                 files: before,
                 ssh_ports: self.ssh_ports.0.clone(),
                 ssh_ports_after: self.ssh_ports.1.clone(),
+                ssh_config: self.ssh.config.main.clone(),
             },
         }
     }

@@ -1,5 +1,6 @@
 //! Makes a confirmed change permanent, reads everything back, and only then says so.
 
+use super::detect::sockets::tcp_listeners;
 use super::journal::Transaction;
 use super::{Engine, EngineError};
 use crate::change::render::is_shut;
@@ -77,7 +78,17 @@ impl Engine<'_> {
         if change.before.ssh_ports == change.before.ssh_ports_after {
             return Ok(());
         }
-        let effective = self.system.run_ok(&Invocation::new(Tool::Sshd, ["-T"]))?.stdout;
+        for port in &change.before.ssh_ports_after {
+            if !tcp_listeners(self.system, *port)
+                .iter()
+                .any(|(_, name)| name == "sshd")
+            {
+                return Err(EngineError::Refused(format!("no sshd listens on TCP/{port}")));
+            }
+        }
+        let main = change.before.ssh_config.display().to_string();
+        let call = Invocation::new(Tool::Sshd, ["-T", "-f", main.as_str()]);
+        let effective = self.system.run_ok(&call)?.stdout;
         let mut ports: Vec<u16> = effective
             .lines()
             .filter_map(|line| line.strip_prefix("port "))
