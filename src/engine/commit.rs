@@ -3,6 +3,7 @@
 use super::detect::sockets::tcp_listeners;
 use super::journal::Transaction;
 use super::{Engine, EngineError};
+use crate::change::Change;
 use crate::change::render::is_shut;
 use crate::step::{Invocation, Tool};
 use crate::transaction::{Entry, Outcome, Phase, Progress, TxnId};
@@ -20,6 +21,7 @@ impl Engine<'_> {
         let run = |report: &mut dyn FnMut(Progress)| -> Result<Transaction, EngineError> {
             self.arm(id, COMMIT_WINDOW_S)?;
             let transaction = self.loaded(id)?;
+            self.untouched(&transaction.change)?;
             self.walk(&transaction, Phase::Commit, report)?;
             self.verify(&transaction)?;
             Ok(transaction)
@@ -48,6 +50,20 @@ impl Engine<'_> {
             files: transaction.change.files.clone(),
             log: self.journal_path(id).display().to_string(),
         })
+    }
+
+    /// Fails when a file to be written is no longer what it was when the change was previewed: what somebody wrote since
+    /// would be lost.
+    pub(super) fn untouched(&self, change: &Change) -> Result<(), EngineError> {
+        for (path, before, _) in &change.before.files {
+            if self.system.read_text(path) != *before {
+                return Err(EngineError::Refused(format!(
+                    "{} was changed by somebody since the preview was made, and faspwall would have overwritten that. Look at the new preview and apply again",
+                    path.display()
+                )));
+            }
+        }
+        Ok(())
     }
 
     /// Reads rules, files and sshd's ports back.
