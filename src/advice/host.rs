@@ -2,8 +2,8 @@
 
 use std::collections::BTreeMap;
 
-use super::{Advice, Case, Severity, socket_line};
-use crate::facts::{ChainFact, InboundDefault, Listener};
+use super::{Advice, Case, Severity, ruleset, socket_line};
+use crate::facts::{ChainFact, InboundDefault};
 use crate::plan::Requirement;
 use crate::port::Direction;
 
@@ -73,7 +73,7 @@ const PUBLISHERS: [&str; 7] = [
 
 /// FW008: a container already publishes a planned port.
 pub fn container_publishes(case: &Case<'_>) -> Option<Advice> {
-    let published: Vec<&Listener> = case
+    let sockets = case
         .facts
         .listeners
         .iter()
@@ -83,15 +83,15 @@ pub fn container_publishes(case: &Case<'_>) -> Option<Advice> {
                 .as_deref()
                 .is_some_and(|program| PUBLISHERS.contains(&program))
         })
-        .filter(|socket| case.plan.opens(socket.protocol, socket.port).is_some())
-        .collect();
-    if published.is_empty() {
+        .filter(|socket| case.plan.opens(socket.protocol, socket.port).is_some());
+    let mut seen: Vec<String> = sockets.map(socket_line).collect();
+    seen.extend(ruleset::redirected(case));
+    if seen.is_empty() {
         return None;
     }
-    let text = "A container already publishes a port of this plan. Packets to it go into the container, past the \
-                input rules: the product on this host cannot have the port, and sources do not limit who reaches the \
-                container. Stop publishing the port there, or choose another one.";
-    let seen = published.into_iter().map(socket_line);
+    let text = "A container already publishes a port of this plan, or a rule sends the port elsewhere. Its packets go \
+                past the input rules: the product on this host does not get them, and sources do not limit who sends \
+                them. Stop publishing the port there, or choose another one.";
     Some(Advice::new("FW008", Severity::Warning, text).seen(seen))
 }
 

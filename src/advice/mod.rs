@@ -6,6 +6,7 @@
 mod access;
 mod host;
 mod product;
+mod ruleset;
 
 use std::net::IpAddr;
 
@@ -109,6 +110,7 @@ pub fn review(plan: &Plan, answers: &Answers, facts: &Facts) -> Vec<Advice> {
         product::web_ports_disabled(&case),
         product::one_udp_port(&case),
         host::container_publishes(&case),
+        ruleset::runtime_differs(&case),
         access::selinux(&case),
         access::fail2ban(&case),
         host::nothing_filters(&case),

@@ -30,8 +30,18 @@ impl std::error::Error for AnswersError {}
 impl Answers {
     /// Reads an answers file as it came from the disk.
     pub fn from_bytes(file: &str, bytes: &[u8], catalogue: &Catalogue) -> Result<Self, AnswersError> {
+        Self::from_bytes_accepting(file, bytes, catalogue, &[])
+    }
+
+    /// The same, with advice accepted elsewhere than in the file (on the command line), which counts as if it stood there.
+    pub fn from_bytes_accepting(
+        file: &str,
+        bytes: &[u8],
+        catalogue: &Catalogue,
+        accepted: &[String],
+    ) -> Result<Self, AnswersError> {
         match std::str::from_utf8(bytes) {
-            Ok(text) => Self::from_toml(file, text, catalogue),
+            Ok(text) => Self::read(file, text, catalogue, accepted),
             Err(error) => {
                 let good = String::from_utf8_lossy(&bytes[..error.valid_up_to()]);
                 let problem = Problem {
@@ -49,6 +59,15 @@ impl Answers {
     ///
     /// What is left out takes the default of the role. A section that is there says all: without keys it is off.
     pub fn from_toml(file: &str, text: &str, catalogue: &Catalogue) -> Result<Self, AnswersError> {
+        Self::read(file, text, catalogue, &[])
+    }
+
+    fn read(
+        file: &str,
+        text: &str,
+        catalogue: &Catalogue,
+        accepted: &[String],
+    ) -> Result<Self, AnswersError> {
         let mut reader = Reader::<Fault>::new(file, text);
         let document = reader.parse();
         let top = Section::new(document.get_ref(), "", 0);
@@ -64,6 +83,11 @@ impl Answers {
             };
             let mut answers = Self::for_role(basis);
             form.fill(top, &mut answers);
+            for code in accepted {
+                if !answers.accepts(code) {
+                    answers.accept.push(code.clone());
+                }
+            }
             answers
         });
         if let (Some(answers), Some(_)) = (&answers, role) {
@@ -192,7 +216,7 @@ impl Form<'_, '_, '_> {
     }
 
     fn ssh(&mut self, top: Section<'_>, answers: &mut Answers) {
-        let keys = ["port", "legacy_22", "restrict_22_to", "daemon"];
+        let keys = ["port", "legacy_22", "restrict_22_to", "keep_22_until", "daemon"];
         let Some(found) = self.section(top, "ssh", &keys) else {
             return;
         };
@@ -212,6 +236,7 @@ impl Form<'_, '_, '_> {
             &[("move", Daemon::Move), ("leave", Daemon::Leave)],
         );
         let restrict = self.networks(section, "restrict_22_to");
+        answers.ssh.keep_22_until = self.date(section, "keep_22_until");
         if let Some(role) = self.role.filter(|role| !role.takes_ssh()) {
             let asked = [
                 (
@@ -269,9 +294,12 @@ impl Form<'_, '_, '_> {
             answers.firewall.default_deny = choice;
         }
         // A last line `accept = [...]` below the last heading belongs to that heading, whatever was meant by it.
-        for code in self.words(section, "accept", "accept = [\"FW001\"]") {
-            if !answers.accept.contains(&code) {
-                answers.accept.push(code);
+        let codes = self.reader.texts(section, "accept", "accept = [\"FW001\"]");
+        for (path, code) in codes.unwrap_or_default() {
+            if !answers.accepts(code) {
+                self.reader
+                    .stands_at(format!("accept[{}]", answers.accept.len()), &path);
+                answers.accept.push(code.to_owned());
             }
         }
     }
@@ -285,6 +313,16 @@ impl Form<'_, '_, '_> {
                 None
             }
         }
+    }
+
+    fn date(&mut self, section: Section<'_>, key: &str) -> Option<jiff::civil::Date> {
+        let text = self.reader.text(section, key, "keep_22_until = \"2027-01-31\"")?;
+        let date = text.parse().ok();
+        if date.is_none() {
+            self.reader
+                .problem_at(&section.path(key), Fault::Date(text.to_owned()));
+        }
+        date
     }
 
     fn udp(&mut self, found: &Found<'_>) -> Option<PortRange> {
@@ -338,7 +376,12 @@ impl Form<'_, '_, '_> {
         let mut networks = Vec::new();
         for (path, text) in texts.unwrap_or_default() {
             match network(text, "192.0.2.0/24") {
-                Ok(net) => networks.push(net),
+                Ok(net) => {
+                    // What could not be read is left out, so the numbers of the rest may have changed.
+                    self.reader
+                        .stands_at(format!("{}[{}]", section.path(key), networks.len()), &path);
+                    networks.push(net);
+                }
                 Err(fault) => self.reader.problem_at(&path, fault),
             }
         }

@@ -89,7 +89,7 @@ fn inspected(facts: &Facts, obstacles: &mut Vec<String>) -> Option<Inspection> {
         ));
         return None;
     };
-    match crate::backend::nftables::inspect(json) {
+    match crate::backend::nftables::inspect_on(json, &facts.addresses) {
         Ok(inspection) => Some(inspection),
         Err(error) => {
             obstacles.push(error.to_string());
@@ -354,6 +354,7 @@ impl<'a> Wanted<'a> {
             sshd_files: self.sshd_files.clone(),
             ssh_ports: (self.ports_before.clone(), self.ports_after.clone()),
             helper_port: self.helper_port(),
+            keep_22_until: plan.keep_22_until,
             requirements: self.requirements.clone(),
         };
         let opened = self

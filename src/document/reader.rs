@@ -124,6 +124,12 @@ impl<'t, F: From<Shape>> Reader<'t, F> {
         }
     }
 
+    /// Lets later mistakes that are known by `path` point at the value that was read under `other`.
+    pub fn stands_at(&mut self, path: String, other: &str) {
+        let offset = self.offset_of(other);
+        self.offsets.insert(path, offset);
+    }
+
     /// Everything noted, in the order of the file, one for each place and text.
     pub fn finish(self) -> Vec<Problem<F>>
     where

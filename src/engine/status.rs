@@ -163,6 +163,12 @@ impl Engine<'_> {
             Some(_) => format!("kept in {}", change.files.join(", ")),
             None => String::from("nothing needs to be kept"),
         };
+        let today = self.system.now().to_zoned(jiff::tz::TimeZone::UTC).date();
+        if let Some(day) = change.keep_22_until.filter(|day| *day <= today) {
+            status.drift.push(format!(
+                "TCP/22 was to be kept open until {day} only: set legacy_22 = \"close\" and apply again"
+            ));
+        }
         let Ok(live) = self.live_ruleset() else {
             status
                 .drift
@@ -306,6 +312,7 @@ fn summary(transaction: &Transaction, in_force: bool) -> Kept {
         by: transaction.by.clone(),
         what: opened.chain(closed).collect::<Vec<_>>().join(" "),
         state: state.to_owned(),
+        in_force,
         going_back,
     }
 }

@@ -230,10 +230,15 @@ fn summary(system: &dyn System) -> Result<String, SystemError> {
             "exit",
         ];
         let output = system.run(&Invocation::new(Tool::Ip, words))?;
+        let complaint = output.complaint();
         let state = if output.ok() {
             "open: a new SSH login works".to_owned()
+        } else if complaint.contains("timed out") {
+            "closed: no answer".to_owned()
+        } else if complaint.contains("refused") {
+            "closed: refused".to_owned()
         } else {
-            format!("closed: {}", output.complaint())
+            format!("no login: {complaint}")
         };
         lines.push(format!("  {:12}{state}", format!("TCP/{port}")));
     }

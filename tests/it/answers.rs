@@ -91,9 +91,75 @@ fn a_last_line_accept_counts_although_it_stands_below_firewall() {
 }
 
 #[test]
+fn what_the_command_line_accepts_counts_as_if_the_file_said_it() {
+    let text = b"schema = 1\nrole = \"client\"\naccept = [\"FW004\"]\n";
+    let accepted = ["FW004".to_owned(), "FW013".to_owned()];
+    let answers =
+        Answers::from_bytes_accepting("a.toml", text, Catalogue::builtin(), &accepted).expect("right");
+    assert_eq!(answers.accept, ["FW004", "FW013"]);
+    let keep = b"schema = 1\nrole = \"connect-server\"\n[ssh]\nlegacy_22 = \"keep\"\n";
+    let accepted = ["FW001".to_owned()];
+    assert!(Answers::from_bytes("a.toml", keep, Catalogue::builtin()).is_err());
+    assert!(Answers::from_bytes_accepting("a.toml", keep, Catalogue::builtin(), &accepted).is_ok());
+}
+
+#[test]
+fn places_are_right_after_an_item_that_could_not_be_read() {
+    let head = "schema = 1\nrole = \"client\"\n[firewall]\n";
+    assert_eq!(
+        mistakes(&format!(
+            "{head}sources = [\"home\",\n  \"10.0.0.0/8\",\n  \"192.0.2.7/24\"]\n"
+        )),
+        [
+            "a.toml:4:12: \"home\" is no network; write \"192.0.2.0/24\"",
+            "a.toml:6:3: 192.0.2.7/24 has bits set behind its length; write 192.0.2.0/24 for the network, or \
+             192.0.2.7/32 for the one host",
+        ]
+    );
+    assert_eq!(
+        mistakes(&format!("{head}accept = [\"FW01\"]\n")),
+        ["a.toml:4:11: there is no advice \"FW01\"; did you mean \"FW001\"?"]
+    );
+}
+
+#[test]
 fn the_template_is_itself_an_answers_file() {
     let answers = read(Answers::template()).expect("right");
     assert_eq!(answers, Answers::for_role(role("connect-server")));
+}
+
+#[test]
+fn the_template_with_every_option_turned_on_is_right_too() {
+    let optional = |line: &str| {
+        let key = line.strip_prefix('#')?.split_once(" = ")?.0;
+        key.bytes()
+            .all(|b| b.is_ascii_lowercase() || b == b'_')
+            .then(|| line[1..].to_owned())
+    };
+    let lines: Vec<String> = Answers::template()
+        .lines()
+        .map(|line| optional(line).unwrap_or_else(|| line.to_owned()))
+        .collect();
+    let answers = read(&lines.join("\n")).expect("right");
+    let role = role("connect-server");
+    let defaults: Vec<_> = role
+        .needs
+        .iter()
+        .filter(|need| need.answer != PortAnswer::Fixed)
+        .map(|need| {
+            (
+                &need.id,
+                answers
+                    .ports_of(need)
+                    .expect("a port")
+                    .map(|ports| ports.to_string()),
+            )
+        })
+        .collect();
+    for (id, port) in defaults {
+        assert_eq!(port.as_ref(), Some(&role.need(id).expect("there").ports), "{id}");
+    }
+    assert_eq!(answers.vlink, Some(Vlink::default()));
 }
 
 #[test]
@@ -483,4 +549,23 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_day_until_which_22_is_kept_takes_the_place_of_the_acceptance() {
+    let read = |ssh: &str| {
+        let text = format!("schema = 1\nrole = \"high-speed-transfer-server\"\n[ssh]\nport = 33001\n{ssh}");
+        faspwall::answers::Answers::from_toml("a.toml", &text, faspwall::catalogue::Catalogue::builtin())
+    };
+    let answers = read("legacy_22 = \"keep\"\nkeep_22_until = \"2027-01-31\"\n").expect("right");
+    let day = answers.ssh.keep_22_until.expect("kept").to_string();
+    assert_eq!(day, "2027-01-31");
+    let again = answers.to_toml(faspwall::catalogue::Catalogue::builtin());
+    let again =
+        faspwall::answers::Answers::from_toml("b.toml", &again, faspwall::catalogue::Catalogue::builtin());
+    assert_eq!(again.expect("its own text"), answers);
+    let no_day = read("legacy_22 = \"keep\"\nkeep_22_until = \"2027-02-30\"\n").expect_err("no such day");
+    assert!(no_day.to_string().contains("a.toml:6:17:"), "{no_day}");
+    assert!(no_day.to_string().contains("2027-02-30"), "{no_day}");
+    assert!(read("legacy_22 = \"close\"\nkeep_22_until = \"2027-01-31\"\n").is_err());
 }

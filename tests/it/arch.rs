@@ -87,7 +87,7 @@ const LAYERS: [(&str, &[&str]); 18] = [
             "tui",
         ],
     ),
-    ("main", &["cli", "system", "lab"]),
+    ("main", &["cli", "system"]),
 ];
 
 /// Two modules that count as one layer.

@@ -2,6 +2,7 @@
 
 use faspwall::answers::Answers;
 use faspwall::catalogue::{Catalogue, NeedDefault};
+use faspwall::port::Direction;
 
 /// A role's ports without those that stay on loopback: `in tcp 33001 on`.
 fn open_ports(role: &str) -> Vec<String> {
@@ -262,5 +263,50 @@ fn defaults_of_a_role_pass_their_own_rules() {
     for role in &catalogue.roles {
         let answers = Answers::for_role(role);
         assert_eq!(answers.check(catalogue), [], "{}", role.id);
+    }
+}
+
+/// The table of the change log is what an operator's change request quotes: it must say what the catalogue says.
+#[test]
+fn the_change_log_lists_what_the_catalogue_opens() {
+    let log = include_str!("../../CHANGELOG.md");
+    for role in &Catalogue::builtin().roles {
+        let cell = |direction, default| {
+            let needs = role
+                .needs
+                .iter()
+                .filter(|need| need.direction == direction && need.default == default);
+            let ports: Vec<_> = needs
+                .map(|need| format!("{} {}", need.protocol.to_string().to_uppercase(), need.ports))
+                .collect();
+            if ports.is_empty() {
+                String::new()
+            } else {
+                format!(" {}", ports.join(", "))
+            }
+        };
+        let line = format!(
+            "| `{}` |{} |{} |{} |{} |",
+            role.id,
+            cell(Direction::In, NeedDefault::On),
+            cell(Direction::In, NeedDefault::Off),
+            cell(Direction::Out, NeedDefault::On),
+            cell(Direction::Out, NeedDefault::Off),
+        );
+        assert!(
+            log.lines().any(|candidate| candidate == line),
+            "missing in CHANGELOG.md:\n{line}"
+        );
+        for need in role
+            .needs
+            .iter()
+            .filter(|need| need.default == NeedDefault::Loopback)
+        {
+            assert!(
+                log.contains(&format!(" {}", need.ports)),
+                "{} is not mentioned",
+                need.ports
+            );
+        }
     }
 }

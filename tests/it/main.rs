@@ -13,4 +13,7 @@ mod catalogue;
 mod catalogue_file;
 mod detect;
 mod lab;
+mod moves;
 mod plan;
+mod pty;
+mod readme;

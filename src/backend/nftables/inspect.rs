@@ -1,6 +1,7 @@
 //! What the kernel's ruleset says about this host, for the screens and for the choice of the chains that get a rule.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -29,9 +30,15 @@ pub struct Inspection {
     pub fingerprint: String,
 }
 
-/// Reads `nft -j list ruleset`.
+/// Reads `nft -j list ruleset` of a host whose addresses are not known.
 pub fn inspect(json: &str) -> Result<Inspection, ModelError> {
-    let ruleset = Ruleset::parse(json)?;
+    inspect_on(json, &[])
+}
+
+/// Reads `nft -j list ruleset` of a host with these addresses.
+pub fn inspect_on(json: &str, addresses: &[IpAddr]) -> Result<Inspection, ModelError> {
+    let mut ruleset = Ruleset::parse(json)?;
+    ruleset.addresses = addresses.to_vec();
     let chains = path_chains(&ruleset)
         .into_iter()
         .map(|chain| chain_fact(&ruleset, chain))

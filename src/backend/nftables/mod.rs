@@ -11,6 +11,7 @@ pub mod model;
 pub mod packet;
 pub mod reach;
 pub mod render;
+pub mod target;
 
-pub use inspect::{Inspection, inspect};
+pub use inspect::{Inspection, inspect, inspect_on};
 pub use model::{ModelError, Ruleset};

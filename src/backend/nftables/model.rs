@@ -3,6 +3,8 @@
 //! Reading never fails on an object that is not understood: it is kept out and left alone. Only a text that is no JSON
 //! at all is an error.
 
+use std::net::IpAddr;
+
 use serde_json::Value;
 
 /// A ruleset.
@@ -16,6 +18,8 @@ pub struct Ruleset {
     pub rules: Vec<Rule>,
     /// Sets and maps.
     pub sets: Vec<Set>,
+    /// Addresses of this host that packets from outside can bear; empty when they are not known.
+    pub addresses: Vec<IpAddr>,
 }
 
 /// A table.
@@ -227,6 +231,7 @@ impl Ruleset {
     pub fn without_ours(&self) -> Self {
         let ours = |table: &str| table == "faspwall" || table.starts_with("faspwall_");
         Self {
+            addresses: self.addresses.clone(),
             tables: self.tables.iter().filter(|t| !ours(&t.name)).cloned().collect(),
             chains: self.chains.iter().filter(|c| !ours(&c.table)).cloned().collect(),
             rules: self

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use super::address::{Cover, cover};
 use super::model::Ruleset;
+use super::target::target_in;
 use crate::port::Protocol;
 
 /// Address family of a packet.
@@ -124,6 +125,8 @@ enum Known {
     Peer,
     /// The multicast group.
     Group,
+    /// An address of this host.
+    Target,
     /// The packet has no such field, so the match cannot hold.
     Absent,
     /// Not known.
@@ -166,6 +169,7 @@ impl Packet<'_> {
             ("ip" | "ip6", "daddr") if self.group.is_some() && self.kind == Kind::Opening => Known::Group,
             ("ip" | "ip6", "saddr") if self.comes_in() => Known::Peer,
             ("ip" | "ip6", "daddr") if !self.comes_in() => Known::Peer,
+            ("ip" | "ip6", "saddr" | "daddr") => Known::Target,
             ("ip", "version") => Known::Number(4),
             ("ip6", "version") => Known::Number(6),
             ("icmp" | "icmpv6" | "igmp" | "sctp" | "dccp" | "udplite" | "ah" | "esp" | "comp" | "arp", _) => {
@@ -318,6 +322,7 @@ impl Packet<'_> {
         if right.as_str().is_some_and(|name| name.starts_with('@')) {
             return match known {
                 Known::Absent => Answer::No,
+                Known::Target => self.target_in_set(place, right),
                 _ => Answer::Maybe,
             };
         }
@@ -328,6 +333,7 @@ impl Packet<'_> {
         }
         match known {
             Known::Absent => Answer::No,
+            Known::Target => target_in(&place.ruleset.addresses, self.family, right),
             Known::Number(number) => number_in(number, right),
             Known::Word(word) => match right.as_str() {
                 Some(text) => Answer::of(text == word || (word == "ipv6" && text == "ip6")),
@@ -374,6 +380,21 @@ impl Packet<'_> {
             Cover::None => Answer::No,
             Cover::Some => Answer::OneSource,
             Cover::Unknown => Answer::Maybe,
+        }
+    }
+
+    /// Whether an address of this host stands in a named set; one that programs fill may hold anything by then.
+    fn target_in_set(self, place: Place<'_>, right: &Value) -> Answer {
+        let name = right.as_str().and_then(|name| name.strip_prefix('@'));
+        let set = name.and_then(|name| place.ruleset.set_of(place.family, place.table, name));
+        match set {
+            Some(set) if !set.flags.iter().any(|f| f == "dynamic" || f == "timeout") => {
+                set.elements.iter().fold(Answer::No, |sum, element| {
+                    let own = &place.ruleset.addresses;
+                    sum.or(target_in(own, self.family, element_value(element)))
+                })
+            }
+            _ => Answer::Maybe,
         }
     }
 

@@ -78,7 +78,9 @@ impl Walk<'_> {
                 break;
             }
             if process.is_sshd() || process.comm == "dropbear" {
-                return self.ssh(process, &below).or_else(|| self.by_environment(&below));
+                return self
+                    .ssh(process, &below, depth)
+                    .or_else(|| self.by_environment(&below));
             }
             if process.comm == "mosh-server" {
                 return Some(self.mosh(process));
@@ -103,7 +105,7 @@ impl Walk<'_> {
     }
 
     /// The connection of an sshd ancestor. `below` are the processes from us up to it.
-    fn ssh(&self, sshd: &Process, below: &[&Process]) -> Option<Session> {
+    fn ssh(&mut self, sshd: &Process, below: &[&Process], depth: usize) -> Option<Session> {
         let group = connection_group(self.system, self.processes, sshd);
         let first = group.last().copied().unwrap_or(sshd);
         if !processes::same_namespace(self.system, "net", first.pid, self.system.pid()) {
@@ -117,6 +119,9 @@ impl Walk<'_> {
             });
         }
         let socket = self.held_connection(&group)?;
+        if let Some(outer) = self.within_this_host(socket, depth) {
+            return Some(outer);
+        }
         let user = group
             .iter()
             .find_map(|p| title_user(&processes::title(self.system, p.pid)))
@@ -137,6 +142,22 @@ impl Walk<'_> {
                 socket.local.port()
             ),
             ..over(Via::Ssh, socket.remote, socket.local)
+        })
+    }
+
+    /// `ssh localhost`, or through a forwarding of an ssh login: the way goes on from the process at the other end, which
+    /// is on this host too.
+    fn within_this_host(&mut self, socket: Socket, depth: usize) -> Option<Session> {
+        let other_end = mirror(&self.connections, socket)?.inode;
+        let owners = sockets::owners(self.system, self.processes);
+        let client = *owners.get(&other_end)?.first()?;
+        let found = self.attached(client, depth)?;
+        Some(Session {
+            evidence: format!(
+                "logged in from this host itself (process {client}); {}",
+                found.evidence
+            ),
+            ..found
         })
     }
 
@@ -301,18 +322,34 @@ impl Walk<'_> {
             Terminal::Pts(number) => (Via::Local, format!("the terminal pts/{number}")),
             Terminal::Other => (Via::Local, "no terminal".to_owned()),
         };
-        let stale = self.stale.map_or_else(String::new, |(client, server)| {
-            format!(
-                "; SSH_CONNECTION names {client} to port {}, but no such connection is open",
-                server.port()
-            )
-        });
+        let user = processes::environment(self.system, process.pid, "USER");
+        // Begun by ssh, and now somewhere this walk does not lead, such as an unknown multiplexer: to take that for a
+        // local console would be the dangerous mistake. What is no longer open is not named as a connection.
+        if let (Via::Local, Some((client, server))) = (via, self.stale) {
+            return Session {
+                client: Some(client.ip()),
+                server_port: Some(server.port()),
+                user,
+                evidence: format!(
+                    "began with a login from {client} to port {} by SSH_CONNECTION, but no such connection is open",
+                    server.port()
+                ),
+                ..bare(Via::Ssh)
+            };
+        }
         Session {
-            user: processes::environment(self.system, process.pid, "USER"),
-            evidence: format!("runs on {terminal}, below no login of sshd{stale}"),
+            user,
+            evidence: format!("runs on {terminal}, below no login of sshd"),
             ..bare(via)
         }
     }
+}
+
+/// The other end of a connection, if it is on this host.
+fn mirror(connections: &[Socket], socket: Socket) -> Option<&Socket> {
+    connections
+        .iter()
+        .find(|c| c.local == socket.remote && c.remote == socket.local)
 }
 
 fn bare(via: Via) -> Session {
@@ -422,12 +459,12 @@ fn terminal_of_path(target: &str) -> Option<Terminal> {
 /// Logins over this host's TCP port `port` whose connection began at `since_ms` (CLOCK_BOOTTIME) or later.
 ///
 /// Only authenticated ones count: sshd names the user without a bracket in its title, and a process of that user runs
-/// below it. A scanner that merely connects, and a password that is still being asked for, do not. Nor does a login
-/// that comes from this host itself: it has not passed the network.
+/// below it. A scanner that merely connects, and a password that is still being asked for, do not. Nor does a login from
+/// this host itself: it says nothing about the way from outside.
 pub fn logins_on(system: &dyn System, port: u16, since_ms: u64) -> Vec<Login> {
     let all = sockets::established(system);
-    let here = |c: &&Socket| c.local.port() == port && !has_both_ends(&all, c.remote, c.local);
-    let connections: Vec<Socket> = all.iter().filter(here).copied().collect();
+    let here = |c: &Socket| c.local.port() == port && mirror(&all, *c).is_none();
+    let connections: Vec<Socket> = all.iter().copied().filter(here).collect();
     if connections.is_empty() {
         return Vec::new();
     }

@@ -46,10 +46,34 @@ pub fn sshd(system: &dyn System, processes: &Processes, listeners: &[Listener], 
         return facts;
     }
     facts.daemon = version(system);
-    let (sshd_config, effective) = read_config(system, &facts.args);
+    let (sshd_config, effective) = read_config(system, &facts.args, systemd);
     facts.activation = activation(system, facts.pid, &units, effective.value("pidfile"));
     facts.config = sshd_config;
+    if !system.is_root() {
+        seen_without_root(processes, listeners, &units, &mut facts);
+    }
     facts
+}
+
+/// Without root nobody tells who owns a socket: then the service's process counts, and ports that are both configured
+/// and open.
+fn seen_without_root(processes: &Processes, listeners: &[Listener], units: &[Unit], facts: &mut SshFacts) {
+    let service = units.iter().find(|unit| {
+        let process = unit.main_pid.and_then(|pid| processes.get(pid));
+        process.is_some_and(|p| p.comm == "sshd" || p.comm == "dropbear")
+    });
+    if let (Some(unit), None) = (service, facts.pid) {
+        facts.pid = unit.main_pid;
+        facts.activation = Activation::Service(unit.id.clone());
+    }
+    let open = |port: &u16| {
+        listeners
+            .iter()
+            .any(|l| l.protocol == Protocol::Tcp && l.port == *port && !l.loopback())
+    };
+    if facts.ports.is_empty() && facts.pid.is_some() {
+        facts.ports = facts.config.ports.iter().copied().filter(open).collect();
+    }
 }
 
 /// What `systemctl show` says about one unit.
@@ -187,32 +211,68 @@ impl config::Source for Files<'_> {
     }
 }
 
-fn read_config(system: &dyn System, args: &[String]) -> (SshdConfig, Effective) {
+fn read_config(system: &dyn System, args: &[String], systemd: bool) -> (SshdConfig, Effective) {
     let main = config::config_file(args).unwrap_or_else(|| "/etc/ssh/sshd_config".into());
     let mut found = SshdConfig {
         files: config::files(&main, &Files(system)),
         main,
         ..SshdConfig::default()
     };
-    let arguments = std::iter::once("-T".to_owned()).chain(config::config_arguments(args));
-    let call = Invocation::new(Tool::Sshd, arguments).within(PROBE_LIMIT);
-    let effective = match system.run(&call) {
-        Ok(output) if output.ok() => Effective::parse(&output.stdout),
-        Ok(output) => {
-            found.error = Some(format!("sshd -T: {}", output.complaint()));
-            Effective::default()
+    let arguments: Vec<String> = std::iter::once("-T".to_owned())
+        .chain(config::config_arguments(args))
+        .collect();
+    let mut answer = ask(system, Invocation::new(Tool::Sshd, arguments.clone()));
+    if systemd
+        && answer
+            .as_ref()
+            .is_err_and(|e| e.contains("privilege separation directory"))
+    {
+        answer = ask_apart(system, arguments);
+    }
+    match answer {
+        Ok(text) => {
+            let effective = Effective::parse(&text);
+            found.ports = effective.ports();
+            found.listen_addresses = effective.listen_addresses();
+            (found, effective)
         }
         Err(error) => {
-            found.error = Some(error.to_string());
-            Effective::default()
+            found.error = Some(error);
+            found.ports = config::ports_in_files(&found.files);
+            (found, Effective::default())
         }
-    };
-    found.ports = effective.ports();
-    found.listen_addresses = effective.listen_addresses();
-    if found.error.is_some() && !found.files.is_empty() {
-        found.ports = config::ports_in_files(&found.files);
     }
-    (found, effective)
+}
+
+fn ask(system: &dyn System, call: Invocation) -> Result<String, String> {
+    match system.run(&call.within(PROBE_LIMIT)) {
+        Ok(output) if output.ok() => Ok(output.stdout),
+        Ok(output) => Err(format!("sshd -T: {}", output.complaint())),
+        Err(error) => Err(error.to_string()),
+    }
+}
+
+/// `sshd -T` wants `/run/sshd`, which is there only while a login service runs: usual where systemd holds the port. It
+/// gets a `/run` of its own that nobody else sees.
+fn ask_apart(system: &dyn System, arguments: Vec<String>) -> Result<String, String> {
+    let program = system
+        .locate(Tool::Sshd)
+        .unwrap_or_else(|| "/usr/sbin/sshd".into());
+    let options = [
+        "--quiet",
+        "--pipe",
+        "--wait",
+        "--collect",
+        "--property=TemporaryFileSystem=/run",
+        "--property=TemporaryFileSystem=/run/sshd",
+        "--",
+    ];
+    let words = options
+        .into_iter()
+        .map(str::to_owned)
+        .chain([program.to_string_lossy().into_owned()])
+        .chain(arguments);
+    ask(system, Invocation::new(Tool::SystemdRun, words))
 }
 
 fn activation(system: &dyn System, pid: Option<u32>, units: &[Unit], pid_file: Option<&str>) -> Activation {

@@ -221,7 +221,7 @@ impl Page for Confirm {
     fn view(&self, shared: &Shared, frame: &mut Frame<'_>, area: Rect) {
         let mut canvas = Canvas::new(frame, area);
         let Some(trial) = waiting(shared) else {
-            canvas.text(1, 0, "No change is waiting to be confirmed.");
+            canvas.text(1, 0, "> Looking for the change that waits to be confirmed.");
             canvas.cursor(1, 0);
             return;
         };

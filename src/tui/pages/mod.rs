@@ -1,19 +1,19 @@
 //! The pages. A new one is a file here and a line in [`all`].
 
-pub mod apply;
-mod checks;
-pub mod confirm;
-pub mod done;
-pub mod firewall;
+mod apply;
+pub(super) mod checks;
+mod confirm;
+mod done;
+mod firewall;
 mod legacy;
 mod options;
-pub mod preview;
+mod preview;
 mod reader;
 mod role;
-mod slots;
-pub mod snapshots;
+pub(super) mod slots;
+mod snapshots;
 mod ssh;
-pub mod status;
+mod status;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -8,8 +8,8 @@ use ratatui::layout::Rect;
 use super::slots::{self, SLOTS, Slot};
 use super::{Next, back_and_next, below, press, row};
 use crate::catalogue::{Need, NeedDefault, PortAnswer};
-use crate::tui::plain::networks;
 use crate::tui::widgets::{Canvas, Field, Focus, Handled, Mark};
+use crate::tui::words::read_networks as networks;
 use crate::tui::{Button, Event, Key, Nav, Page, Shared, Tone, words};
 
 const BUTTONS: usize = 2;

@@ -6,7 +6,7 @@ use ratatui::layout::Rect;
 use super::reader::cell;
 use crate::transaction::Kept;
 use crate::tui::widgets::{Canvas, Focus, Handled, Scroll, cells, move_in_list, wrap};
-use crate::tui::{Button, Effect, Event, Key, Nav, Page, Question, Shared, Tone, frame, theme};
+use crate::tui::{Button, Effect, Event, Key, Nav, Page, Question, Shared, Tone, frame, theme, words};
 
 const BUTTONS: usize = 2;
 const GO_BACK: usize = 1;
@@ -39,24 +39,17 @@ fn list_height(body: u16) -> u16 {
     body.saturating_sub(TOP + PANEL + 2).max(1)
 }
 
-/// `2026-11-23 07:31` of an RFC 3339 time.
-fn minute(at: &str) -> String {
-    at.chars()
-        .take(16)
-        .map(|sign| if sign == 'T' { ' ' } else { sign })
-        .collect()
-}
-
 fn can_go_back(kept: &Kept) -> bool {
-    kept.state == "kept"
+    kept.in_force
 }
 
 /// Whether going back would shut the port of the operator's own session.
 fn cuts_new_logins(kept: &Kept, shared: &Shared) -> Option<u16> {
     let port = shared.facts.session.as_ref()?.server_port?;
-    let name = format!("TCP/{port}");
+    let opened = format!("- TCP/{port}");
     let shut = |line: &String| {
-        line.split_whitespace().any(|word| word == name) && line.trim_end().ends_with("closed")
+        line.strip_prefix(&opened)
+            .is_some_and(|rest| !rest.starts_with(|sign: char| sign.is_ascii_digit()))
     };
     kept.going_back.iter().any(shut).then_some(port)
 }
@@ -71,7 +64,7 @@ impl Snapshots {
         Some(Nav::Ask(Question {
             text: format!(
                 "Go back to before {}? {}\nIt is guarded by the same countdown as applying.",
-                minute(&kept.at),
+                words::minute(&kept.at),
                 cell(&kept.what, 40).trim_end()
             ),
             yes: Box::new(Nav::Do(Effect::GoBack(kept.txn.clone()))),
@@ -98,12 +91,12 @@ impl Snapshots {
 
     fn view_list(&self, canvas: &mut Canvas<'_, '_>, shared: &Shared) {
         let height = list_height(canvas.height());
-        let what = usize::from(canvas.width()).saturating_sub(48);
+        let what = usize::from(canvas.width()).saturating_sub(51);
         let head = format!(
             "{} {} {} {}",
             cell("when", 17),
             cell("what changed", what),
-            cell("by", 10),
+            cell("by", 13),
             cell("state", 14)
         );
         canvas.styled(3, 1, head.trim_end(), theme::BOLD);
@@ -114,9 +107,9 @@ impl Snapshots {
         for (row, (number, kept)) in (TOP..TOP + height).zip(shared.kept.iter().enumerate().skip(top)) {
             let line = format!(
                 "{} {} {} {}",
-                cell(&minute(&kept.at), 17),
+                cell(&words::minute(&kept.at), 17),
                 cell(&kept.what, what),
-                cell(&kept.by, 10),
+                cell(&kept.by, 13),
                 cell(&kept.state, 14)
             );
             let focused = number == at && self.focus.button(1).is_none();
@@ -136,6 +129,7 @@ impl Snapshots {
         if shared.kept.is_empty() {
             canvas.text(3, TOP, "nothing was applied by faspwall on this host yet");
             if self.focus.button(1).is_none() {
+                canvas.styled(1, TOP, ">", theme::BOLD);
                 canvas.cursor(1, TOP);
             }
         }
@@ -166,7 +160,7 @@ impl Page for Snapshots {
         let width = canvas.width().saturating_sub(2);
         let y = TOP + list_height(canvas.height());
         let Some(kept) = self.chosen(shared) else { return };
-        let title = format!("going back to BEFORE {} would", minute(&kept.at));
+        let title = format!("going back to BEFORE {} would", words::minute(&kept.at));
         let inside = canvas.panel(Rect::new(1, y, width, PANEL), &title);
         let mut lines: Vec<String> = kept
             .going_back

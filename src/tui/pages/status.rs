@@ -220,6 +220,7 @@ impl Page for StatusPage {
         let Some(status) = &shared.status else {
             canvas.text(2, 1, "reading");
             if focused {
+                canvas.styled(0, 1, ">", theme::BOLD);
                 canvas.cursor(0, 1);
             }
             return;

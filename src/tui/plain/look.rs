@@ -1,6 +1,6 @@
 //! Looking without changing: status, and the list of what was kept; and the way back from a kept change.
 
-use crate::tui::Effect;
+use crate::tui::{Effect, words};
 
 use super::ask::Ask;
 use super::setup::number;
@@ -60,7 +60,7 @@ impl Plain {
             self.say(format!(
                 "  {}  {}, {}, by {}, {}",
                 index + 1,
-                one.at,
+                words::minute(&one.at),
                 one.what,
                 one.by,
                 one.state
@@ -74,7 +74,13 @@ impl Plain {
         }
         match number(text, self.shared.kept.len(), 1) {
             Ok(chosen) => {
-                self.going_back = self.shared.kept.get(chosen - 1).map(|kept| kept.txn.clone());
+                let kept = self.shared.kept.get(chosen - 1);
+                if let Some(other) = kept.filter(|kept| !kept.in_force) {
+                    let line = format!("That one is {}: there is nothing to go back from.", other.state);
+                    self.say(line);
+                    return Step::Again;
+                }
+                self.going_back = kept.map(|kept| kept.txn.clone());
                 Step::To(Ask::GoBack)
             }
             Err(why) => Step::Invalid(why),
@@ -89,7 +95,7 @@ impl Plain {
             .find(|kept| Some(&kept.txn) == self.going_back.as_ref())
             .cloned();
         if let Some(kept) = chosen {
-            self.say(format!("Going back to before {} would:", kept.at));
+            self.say(format!("Going back to before {} would:", words::minute(&kept.at)));
             for line in &kept.going_back {
                 self.say(format!("  {line}"));
             }

@@ -23,10 +23,9 @@ use std::collections::VecDeque;
 use std::mem;
 
 use crate::transaction::TxnId;
-use crate::tui::{Effect, Event, Shared};
+use crate::tui::{Effect, Event, Shared, words};
 
-use ask::Ask;
-pub(in crate::tui) use options::networks;
+use ask::{Ask, FurtherPorts};
 
 /// Invalid answers to one question before it counts as cancelled.
 const PATIENCE: u8 = 3;
@@ -80,6 +79,7 @@ pub struct Plain {
     going_back: Option<TxnId>,
     /// `22`, or the third choice, was typed and `open 22` would be taken now.
     open_22_offered: bool,
+    further: FurtherPorts,
     out: Vec<String>,
     effects: Vec<Effect>,
 }
@@ -99,6 +99,7 @@ impl Plain {
             live: live::Live::default(),
             going_back: None,
             open_22_offered: false,
+            further: FurtherPorts::default(),
             out: Vec::new(),
             effects: Vec::new(),
         }
@@ -114,16 +115,11 @@ impl Plain {
         if self.shared.lab {
             self.say("LAB: everything here happens in a sealed network namespace. This host is not changed.");
         }
-        let open = self.shared.status.as_ref().and_then(|status| status.open.clone());
-        if let Some(trial) = open {
-            self.say("A change is open and waits to be confirmed.");
-            self.effects.push(Effect::Detect);
-            self.awaiting(&trial);
-        } else {
-            self.say("Nothing is changed before step 7.");
-            self.say("Step 1 of 8, this host. Looking at it.");
-            self.wait_for(Busy::Detect, Effect::Detect);
-        }
+        self.say("Nothing is changed before step 7.");
+        self.say("Step 1 of 8, this host. Looking at it.");
+        // A change that is open already is told by the status, and comes before everything else.
+        self.effects.push(Effect::Status);
+        self.wait_for(Busy::Detect, Effect::Detect);
         self.taken()
     }
 
@@ -158,8 +154,7 @@ impl Plain {
 
     fn say(&mut self, line: impl Into<String>) {
         // A trailing blank would make a prompt of it; a control character could move the cursor of the terminal.
-        let clean: String = line
-            .into()
+        let clean: String = words::untabbed(&line.into())
             .chars()
             .map(|c| if c.is_control() { '?' } else { c })
             .collect();

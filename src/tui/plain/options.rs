@@ -1,75 +1,23 @@
 //! The questions about further ports, about who may reach them, and about the firewall.
 
-use ipnet::IpNet;
-
-use crate::answers::{Answers, Vlink};
+use crate::answers::Answers;
 use crate::catalogue::{Catalogue, PortAnswer};
-use crate::port::{PortRange, parse_port};
+use crate::port::PortRange;
+use crate::tui::pages::slots;
 use crate::tui::{Effect, words};
 
-use super::ask::{Ask, need, role};
+use super::ask::{Ask, FurtherPorts, further, need, role};
 use super::setup::number;
 use super::{Busy, Plain, Step};
 
 /// The word that leaves a port shut.
 const OFF: &str = "off";
 
-/// The port that an answer holds now.
-fn port_of(answers: &Answers, answer: PortAnswer) -> Option<u16> {
-    match answer {
-        PortAnswer::FallbackHttp => answers.http_fallback.http,
-        PortAnswer::FallbackHttps => answers.http_fallback.https,
-        PortAnswer::WebHttp => answers.web_ui.http,
-        PortAnswer::WebHttps => answers.web_ui.https,
-        PortAnswer::NodeHttps => answers.node_api,
-        PortAnswer::VlinkUdp => answers.vlink.as_ref().map(|vlink| vlink.udp),
-        PortAnswer::SshPort | PortAnswer::FaspUdp | PortAnswer::Fixed => None,
-    }
-}
-
-fn set_port(answers: &mut Answers, answer: PortAnswer, port: Option<u16>) {
-    match answer {
-        PortAnswer::FallbackHttp => answers.http_fallback.http = port,
-        PortAnswer::FallbackHttps => answers.http_fallback.https = port,
-        PortAnswer::WebHttp => answers.web_ui.http = port,
-        PortAnswer::WebHttps => answers.web_ui.https = port,
-        PortAnswer::NodeHttps => answers.node_api = port,
-        PortAnswer::VlinkUdp => {
-            let group = answers.vlink.take().unwrap_or_default().group;
-            answers.vlink = port.map(|udp| Vlink { udp, group });
-        }
-        PortAnswer::SshPort | PortAnswer::FaspUdp | PortAnswer::Fixed => {}
-    }
-}
-
 fn name_of(answer: PortAnswer) -> &'static str {
-    match answer {
-        PortAnswer::FallbackHttp => "HTTP fallback, plain",
-        PortAnswer::FallbackHttps => "HTTP fallback, TLS",
-        PortAnswer::WebHttp => "Web UI, plain",
-        PortAnswer::WebHttps => "Web UI, TLS",
-        PortAnswer::NodeHttps => "Node API, TLS",
-        PortAnswer::VlinkUdp => "Vlink bandwidth sync, UDP multicast",
-        PortAnswer::SshPort | PortAnswer::FaspUdp | PortAnswer::Fixed => "",
-    }
-}
-
-fn or_off(port: Option<u16>) -> String {
-    port.map_or_else(|| OFF.to_owned(), |port| port.to_string())
-}
-
-/// Networks, or single hosts, with commas or blanks between them.
-pub(in crate::tui) fn networks(text: &str) -> Result<Vec<IpNet>, String> {
-    text.split([',', ' '])
-        .filter(|part| !part.is_empty())
-        .map(|part| {
-            part.parse()
-                .or_else(|_| part.parse::<std::net::IpAddr>().map(IpNet::from))
-                .map_err(|_| {
-                    format!("{part} is no network; such as 192.0.2.0/24 or 2001:db8::/32 is wanted.")
-                })
-        })
-        .collect()
+    slots::SLOTS
+        .iter()
+        .find(|slot| slot.answer == answer)
+        .map_or("", |slot| slot.name)
 }
 
 impl Plain {
@@ -97,11 +45,41 @@ impl Plain {
         }
     }
 
+    pub(super) fn ask_further(&mut self) {
+        let answers = &self.shared.answers;
+        let state = |ask: &Ask| match *ask {
+            Ask::Optional(answer) => {
+                let port = slots::value(answers, answer).unwrap_or_else(|| OFF.to_owned());
+                Some(format!("{} {port}", name_of(answer)))
+            }
+            Ask::Extra(place) => {
+                let need = role(&self.shared)?.needs.get(place)?;
+                let port = if answers.extra.contains(&need.id) {
+                    need.ports.as_str()
+                } else {
+                    OFF
+                };
+                Some(format!("{} {port}", need.id))
+            }
+            _ => None,
+        };
+        let list: Vec<String> = further(&self.shared).iter().filter_map(state).collect();
+        self.say(format!("Further ports: {}.", list.join("; ")));
+    }
+
+    pub(super) fn further_answer(&mut self, text: &str) -> Step {
+        self.further = match text.to_ascii_lowercase().as_str() {
+            "" | "n" | "no" => FurtherPorts::Skipped,
+            "y" | "yes" => FurtherPorts::Asked,
+            _ => return Step::Invalid("y or n is wanted.".to_owned()),
+        };
+        Step::Next
+    }
+
     pub(super) fn ask_optional(&mut self) {
         let line = match self.at {
-            Ask::Optional(answer) => {
-                need(&self.shared, answer).map(|need| format!("{}. {}", name_of(answer), need.why))
-            }
+            Ask::Optional(answer) => need(&self.shared, answer)
+                .map(|need| format!("{}. {}", words::capital(name_of(answer)), need.why)),
             Ask::Extra(place) => role(&self.shared)
                 .and_then(|role| role.needs.get(place))
                 .map(|need| {
@@ -128,7 +106,7 @@ impl Plain {
         let Ask::Optional(answer) = self.at else {
             return String::new();
         };
-        let now = or_off(port_of(&self.shared.answers, answer));
+        let now = slots::value(&self.shared.answers, answer).unwrap_or_else(|| OFF.to_owned());
         match self.usual(answer) {
             Some(usual) => format!("Port, on for {usual}, off, or Enter for {now}:"),
             None => format!("Port, off, or Enter for {now}:"),
@@ -139,13 +117,14 @@ impl Plain {
         let port = match text.to_ascii_lowercase().as_str() {
             "" => return Step::Next,
             OFF => None,
-            "on" => self.usual(answer),
-            _ => match parse_port(text) {
-                Ok(port) => Some(port),
-                Err(why) => return Step::Invalid(format!("{why}, or off.")),
-            },
+            "on" => self.usual(answer).map(|port| port.to_string()),
+            _ => Some(text.to_owned()),
         };
-        self.changed(|answers| set_port(answers, answer, port))
+        let mut answers = self.shared.answers.clone();
+        match slots::set(&mut answers, answer, port.as_deref()) {
+            Ok(()) => self.changed(|now| *now = answers),
+            Err(why) => Step::Invalid(format!("{why}, or off.")),
+        }
     }
 
     fn extra_id(&self, place: usize) -> Option<String> {
@@ -185,7 +164,7 @@ impl Plain {
         let nets = if text.eq_ignore_ascii_case("everyone") {
             Ok(Vec::new())
         } else {
-            networks(text)
+            words::read_networks(text)
         };
         match nets {
             Ok(nets) => self.changed(|answers| answers.firewall.sources = nets),
@@ -200,7 +179,7 @@ impl Plain {
         if let Some(id) = facts.backend {
             lines.push(format!("  1  {id}"));
         }
-        for fact in &facts.backends {
+        for fact in facts.backends.iter().filter(|fact| fact.installed) {
             lines.push(format!(
                 "  found: {}, {}. {}",
                 words::backend_name(fact),
@@ -252,6 +231,7 @@ impl Plain {
                 "A network is written as an address, a slash and a length: 192.0.2.0/24. With commas between several."
             }
             Ask::Fasp => "A range is written with a dash: 33001-33100.",
+            Ask::Further => "Most hosts need none of them. y asks for each.",
             Ask::Optional(_) => "A port, on for the usual one, or off.",
             Ask::Extra(_) => "y opens it, n does not.",
             Ask::Firewall => {

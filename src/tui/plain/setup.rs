@@ -2,10 +2,10 @@
 
 use crate::answers::{Answers, Daemon, Legacy22};
 use crate::port::parse_port;
+use crate::tui::pages::checks::checks;
 use crate::tui::{Effect, words};
 
 use super::ask::Ask;
-use super::options::networks;
 use super::{Busy, Plain, Step};
 
 impl Plain {
@@ -21,6 +21,7 @@ impl Plain {
             Ask::Fasp => {
                 self.say("Step 4 of 8, options. UDP port of fasp data. One port is enough on Linux.")
             }
+            Ask::Further => self.ask_further(),
             Ask::Optional(_) | Ask::Extra(_) => self.ask_optional(),
             Ask::Sources => self.say("Who may reach the opened ports?"),
             Ask::Firewall => self.ask_firewall(),
@@ -53,6 +54,7 @@ impl Plain {
                 )
             }
             Ask::Fasp => format!("Port or range, or Enter for {}:", answers.fasp_udp),
+            Ask::Further => "y to go through them, Enter for no:".to_owned(),
             Ask::Optional(_) => self.optional_prompt(),
             Ask::Extra(place) => self.extra_prompt(place),
             Ask::Sources if answers.firewall.sources.is_empty() => {
@@ -80,6 +82,7 @@ impl Plain {
             Ask::Legacy => self.legacy_answer(text),
             Ask::Networks22 => self.networks_22_answer(text),
             Ask::Fasp => self.fasp_answer(text),
+            Ask::Further => self.further_answer(text),
             Ask::Optional(answer) => self.optional_answer(answer, text),
             Ask::Extra(place) => self.extra_answer(place, text),
             Ask::Sources => self.sources_answer(text),
@@ -97,8 +100,18 @@ impl Plain {
         if self.at == Ask::Confirm {
             return;
         }
-        for line in words::host(&self.shared.facts) {
-            self.say(line);
+        for check in checks(&self.shared.facts, true) {
+            self.say(format!("{}: {}: {}", check.tone.word(), check.name, check.found));
+        }
+        let found = self
+            .shared
+            .facts
+            .aspera
+            .as_ref()
+            .and_then(|aspera| aspera.role.clone());
+        if let (Some(found), Ask::Start) = (found, self.at) {
+            let place = self.shared.roles.iter().position(|role| role.id == found);
+            self.take_role(place.unwrap_or(usize::MAX));
         }
         if self
             .shared
@@ -349,7 +362,7 @@ impl Plain {
         if text.is_empty() && !self.shared.answers.ssh.restrict_22_to.is_empty() {
             return Step::Next;
         }
-        match networks(text) {
+        match words::read_networks(text) {
             Ok(nets) if nets.is_empty() => Step::Invalid("At least one network is needed.".to_owned()),
             Ok(nets) => self.changed(|answers| answers.ssh.restrict_22_to = nets),
             Err(why) => Step::Invalid(why),

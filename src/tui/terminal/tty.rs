@@ -26,19 +26,8 @@ pub struct Tty(());
 impl Tty {
     /// Takes the terminal: raw mode, alternate screen, bracketed paste. No question is sent to it.
     pub fn take() -> io::Result<Self> {
-        enable_raw_mode()?;
-        TAKEN.store(true, Ordering::SeqCst);
         let tty = Self(());
-        // GNU screen has no alternate screen by default: the one clearing makes sure that nothing shines through.
-        let mut bytes = Vec::new();
-        queue!(
-            bytes,
-            EnterAlternateScreen,
-            EnableBracketedPaste,
-            ResetColor,
-            Clear(ClearType::All)
-        )?;
-        RawOut.write_all(&bytes)?;
+        enter()?;
         Ok(tty)
     }
 
@@ -47,15 +36,9 @@ impl Tty {
     /// `SIGSTOP`, because a `SIGTSTP` is dropped in a process group without a shell.
     pub fn suspend(&mut self) -> io::Result<()> {
         give_back();
-        let mut out = io::stdout();
-        writeln!(
-            out,
-            "faspwall is suspended, fg brings it back. A running countdown goes on."
-        )?;
-        out.flush()?;
+        RawOut.write_all(b"faspwall is suspended, fg brings it back. A running countdown goes on.\n")?;
         kill_process(getpid(), Signal::STOP)?;
-        *self = Self::take()?;
-        Ok(())
+        enter()
     }
 }
 
@@ -63,6 +46,23 @@ impl Drop for Tty {
     fn drop(&mut self) {
         give_back();
     }
+}
+
+/// Raw mode and the alternate screen.
+fn enter() -> io::Result<()> {
+    enable_raw_mode()?;
+    TAKEN.store(true, Ordering::SeqCst);
+    // GNU screen has no alternate screen by default: the one clearing makes sure that nothing shines through.
+    let mut bytes = Vec::new();
+    queue!(
+        bytes,
+        EnterAlternateScreen,
+        EnableBracketedPaste,
+        ResetColor,
+        Clear(ClearType::All)
+    )?;
+    RawOut.write_all(&bytes)?;
+    Ok(())
 }
 
 /// Gives the terminal back; harmless when that has been done. What cannot be written has nobody who would read it.

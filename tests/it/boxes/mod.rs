@@ -25,11 +25,13 @@ mod base;
 mod first;
 mod machine;
 mod network;
+mod picture;
 mod terminal;
 
 pub use base::Suite;
 pub use machine::Machine;
 pub use network::{Family, Protocol};
+pub use picture::svg;
 pub use terminal::Terminal;
 
 use std::process::{Command, Output, Stdio};

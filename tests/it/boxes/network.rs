@@ -73,6 +73,23 @@ impl Machine {
             .into()
     }
 
+    /// The same for another user, who must accept the key of the tests.
+    pub fn ssh_as(&self, user: &str, port: u16, family: Family, command: &str) -> Ran {
+        let option = format!("-oUser={user}");
+        let mut words = self.ssh_words(port, family, &["-T", &option], command);
+        // A name before the address would count more than the option.
+        for word in &mut words {
+            if let Some(address) = word.strip_prefix("root@") {
+                *word = address.to_owned();
+            }
+        }
+        host("ssh")
+            .args(words.get(1..).unwrap_or_default())
+            .output()
+            .expect("ssh starts")
+            .into()
+    }
+
     /// What nmap sees from outside: the state of each port, such as `22 -> open`.
     pub fn scan(&self, protocol: Protocol, ports: &str, family: Family) -> BTreeMap<u16, String> {
         let address = self.address(family);

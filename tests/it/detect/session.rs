@@ -87,7 +87,13 @@ fn a_plain_user(machine: &Machine) {
     let lying = "SSH_CONNECTION='192.0.2.1 1 192.0.2.2 22' setsid -f ask /tmp/a session; sleep 1";
     machine_ssh(&machine.ssh_words(22, Family::V4, &["-T", "-l", "joe"], lying));
     let session = session_in(machine, "/tmp/a");
-    assert_eq!(session.server_port, None, "{session:?}");
+    // It counts as remote, but as no connection: it can neither be pinned nor prove anything.
+    assert!(session.is_remote(), "{session:?}");
+    assert_eq!(
+        (session.client_port, session.started_ms),
+        (None, None),
+        "{session:?}"
+    );
     assert!(
         session.evidence.contains("no such connection is open"),
         "{session:?}"
@@ -126,6 +132,42 @@ fn from_beside(machine: &Machine) {
         session.evidence.contains("another network namespace"),
         "{session:?}"
     );
+}
+
+/// A login from the host to itself shows nothing about the way from outside: the outer login counts.
+#[test]
+fn a_login_from_the_host_itself_leads_to_the_one_from_outside() {
+    let machine = machine(Suite::Trixie);
+    machine.sh("ssh-keygen -q -t ed25519 -N '' -f /root/.ssh/id_ed25519 && \
+         cat /root/.ssh/id_ed25519.pub >>/root/.ssh/authorized_keys");
+    second_sshd(&machine, 33001, &[]);
+    let inner = "ssh -o StrictHostKeyChecking=no -p 33001";
+    for (target, options) in [("localhost", ""), ("$(hostname -I | cut -d' ' -f1)", "-tt")] {
+        let login = machine.ssh(
+            22,
+            Family::V4,
+            &format!("{inner} {options} {target} 'ask /run/a session; ask /run/b logins 33001 0'"),
+        );
+        let session = session_in(&machine, "/run/a");
+        over_ssh(&machine, &session, Via::Ssh, 22, Family::V4);
+        assert!(
+            session.evidence.contains("from this host itself"),
+            "{login:?} {session:?}"
+        );
+        assert_eq!(super::answer(&machine, "/run/b"), "", "no proof from outside");
+    }
+    // Through a forwarding of a login: the far end of it decides.
+    let forwarded = machine.ssh(
+        22,
+        Family::V6,
+        &format!("{inner} -o ProxyCommand='ssh -o StrictHostKeyChecking=no -W localhost:33001 localhost' x 'ask /run/a session'"),
+    );
+    let session = session_in(&machine, "/run/a");
+    assert_eq!(session.server_port, Some(22), "{forwarded:?} {session:?}");
+    over_ssh(&machine, &session, Via::Ssh, 22, Family::V6);
+    // From a console, no login is left.
+    machine.sh(&format!("{inner} localhost ask /run/a session"));
+    assert_eq!(session_in(&machine, "/run/a").via, Via::Local);
 }
 
 #[test]

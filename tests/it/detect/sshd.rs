@@ -79,9 +79,14 @@ fn sshd_behind_a_socket_and_without_systemd_is_understood() {
         (Activation::None, None, 0)
     );
     assert!(none.daemon.starts_with("OpenSSH_10"));
-    // The directory goes with the service; sshd does not answer without it, so the files are read.
-    assert!(none.config.error.is_some_and(|e| e.contains("/run/sshd")));
-    assert_eq!(none.config.ports, [22]);
+    // The directory that sshd -T wants went with the service; asking must not bring it back.
+    assert_eq!(
+        (none.config.error, none.config.ports.as_slice()),
+        (None, [22].as_slice())
+    );
+    assert_eq!(none.config.listen_addresses, ["[::]:22", "0.0.0.0:22"]);
+    assert!(!machine.run(&["test", "-e", "/run/sshd"]).ok());
+    assert_eq!(machine.ok(&["systemctl", "--failed", "--no-legend"]), "");
 
     machine.ok(&["systemctl", "enable", "--now", "ssh.socket"]);
     let idle = facts(&machine).ssh;

@@ -1,5 +1,7 @@
 //! The lab, started for real: as root, as a plain user, and where it cannot be had.
 
+pub mod wizard;
+
 use std::fs;
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;

@@ -1,0 +1,134 @@
+//! Firewall and Preview.
+
+use super::*;
+
+#[test]
+fn firewall_owned() {
+    let stage = Stage::new(PageId::Firewall, samples::shared());
+    insta::assert_snapshot!(stage.picture());
+    let boxed = Stage::sized(PageId::Firewall, samples::shared(), Look::FULL, (80, 24));
+    insta::assert_snapshot!("firewall_owned_box", boxed.picture());
+}
+
+#[test]
+fn firewall_refused() {
+    let mut stage = Stage::new(
+        PageId::Firewall,
+        Shared {
+            facts: samples::refused_facts(),
+            ..samples::shared()
+        },
+    );
+    stage.key(Key::Down);
+    insta::assert_snapshot!(stage.picture());
+}
+
+#[test]
+fn firewall_foreign_rules() {
+    let mut stage = Stage::new(PageId::Firewall, samples::shared());
+    stage.key(Key::Char('/'));
+    insta::assert_snapshot!(stage.picture());
+}
+
+#[test]
+fn preview_tabs() {
+    for (key, name) in [('1', "rules"), ('2', "diff"), ('3', "commands"), ('4', "why")] {
+        let mut stage = Stage::new(PageId::Preview, samples::shared());
+        stage.key(Key::Char(key));
+        let picture = stage.picture();
+        assert!(picture.contains("nothing applied yet"), "{picture}");
+        insta::assert_snapshot!(format!("preview_{name}"), picture);
+    }
+    let mut boxed = Stage::sized(PageId::Preview, samples::shared(), Look::FULL, (80, 24));
+    boxed.keys(&[Key::Char('3'), Key::End]);
+    insta::assert_snapshot!("preview_commands_end_box", boxed.picture());
+}
+
+#[test]
+fn preview_asks_before_it_applies_and_enter_is_no() {
+    let mut stage = Stage::new(PageId::Preview, samples::shared());
+    let effects = stage.key(Key::Enter);
+    assert!(asked(&effects, |e| *e == Effect::FlushInput), "{effects:?}");
+    insta::assert_snapshot!(stage.picture());
+    stage.told(Event::Tick(400));
+    assert!(
+        !asked(&stage.key(Key::Enter), |e| *e == Effect::Apply),
+        "Enter alone is No"
+    );
+    assert_eq!(stage.wizard.page(), PageId::Preview);
+    stage.key(Key::Enter);
+    stage.told(Event::Tick(400));
+    let effects = stage.keys(&[Key::Char('y'), Key::Enter]);
+    assert!(asked(&effects, |e| *e == Effect::Apply));
+    assert_eq!(stage.wizard.page(), PageId::Apply);
+}
+
+#[test]
+fn preview_with_a_blocker_cannot_be_applied_until_it_is_accepted_by_its_code() {
+    let preview = Some(Box::new(samples::blocked_preview()));
+    let answers = samples::blocked_preview().answers;
+    let mut stage = Stage::new(
+        PageId::Preview,
+        Shared {
+            preview,
+            answers,
+            ..samples::shared()
+        },
+    );
+    insta::assert_snapshot!(stage.picture());
+    assert!(stage.key(Key::Enter).is_empty());
+    stage.key(Key::Char('a'));
+    assert!(stage.word("fw999").is_empty());
+    assert!(
+        stage.key(Key::Enter).is_empty(),
+        "a code that does not block is refused"
+    );
+    stage.key(Key::Char('a'));
+    stage.word("fw001");
+    let effects = stage.key(Key::Enter);
+    assert!(
+        matches!(&effects[..], [Effect::Preview(answers)] if answers.accept == ["FW001"]),
+        "{effects:?}"
+    );
+}
+
+#[test]
+fn preview_with_nothing_to_do_finishes() {
+    let preview = Preview {
+        change: None,
+        rules: vec![],
+        diff: vec![],
+        advice: vec![],
+        ..samples::preview()
+    };
+    let mut stage = Stage::new(
+        PageId::Preview,
+        Shared {
+            preview: Some(Box::new(preview)),
+            ..samples::shared()
+        },
+    );
+    insta::assert_snapshot!(stage.picture());
+    assert!(asked(&stage.key(Key::Enter), |e| matches!(e, Effect::Quit(0, _))));
+}
+
+#[test]
+fn preview_search_finds_goes_on_and_esc_closes_only_the_field() {
+    let mut stage = Stage::new(PageId::Preview, samples::shared());
+    stage.keys(&[Key::Char('3'), Key::Char('/')]);
+    stage.word("sshd");
+    insta::assert_snapshot!(stage.picture());
+    stage.key(Key::Esc);
+    assert_eq!(stage.wizard.page(), PageId::Preview);
+    stage.key(Key::Char('/'));
+    stage.word("SSHD");
+    stage.key(Key::Enter);
+    let first = stage.drawn().1.unwrap();
+    let (text, _) = stage.drawn();
+    assert!(
+        text.lines().nth(usize::from(first.y)).unwrap().contains("sshd"),
+        "{text}"
+    );
+    stage.key(Key::Char('n'));
+    assert_ne!(stage.picture(), text);
+}

@@ -1,0 +1,151 @@
+//! The main job, as a person does it: the wizard in the lab, to a confirmed move.
+
+use std::path::Path;
+
+use super::{Start, Who, outside};
+use crate::boxes::{Terminal, seconds, svg, wait};
+
+/// Keeps a picture of the page when `FASPWALL_PICTURES` names a directory (`tests/picture` does).
+fn photograph(terminal: &Terminal, name: &str, title: &str) {
+    if let Some(dir) = std::env::var_os("FASPWALL_PICTURES") {
+        let file = Path::new(&dir).join(format!("{name}.svg"));
+        std::fs::write(&file, svg(&terminal.picture(), title)).expect("a picture");
+    }
+}
+
+/// Presses Enter until the page behind it is there.
+fn next(terminal: &Terminal, page: &str) -> String {
+    terminal.keys(&["Enter"]);
+    terminal.wait_for(page, seconds(15))
+}
+
+fn code_on(screen: &str) -> String {
+    let (_, rest) = screen
+        .split_once("faspwall confirm ")
+        .expect("a code on the page");
+    rest.chars().take_while(char::is_ascii_digit).collect()
+}
+
+/// From the first page to the first trial.
+pub fn to_the_trial(terminal: &Terminal) {
+    terminal.wait_for("7 checks", seconds(20));
+    next(terminal, "Which Aspera product runs here?");
+    next(terminal, "Which TCP port does sshd use");
+    next(terminal, "WARNING: TCP/22 WOULD STAY OPEN");
+    next(terminal, "Who may reach them?");
+    next(terminal, "Which firewall carries the rules?");
+    next(terminal, "the plan can be applied");
+    let question = next(terminal, "Type y, then Enter");
+    assert!(question.contains("*** LAB ***"), "{question}");
+    fill(terminal, "y");
+    terminal.wait_for("TRIAL 1", seconds(15));
+}
+
+/// Presses the button of the Confirm page that makes the peer log in, and waits for what follows.
+pub fn peer_confirms(terminal: &Terminal, then: &str) {
+    for _ in 0..3 {
+        terminal.keys(&["Tab"]);
+    }
+    terminal.wait_for(">[ LAB: peer logs in ]<", seconds(5));
+    next(terminal, then);
+}
+
+/// Types into the field that has the focus. What is typed while a dangerous question comes up is thrown away on
+/// purpose, so a person looks, and types again.
+fn fill(terminal: &Terminal, text: &str) {
+    wait("the text in its field", seconds(10), || {
+        let typed = || terminal.screen().contains(&format!("[{text}")).then_some(());
+        terminal.text(text);
+        (0..10).find_map(|_| typed()).or_else(|| {
+            terminal.keys(&["BSpace"; 8]);
+            None
+        })
+    });
+    terminal.keys(&["Enter"]);
+}
+
+#[test]
+fn the_wizard_moves_the_lab_to_33001() {
+    let before = outside();
+    let start = Start::new(Who::Plain);
+    let terminal = start.terminal(&["lab"]);
+    to_the_trial(&terminal);
+    let code = code_on(&terminal.screen());
+
+    // Over the old door nothing is proved, and nothing happens.
+    let old = start.run(&[
+        "lab",
+        "enter",
+        "--",
+        "ssh",
+        "root@server",
+        "faspwall",
+        "confirm",
+        &code,
+    ]);
+    assert_eq!(old.status, Some(9), "{old:?}");
+
+    photograph(
+        &terminal,
+        "wizard",
+        "The Confirm page: trial 1 is live, with the time left and what to type where",
+    );
+    // The first proof comes by the button, the second as a person gives it, from another terminal.
+    peer_confirms(&terminal, "TRIAL 2");
+    wait("22 to be shut for new logins", seconds(5), || {
+        let old = start.run(&[
+            "lab",
+            "enter",
+            "--",
+            "ssh",
+            "-oConnectTimeout=1",
+            "root@server",
+            "true",
+        ]);
+        (old.status == Some(255)).then_some(())
+    });
+    let kept = start.run(&[
+        "lab",
+        "enter",
+        "--",
+        "ssh",
+        "-p33001",
+        "root@server",
+        "faspwall",
+        "confirm",
+        &code,
+    ]);
+    assert!(kept.ok() && kept.stdout.contains("KEPT"), "{kept:?}");
+    let screen = terminal.wait_for("KEPT.", seconds(15));
+    assert!(screen.contains("*** LAB ***"), "{screen}");
+    terminal.keys(&["Enter"]);
+    assert_eq!(terminal.end(seconds(30)), 0);
+    let screen = terminal.screen();
+    for line in [
+        "faspwall: kept.",
+        "TCP/22      closed",
+        "TCP/33001   open: a new SSH login works",
+    ] {
+        assert!(screen.contains(line), "{line} in {screen}");
+    }
+    assert_eq!(outside(), before);
+}
+
+#[test]
+fn undo_in_the_lab_leaves_22_open() {
+    let start = Start::new(Who::Root);
+    let terminal = start.terminal(&["--ascii", "lab"]);
+    to_the_trial(&terminal);
+    assert!(terminal.screen().is_ascii(), "{}", terminal.screen());
+    fill(&terminal, "undo");
+    let screen = terminal.wait_for("UNDONE.", seconds(20));
+    assert!(screen.contains("equal"), "{screen}");
+    terminal.keys(&["F10"]);
+    terminal.end(seconds(30));
+    let screen = terminal.screen();
+    assert!(
+        screen.contains("TCP/22      open: a new SSH login works"),
+        "{screen}"
+    );
+    assert!(!screen.contains("TCP/33001"), "{screen}");
+}

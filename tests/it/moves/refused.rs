@@ -1,0 +1,104 @@
+//! Confirmations that prove nothing: refused with the reason, nothing changed, the countdown goes on.
+
+use serde_json::Value;
+
+use super::{
+    Family, Login, Machine, Ran, Suite, apply, assert_open, code, confirm, document, fingerprint, ruleset,
+    server, status, until_over,
+};
+
+/// Refused with that status and a reason that holds the words.
+fn assert_refused(ran: &Ran, status: i32, words: &str) {
+    assert_eq!(ran.status, Some(status), "{ran:?}");
+    assert!(ran.stderr.contains(words), "{words:?} is not the reason: {ran:?}");
+    assert_eq!(ran.stdout, "", "{ran:?}");
+}
+
+/// What must not change by a refusal.
+fn picture(machine: &Machine) -> (String, Value) {
+    let open = status(machine)["open"].clone();
+    (ruleset(machine), serde_json::json!([open["txn"], open["trial"]]))
+}
+
+#[test]
+fn a_confirmation_that_proves_nothing_is_refused_with_the_reason_and_changes_nothing() {
+    let machine = server(Suite::Bookworm);
+    machine.sh("useradd -m -s /bin/bash visitor && mkdir -p /home/visitor/.ssh \
+         && cp /root/.ssh/authorized_keys /home/visitor/.ssh/ && chown -R visitor: /home/visitor/.ssh");
+    let mut old = Login::open(&machine, 22);
+    let trial = apply(&machine, 120);
+    let right = code(&trial);
+    let wrong = if right == "123456" { "654321" } else { "123456" };
+    let before = picture(&machine);
+
+    let over_22 = confirm(&machine, 22, &right);
+    assert_refused(&over_22, 9, "connected over TCP/22");
+    assert!(
+        over_22.stderr.contains("ssh -p 33001"),
+        "what to do instead: {over_22:?}"
+    );
+    assert_refused(&confirm(&machine, 33001, wrong), 9, "not the code");
+    let visitor = machine.ssh_as("visitor", 33001, Family::V4, &format!("faspwall confirm {right}"));
+    assert_refused(&visitor, 4, "needs root");
+    let local = machine.run(&["faspwall", "confirm", &right]);
+    assert_refused(&local, 9, "local console");
+    assert!(local.stderr.contains("faspwall confirm keep"), "{local:?}");
+    assert_eq!(picture(&machine), before);
+    assert_open(&machine, &[22, 33001]);
+
+    // A login on the door from trial 1 says nothing about trial 2.
+    let mut early = Login::start(
+        &machine,
+        33001,
+        "read word; faspwall confirm $word 2>&1; echo status $?; cat",
+    );
+    let trial = document(&confirm(&machine, 33001, &right));
+    assert_eq!(trial["trial"], 2, "{trial}");
+    let before = picture(&machine);
+    early.say(&right);
+    let said = early.hear_until("status ");
+    assert!(said.ends_with("status 9"), "{said}");
+    assert!(said.contains("older than the trial"), "{said}");
+    assert_eq!(picture(&machine), before);
+    assert_open(&machine, &[33001]);
+    old.assert_alive("after all refusals");
+    let done = document(&confirm(&machine, 33001, &right));
+    assert_eq!(done["state"], "committed", "{done}");
+}
+
+#[test]
+fn the_word_keep_is_taken_at_a_local_console_only() {
+    let machine = server(Suite::Bookworm);
+    let trial = apply(&machine, 120);
+    let before = picture(&machine);
+    let remote = confirm(&machine, 22, "keep");
+    assert_eq!(remote.status, Some(9), "{remote:?}");
+    assert_eq!(picture(&machine), before);
+    for state in ["awaiting-confirmation", "committed"] {
+        let kept = document(&machine.run(&["faspwall", "confirm", "keep", "--json"]));
+        assert_eq!(kept["state"], state, "{kept}");
+    }
+    assert_eq!(status(&machine)["applied"], trial["transaction"]);
+    assert_open(&machine, &[33001]);
+}
+
+#[test]
+fn a_confirmation_after_the_deadline_is_refused() {
+    let machine = server(Suite::Bookworm);
+    let before = fingerprint(&machine);
+    let trial = apply(&machine, 10);
+    // The guard is kept from its work: the deadline counts, not who enforces it.
+    machine.sh("systemctl stop 'faspwall-guard*.timer'");
+    super::wait("the deadline", super::seconds(15), || {
+        (!status(&machine)["interrupted"].is_null()).then_some(())
+    });
+    // The port is timed by the kernel: nobody comes in through it any more.
+    assert_eq!(confirm(&machine, 33001, &code(&trial)).status, Some(255));
+    let late = confirm(&machine, 22, &code(&trial));
+    assert_refused(&late, 9, "too late");
+    document(&machine.run(&["faspwall", "rollback", "--json"]));
+    let none = confirm(&machine, 22, &code(&trial));
+    assert_refused(&none, 9, "no change waits");
+    assert_eq!(fingerprint(&machine), before);
+    until_over(&machine, 5);
+}
