@@ -512,6 +512,15 @@ impl Parts<'_> {
                 vec![put(&conf.path, conf.before.as_ref())],
             ));
         }
+        if let (Some(file), false) = (&self.boot.file, self.live.1.is_empty()) {
+            // An include line of the operator's may stand above the table that our rules go into.
+            let call = Invocation::new(Tool::Nft, ["-c", "-f", &file.display().to_string()]);
+            actions.push(action(
+                format!("nft accepts {} as it stands now", file.display()),
+                Step::Run(call),
+                vec![],
+            ));
+        }
         actions
     }
 
@@ -641,7 +650,10 @@ impl Parts<'_> {
     }
 }
 
-const INCLUDE: &str = "include \"/etc/nftables.d/*.nft\"";
+/// Reads our file and no other: what else lies in that directory may be switched off on purpose.
+const INCLUDE: &str = "include \"/etc/nftables.d/faspwall*.nft\"";
+/// A line of the operator's own that reads our file as well.
+const THEIR_INCLUDE: &str = "include \"/etc/nftables.d/*.nft\"";
 const INCLUDE_NOTE: &str = "# The next line was added by faspwall; it reads the rules that faspwall keeps.";
 
 /// The include line is added to the file that is loaded at boot, and taken out again with the last of our rules.
@@ -661,7 +673,10 @@ pub fn boot_file_change(boot: &BootFacts, no_rules: bool) -> Option<FileChange> 
 
 /// The boot file with our include line at its end. A glob that matches nothing is no error for nft, a missing file is.
 fn with_include(content: &str) -> String {
-    if content.lines().any(|line| line.trim() == INCLUDE) {
+    if content
+        .lines()
+        .any(|line| matches!(line.trim(), INCLUDE | THEIR_INCLUDE))
+    {
         return content.to_owned();
     }
     let end = if content.is_empty() || content.ends_with('\n') {

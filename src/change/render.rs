@@ -239,6 +239,7 @@ impl<'a> Wanted<'a> {
         };
         wanted.plan_sshd(plan);
         wanted.find_obstacles(plan);
+        wanted.find_unwritable();
         wanted
     }
 
@@ -307,10 +308,36 @@ impl<'a> Wanted<'a> {
         }
     }
 
+    /// Files that would not survive being written anew.
+    fn find_unwritable(&mut self) {
+        let boot = &self.facts.boot;
+        if let (Some(file), None, false) = (&boot.file, &boot.content, self.live_after.is_empty()) {
+            self.obstacles.push(format!(
+                "{} could not be read, so nothing can be added to it: after a reboot the new rules would be gone",
+                file.display()
+            ));
+        }
+        let boot_file = boot_file_change(boot, self.live_after.is_empty());
+        for file in boot_file.iter().chain(&self.sshd_files) {
+            // What is no UTF-8 was replaced by this sign as it was read.
+            if file
+                .before
+                .as_deref()
+                .is_some_and(|text| text.contains('\u{fffd}'))
+            {
+                self.obstacles.push(format!(
+                    "{} holds bytes that are not UTF-8, which would be lost. Convert it first, such as with iconv -f latin1 -t utf8",
+                    file.path.display()
+                ));
+            }
+        }
+    }
+
     fn changes(&self) -> bool {
         let same_file = without_ids(&self.live_after) == without_ids(&self.setting.kept);
         let shut_as_wanted = self.closing.is_empty() || self.shut_now;
-        !(self.gaps.is_empty() && self.sshd_files.is_empty() && same_file && shut_as_wanted)
+        let read_at_boot = boot_file_change(&self.facts.boot, self.live_after.is_empty()).is_none();
+        !(self.gaps.is_empty() && self.sshd_files.is_empty() && same_file && shut_as_wanted && read_at_boot)
     }
 
     fn helper_port(&self) -> u16 {
