@@ -45,6 +45,7 @@ impl Engine<'_> {
         if fingerprint(&before) != change.fingerprint {
             return Err(EngineError::RulesetChanged(Vec::new()));
         }
+        self.untouched(change)?;
         for check in &change.check {
             self.perform(&check.step).map_err(|error| match error {
                 EngineError::System(source) => EngineError::Check {
@@ -86,17 +87,28 @@ impl Engine<'_> {
             let _lock = self.lock(Duration::from_secs(10))?;
             return self.recover(&open.id);
         }
+        self.refuse_open(&open)
+    }
+
+    fn refuse_open(&self, open: &Transaction) -> Result<(), EngineError> {
+        if !open.state.is_open() {
+            return Ok(());
+        }
         let state = match open.state {
             State::Waiting(trial) => format!("trial {trial} waits for its confirmation"),
             _ => String::from("its steps are running, or were interrupted"),
         };
-        Err(EngineError::Open { id: open.id, state })
+        Err(EngineError::Open {
+            id: open.id.clone(),
+            state,
+        })
     }
 
     fn recover(&self, id: &TxnId) -> Result<(), EngineError> {
         let transaction = self.loaded(id)?;
-        if !transaction.state.is_open() {
-            return Ok(());
+        // While we waited for the lock it may have been confirmed, extended or only just begun.
+        if !self.is_due(&transaction) {
+            return self.refuse_open(&transaction);
         }
         let reason = "its time had run out and no guard was left to undo it";
         let outcome = self.rollback(&transaction, reason)?;

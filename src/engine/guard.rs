@@ -10,10 +10,12 @@ use std::time::Duration;
 use super::journal::Transaction;
 use super::{Engine, EngineError};
 use crate::step::{Invocation, Tool};
+use crate::system::SystemError;
 use crate::transaction::{Entry, State, TxnId};
 
-/// How long a guard waits for a faspwall that is at work.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// How long a guard waits for a faspwall that is at work. One that was stopped (Ctrl-Z, Ctrl-S) may hold the lock for as
+/// long as its terminal lives: nobody else would undo the change then.
+const PATIENCE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How long a guard may take to show that it lives.
 const READY: Duration = Duration::from_secs(10);
 
@@ -58,7 +60,7 @@ impl Engine<'_> {
             .system
             .locate(Tool::Faspwall)
             .map(|p| p.display().to_string())
-            .unwrap_or_default();
+            .ok_or(SystemError::Missing { tool: Tool::Faspwall })?;
         // systemd's default accuracy is a minute: too late for a locked-out person.
         let args = [
             format!("--unit={unit}"),
@@ -66,6 +68,9 @@ impl Engine<'_> {
             "--quiet".into(),
             format!("--on-active={seconds}s"),
             "--timer-property=AccuracySec=100ms".into(),
+            // Killed in the middle of undo, it begins anew: every undo step may be done twice.
+            "--property=Restart=on-failure".into(),
+            "--property=RestartSec=2s".into(),
             format!("--description=faspwall: undo {id} unless it is confirmed"),
             "--".into(),
             program,
@@ -163,7 +168,8 @@ impl Engine<'_> {
                 return Ok(());
             };
             // An extension starts a watcher of its own: this one may go.
-            let superseded = transaction.guards().len() > number + 2;
+            // Each is noted twice, before it is started and once it has been seen alive.
+            let superseded = transaction.guards().len() > number + 3;
             if !transaction.state.is_open() || (superseded && transaction.state != State::RollingBack) {
                 return Ok(());
             }

@@ -5,6 +5,7 @@ use ratatui::Frame;
 use super::keymap::{self, Command};
 use super::overlay::{Answer, Overlay};
 use super::theme::Look;
+use super::words::{Ending, summary};
 use super::{Effect, Event, Key, Nav, Page, PageId, Question, Shared, Tone, frame, pages};
 use crate::facts::Listener;
 use crate::port::Protocol;
@@ -287,8 +288,11 @@ impl Wizard {
         }
     }
 
-    /// What stays on the normal screen after leaving without a change.
+    /// What stays on the normal screen: how a change ended, that one still waits, or that nothing was changed.
     fn farewell(&self) -> Vec<String> {
+        if let Some(ending) = Ending::of(&self.shared.progress) {
+            return summary(&ending, &self.shared.answers, &self.shared.answers_path);
+        }
         let open = self
             .shared
             .status

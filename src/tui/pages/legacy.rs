@@ -306,7 +306,7 @@ impl LegacyPage {
                     let width = canvas.width().saturating_sub(32).min(60);
                     canvas.field(29, y, width, &self.networks(shared), on && here);
                 }
-                Choice::Until => canvas.field(44, y, 10, &self.day(shared), on && here),
+                Choice::Until => canvas.field(44, y, 12, &self.day(shared), on && here),
                 Choice::Open => {
                     y += 1;
                     canvas.field(5, y, 12, &self.typed(shared), on && here);
