@@ -218,12 +218,12 @@ impl Parts<'_> {
         }
     }
 
-    fn reload(&self) -> Vec<Step> {
+    /// `verb` is systemd's: an undo must also start an sshd that ended over its new configuration.
+    fn reload(&self, verb: &str) -> Vec<Step> {
         match &self.ssh.activation {
-            Activation::Service(unit) => vec![Step::Run(Invocation::new(
-                Tool::Systemctl,
-                ["reload", unit.as_str()],
-            ))],
+            Activation::Service(unit) => {
+                vec![Step::Run(Invocation::new(Tool::Systemctl, [verb, unit.as_str()]))]
+            }
             Activation::Plain(Some(pid_file)) => vec![Step::SignalPidFile {
                 pid_file: pid_file.clone(),
                 comm: String::from("sshd"),
@@ -503,7 +503,7 @@ impl Parts<'_> {
         for (number, file) in self.sshd_files.iter().enumerate() {
             let mut undo = vec![put(&file.path, file.before.as_ref())];
             if number == 0 {
-                undo.extend(self.reload());
+                undo.extend(self.reload("reload-or-restart"));
                 undo.extend(self.ssh_ports.0.iter().map(|port| self.await_sshd(*port, true)));
             }
             let verb = if file.after.is_some() { "write" } else { "remove" };
@@ -552,7 +552,7 @@ impl Parts<'_> {
                 vec![],
             ));
         }
-        for step in self.reload() {
+        for step in self.reload("reload") {
             actions.push(action("let sshd read its configuration again", step, vec![]));
         }
         for port in &self.ssh_ports.1 {
