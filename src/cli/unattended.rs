@@ -124,10 +124,10 @@ pub fn plan(engine: &Engine<'_>, global: &Global, file: &Path, show: &Show) -> R
 }
 
 fn refusal(facts: &Facts, preview: &Preview) -> Failure {
-    let error = if facts.backend.is_none() && facts.refusal.is_some() {
-        EngineError::NoFirewall(preview.obstacles.join("\n"))
-    } else if !facts.privileged {
+    let error = if !facts.privileged {
         EngineError::Privilege("reading the live ruleset")
+    } else if facts.backend.is_none() && facts.refusal.is_some() {
+        EngineError::NoFirewall(preview.obstacles.join("\n"))
     } else {
         EngineError::Obstacles(preview.obstacles.clone())
     };
