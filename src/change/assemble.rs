@@ -63,6 +63,8 @@ pub struct Parts<'a> {
     pub ssh_ports: (Vec<u16>, Vec<u16>),
     /// A free port for the helper sshd of the handover.
     pub helper_port: u16,
+    /// The day on which a kept TCP/22 is to be closed.
+    pub keep_22_until: Option<jiff::civil::Date>,
     /// What must be let through afterwards.
     pub requirements: Vec<Requirement>,
 }
@@ -609,6 +611,7 @@ impl Parts<'_> {
             } else {
                 vec![render::deny_set(&self.closing)]
             },
+            keep_22_until: self.keep_22_until,
             requirements: self.requirements.clone(),
             before: Before {
                 files: before,

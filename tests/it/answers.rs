@@ -129,6 +129,40 @@ fn the_template_is_itself_an_answers_file() {
 }
 
 #[test]
+fn the_template_with_every_option_turned_on_is_right_too() {
+    let optional = |line: &str| {
+        let key = line.strip_prefix('#')?.split_once(" = ")?.0;
+        key.bytes()
+            .all(|b| b.is_ascii_lowercase() || b == b'_')
+            .then(|| line[1..].to_owned())
+    };
+    let lines: Vec<String> = Answers::template()
+        .lines()
+        .map(|line| optional(line).unwrap_or_else(|| line.to_owned()))
+        .collect();
+    let answers = read(&lines.join("\n")).expect("right");
+    let role = role("connect-server");
+    let defaults: Vec<_> = role
+        .needs
+        .iter()
+        .filter(|need| need.answer != PortAnswer::Fixed)
+        .map(|need| {
+            (
+                &need.id,
+                answers
+                    .ports_of(need)
+                    .expect("a port")
+                    .map(|ports| ports.to_string()),
+            )
+        })
+        .collect();
+    for (id, port) in defaults {
+        assert_eq!(port.as_ref(), Some(&role.need(id).expect("there").ports), "{id}");
+    }
+    assert_eq!(answers.vlink, Some(Vlink::default()));
+}
+
+#[test]
 fn the_smallest_file_takes_the_defaults_of_its_role() {
     for role in &Catalogue::builtin().roles {
         let text = format!("schema = 1\nrole = \"{}\"\n", role.id);
@@ -515,4 +549,23 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn a_day_until_which_22_is_kept_takes_the_place_of_the_acceptance() {
+    let read = |ssh: &str| {
+        let text = format!("schema = 1\nrole = \"high-speed-transfer-server\"\n[ssh]\nport = 33001\n{ssh}");
+        faspwall::answers::Answers::from_toml("a.toml", &text, faspwall::catalogue::Catalogue::builtin())
+    };
+    let answers = read("legacy_22 = \"keep\"\nkeep_22_until = \"2027-01-31\"\n").expect("right");
+    let day = answers.ssh.keep_22_until.expect("kept").to_string();
+    assert_eq!(day, "2027-01-31");
+    let again = answers.to_toml(faspwall::catalogue::Catalogue::builtin());
+    let again =
+        faspwall::answers::Answers::from_toml("b.toml", &again, faspwall::catalogue::Catalogue::builtin());
+    assert_eq!(again.expect("its own text"), answers);
+    let no_day = read("legacy_22 = \"keep\"\nkeep_22_until = \"2027-02-30\"\n").expect_err("no such day");
+    assert!(no_day.to_string().contains("a.toml:6:17:"), "{no_day}");
+    assert!(no_day.to_string().contains("2027-02-30"), "{no_day}");
+    assert!(read("legacy_22 = \"close\"\nkeep_22_until = \"2027-01-31\"\n").is_err());
 }

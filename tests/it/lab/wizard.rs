@@ -27,7 +27,7 @@ fn code_on(screen: &str) -> String {
 }
 
 /// From the first page to the first trial.
-fn to_the_trial(terminal: &Terminal) {
+pub fn to_the_trial(terminal: &Terminal) {
     terminal.wait_for("7 checks", seconds(20));
     next(terminal, "Which Aspera product runs here?");
     next(terminal, "Which TCP port does sshd use");
@@ -39,6 +39,15 @@ fn to_the_trial(terminal: &Terminal) {
     assert!(question.contains("*** LAB ***"), "{question}");
     fill(terminal, "y");
     terminal.wait_for("TRIAL 1", seconds(15));
+}
+
+/// Presses the button of the Confirm page that makes the peer log in, and waits for what follows.
+pub fn peer_confirms(terminal: &Terminal, then: &str) {
+    for _ in 0..3 {
+        terminal.keys(&["Tab"]);
+    }
+    terminal.wait_for(">[ LAB: peer logs in ]<", seconds(5));
+    next(terminal, then);
 }
 
 /// Types into the field that has the focus. What is typed while a dangerous question comes up is thrown away on
@@ -82,11 +91,7 @@ fn the_wizard_moves_the_lab_to_33001() {
         "The Confirm page: trial 1 is live, with the time left and what to type where",
     );
     // The first proof comes by the button, the second as a person gives it, from another terminal.
-    for _ in 0..3 {
-        terminal.keys(&["Tab"]);
-    }
-    terminal.wait_for(">[ LAB: peer logs in ]<", seconds(5));
-    next(&terminal, "TRIAL 2");
+    peer_confirms(&terminal, "TRIAL 2");
     wait("22 to be shut for new logins", seconds(5), || {
         let old = start.run(&[
             "lab",
