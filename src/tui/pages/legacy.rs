@@ -9,7 +9,7 @@ use ratatui::layout::Rect;
 
 use super::{Next, back_and_next, chosen_role, need, press};
 use crate::answers::Legacy22;
-use crate::catalogue::PortAnswer;
+use crate::catalogue::{Catalogue, PortAnswer};
 use crate::tui::widgets::{Canvas, Field, Focus, Handled, Mark, move_in_list};
 use crate::tui::words::read_networks as networks;
 use crate::tui::{Button, Event, Key, Nav, Page, Shared, Tone, theme, words};
@@ -150,11 +150,11 @@ impl LegacyPage {
             Choice::Restrict => match networks(self.networks(shared).text()) {
                 Err(why) => Some((Tone::Bad, why)),
                 Ok(nets) if nets.is_empty() => Some((Tone::Bad, "name at least one network".to_owned())),
-                Ok(nets) => outside(&nets, shared).map(|address| {
-                    (
-                        Tone::Warn,
-                        format!("your own address {address} is not in these networks"),
-                    )
+                Ok(nets) => refused(&nets, shared).map(|why| (Tone::Bad, why)).or_else(|| {
+                    outside(&nets, shared).map(|address| {
+                        let text = format!("your own address {address} is not in these networks");
+                        (Tone::Warn, text)
+                    })
                 }),
             },
         }
@@ -330,6 +330,18 @@ fn own_network(shared: &Shared) -> Option<String> {
         IpAddr::V6(_) => 64,
     };
     Some(IpNet::new(address, length).ok()?.trunc().to_string())
+}
+
+/// What an answers file with these networks would be refused for.
+fn refused(nets: &[IpNet], shared: &Shared) -> Option<String> {
+    let mut answers = shared.answers.clone();
+    answers.ssh.legacy_22 = Legacy22::Restrict;
+    answers.ssh.restrict_22_to = nets.to_vec();
+    answers
+        .check(Catalogue::builtin())
+        .into_iter()
+        .find(|mistake| mistake.key.starts_with("ssh."))
+        .map(|mistake| mistake.fault.to_string())
 }
 
 /// The operator's address, if the networks leave it out.
