@@ -292,7 +292,7 @@ pub fn status(status: &Status) -> String {
         (None, Some(id)) => {
             let _ = writeln!(
                 text,
-                "INTERRUPTED  {id} was cut off, or its time has run out and nothing undid it. Type: faspwall rollback {id}"
+                "INTERRUPTED  {id} was cut off, or its undo was not complete. Type: faspwall rollback {id}"
             );
         }
         (None, None) => drop(writeln!(text, "open       no transaction")),
