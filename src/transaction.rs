@@ -306,6 +306,9 @@ pub struct Kept {
     pub what: String,
     /// `kept`, `rolled back`, `open`, ...
     pub state: String,
+    /// It is the change that can be taken back now.
+    #[serde(default)]
+    pub in_force: bool,
     /// What going back would do, a line each (`- TCP/33001 open -> closed`).
     pub going_back: Vec<String>,
 }

@@ -23,6 +23,13 @@ pub fn port_22_stays_open(case: &Case<'_>) -> Option<Advice> {
          (legacy_22 = \"close\"), or keep it for your own networks (legacy_22 = \"restrict\" and restrict_22_to), \
          or accept FW001 on purpose."
     };
+    if let (Some(day), false) = (case.plan.keep_22_until, in_use) {
+        let text = format!(
+            "TCP/22 stays open to everyone until {day}, for old clients. From then on faspwall status reminds you to shut it: \
+             set legacy_22 = \"close\" and apply again."
+        );
+        return Some(Advice::new("FW001", Severity::Warning, text).seen(port_22_evidence(case)));
+    }
     Some(Advice::new("FW001", Severity::Blocker, text).seen(port_22_evidence(case)))
 }
 
@@ -232,8 +239,8 @@ pub fn fail2ban(case: &Case<'_>) -> Option<Advice> {
     let port = case.plan.ssh_port;
     if let (Some(place), Some(client)) = (ruleset::banned(case), case.client()) {
         let text = format!(
-            "fail2ban has banned {client}, from where you are connected: your connection lives on, but you could not \
-             log in again to confirm. Lift the ban first:   fail2ban-client unban {client}"
+            "fail2ban has banned {client}, from where you are connected: you could not log in again to confirm. Lift \
+             the ban first:   fail2ban-client unban {client}"
         );
         return Some(Advice::new("FW011", Severity::Blocker, text).seen([format!("{client} is in {place}")]));
     }
@@ -249,7 +256,15 @@ pub fn fail2ban(case: &Case<'_>) -> Option<Advice> {
         .foreign
         .iter()
         .filter(|foreign| is_fail2ban(&foreign.owner))
-        .map(|foreign| format!("{} {} of fail2ban", foreign.count, foreign.kind));
+        .map(|foreign| {
+            let one = foreign.count == 1;
+            let kind = if one {
+                foreign.kind.trim_end_matches('s')
+            } else {
+                &foreign.kind
+            };
+            format!("{} {kind} of fail2ban", foreign.count)
+        });
     let seen: Vec<_> = chains.chain(foreign).collect();
     if seen.is_empty() || port == OLD_SSH_PORT {
         return None;

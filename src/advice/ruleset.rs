@@ -5,7 +5,7 @@
 use serde_json::Value;
 
 use super::{Advice, Case, Severity};
-use crate::port::Protocol;
+use crate::port::{Direction, PortRange, Protocol};
 
 /// The objects of the ruleset; none when it could not be read, or when `worth` finds nothing of interest in its text.
 fn objects(case: &Case<'_>, worth: impl Fn(&str) -> bool) -> Vec<Value> {
@@ -40,22 +40,33 @@ pub fn redirected(case: &Case<'_>) -> Vec<String> {
     };
     let mut lines = Vec::new();
     for object in objects(case, worth) {
-        let Some(rule) = object.get("rule") else { continue };
+        let Some(rule) = object
+            .get("rule")
+            .filter(|rule| !name(rule, "table").starts_with("faspwall"))
+        else {
+            continue;
+        };
         let empty = Vec::new();
         let parts = rule.get("expr").and_then(Value::as_array).unwrap_or(&empty);
         if !parts.iter().any(sends_elsewhere) {
             continue;
         }
-        for (protocol, port) in parts.iter().filter_map(destination_port) {
-            if case.plan.opens(protocol, port).is_some() {
-                lines.push(format!(
-                    "{} {} {}: a rule sends {}/{port} elsewhere",
+        for (protocol, ports) in parts.iter().flat_map(destination_ports) {
+            let wanted = case.plan.requirements.iter().filter(|requirement| {
+                requirement.direction == Direction::In
+                    && requirement.protocol == protocol
+                    && requirement.ports.overlaps(ports)
+            });
+            lines.extend(wanted.map(|requirement| {
+                format!(
+                    "{} {} {}: a rule sends {}/{ports} elsewhere, which {} needs",
                     name(rule, "family"),
                     name(rule, "table"),
                     name(rule, "chain"),
-                    protocol.to_string().to_uppercase()
-                ));
-            }
+                    protocol.to_string().to_uppercase(),
+                    requirement.id
+                )
+            }));
         }
     }
     lines.dedup();
@@ -67,19 +78,41 @@ fn sends_elsewhere(part: &Value) -> bool {
     part.get("dnat").is_some() || part.get("redirect").is_some() || ["DNAT", "REDIRECT"].contains(&target)
 }
 
-/// `tcp dport 8443` of a rule.
-fn destination_port(part: &Value) -> Option<(Protocol, u16)> {
-    let test = part.get("match")?;
-    let payload = test.get("left")?.get("payload")?;
+/// The ports of `tcp dport 8443`, `udp dport { 33001-33100, 55001 }` and the like.
+fn destination_ports(part: &Value) -> Vec<(Protocol, PortRange)> {
+    let Some((test, payload)) = part
+        .get("match")
+        .and_then(|test| Some((test, test.get("left")?.get("payload")?)))
+    else {
+        return Vec::new();
+    };
     if name(payload, "field") != "dport" || name(test, "op") == "!=" {
-        return None;
+        return Vec::new();
     }
     let protocol = match name(payload, "protocol") {
         "tcp" => Protocol::Tcp,
         "udp" => Protocol::Udp,
-        _ => return None,
+        _ => return Vec::new(),
     };
-    Some((protocol, u16::try_from(test.get("right")?.as_u64()?).ok()?))
+    let right = test.get("right").unwrap_or(&Value::Null);
+    let members = match right.get("set") {
+        Some(Value::Array(members)) => members.iter().collect(),
+        _ => vec![right],
+    };
+    members
+        .into_iter()
+        .filter_map(ports)
+        .map(|ports| (protocol, ports))
+        .collect()
+}
+
+/// `8443`, or `{"range": [33001, 33100]}`.
+fn ports(value: &Value) -> Option<PortRange> {
+    let port = |value: &Value| u16::try_from(value.as_u64()?).ok();
+    match value.get("range").and_then(Value::as_array).map(Vec::as_slice) {
+        Some([first, last]) => PortRange::new(port(first)?, port(last)?).ok(),
+        _ => PortRange::single(port(value)?).ok(),
+    }
 }
 
 /// Where fail2ban bans the address that the operator comes from: `the set f2b-table addr-set-sshd`.

@@ -134,9 +134,15 @@ pub enum Fault {
     NoVlinkSource,
     /// 22 kept without saying that this is meant.
     #[error(
-        "legacy_22 = \"keep\" leaves TCP/22 open to everyone; write   accept = [\"FW001\"]   if that is meant, or   legacy_22 = \"close\""
+        "legacy_22 = \"keep\" leaves TCP/22 open to everyone; write   accept = [\"FW001\"]   if that is meant, keep_22_until = \"2027-01-31\"   to be reminded, or   legacy_22 = \"close\""
     )]
     KeepNotAccepted,
+    /// No day of the calendar.
+    #[error("{0:?} is not a day; write year, month and day:   keep_22_until = \"2027-01-31\"")]
+    Date(String),
+    /// A day without anything that ends on it.
+    #[error("keep_22_until is for legacy_22 = \"keep\"; take the line out, or write   legacy_22 = \"keep\"")]
+    DateWithoutKeep,
     /// Restricted to nobody.
     #[error(
         "legacy_22 = \"restrict\" without networks; write   restrict_22_to = [\"192.0.2.0/24\"]   or   legacy_22 = \"close\""
@@ -267,10 +273,13 @@ impl Answers {
         if !role.takes_ssh() {
             return;
         }
+        if self.ssh.keep_22_until.is_some() && self.ssh.legacy_22 != Legacy22::Keep {
+            found.push(mistake("ssh.keep_22_until", Fault::DateWithoutKeep));
+        }
         match self.ssh.legacy_22 {
             Legacy22::Close => {}
             Legacy22::Keep => {
-                if !self.accepts("FW001") {
+                if !self.accepts("FW001") && self.ssh.keep_22_until.is_none() {
                     found.push(mistake("ssh.legacy_22", Fault::KeepNotAccepted));
                 }
             }

@@ -60,6 +60,8 @@ pub struct Ssh {
     pub legacy_22: Legacy22,
     /// Networks that may still use 22, with `restrict`.
     pub restrict_22_to: Vec<IpNet>,
+    /// With `keep`: the day on which 22 is to be closed; `status` reminds from then on.
+    pub keep_22_until: Option<jiff::civil::Date>,
     /// Whether sshd is changed too.
     pub daemon: Daemon,
 }
@@ -169,6 +171,7 @@ impl Answers {
                     Legacy22::Keep
                 },
                 restrict_22_to: Vec::new(),
+                keep_22_until: None,
                 daemon: if role.takes_ssh() {
                     Daemon::Move
                 } else {

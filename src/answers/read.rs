@@ -216,7 +216,7 @@ impl Form<'_, '_, '_> {
     }
 
     fn ssh(&mut self, top: Section<'_>, answers: &mut Answers) {
-        let keys = ["port", "legacy_22", "restrict_22_to", "daemon"];
+        let keys = ["port", "legacy_22", "restrict_22_to", "keep_22_until", "daemon"];
         let Some(found) = self.section(top, "ssh", &keys) else {
             return;
         };
@@ -236,6 +236,7 @@ impl Form<'_, '_, '_> {
             &[("move", Daemon::Move), ("leave", Daemon::Leave)],
         );
         let restrict = self.networks(section, "restrict_22_to");
+        answers.ssh.keep_22_until = self.date(section, "keep_22_until");
         if let Some(role) = self.role.filter(|role| !role.takes_ssh()) {
             let asked = [
                 (
@@ -244,6 +245,7 @@ impl Form<'_, '_, '_> {
                 ),
                 ("daemon", daemon == Some(Daemon::Move)),
                 ("restrict_22_to", !restrict.is_empty()),
+                ("keep_22_until", answers.ssh.keep_22_until.is_some()),
             ];
             for (key, _) in asked.into_iter().filter(|(_, asked)| *asked) {
                 let fault = Fault::NoSuchOption {
@@ -312,6 +314,16 @@ impl Form<'_, '_, '_> {
                 None
             }
         }
+    }
+
+    fn date(&mut self, section: Section<'_>, key: &str) -> Option<jiff::civil::Date> {
+        let text = self.reader.text(section, key, "keep_22_until = \"2027-01-31\"")?;
+        let date = text.parse().ok();
+        if date.is_none() {
+            self.reader
+                .problem_at(&section.path(key), Fault::Date(text.to_owned()));
+        }
+        date
     }
 
     fn udp(&mut self, found: &Found<'_>) -> Option<PortRange> {

@@ -74,6 +74,7 @@ impl Answers {
                 Legacy22::Restrict => "restrict",
             })),
             ("ssh", "restrict_22_to") => Some(networks(&self.ssh.restrict_22_to)),
+            ("ssh", "keep_22_until") => self.ssh.keep_22_until.map(|day| text(&day.to_string())),
             ("ssh", "daemon") => Some(text(match self.ssh.daemon {
                 Daemon::Move => "move",
                 Daemon::Leave => "leave",
@@ -104,7 +105,7 @@ fn has(role: Option<&Role>, section: &str, key: &str) -> bool {
     let Some(role) = role else { return true };
     match (section, key) {
         ("", "extra") => role.extras().next().is_some(),
-        ("ssh", "legacy_22" | "restrict_22_to" | "daemon") => role.takes_ssh(),
+        ("ssh", "legacy_22" | "restrict_22_to" | "keep_22_until" | "daemon") => role.takes_ssh(),
         ("ssh", _) => role.uses(PortAnswer::SshPort),
         ("fasp", _) => role.uses(PortAnswer::FaspUdp),
         ("http_fallback", _) => role.uses(PortAnswer::FallbackHttp),

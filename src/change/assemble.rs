@@ -63,6 +63,8 @@ pub struct Parts<'a> {
     pub ssh_ports: (Vec<u16>, Vec<u16>),
     /// A free port for the helper sshd of the handover.
     pub helper_port: u16,
+    /// The day on which a kept TCP/22 is to be closed.
+    pub keep_22_until: Option<jiff::civil::Date>,
     /// What must be let through afterwards.
     pub requirements: Vec<Requirement>,
 }
@@ -243,6 +245,22 @@ impl Parts<'_> {
             }
             Activation::Socket(_) | Activation::None => Vec::new(),
         }
+    }
+
+    /// For the way back: an sshd that could not bind its new port has ended, and cannot be reloaded.
+    fn start_if_silent(&self) -> Option<Step> {
+        let call = match &self.ssh.activation {
+            Activation::Service(unit) => Invocation::new(Tool::Systemctl, ["restart", unit.as_str()]),
+            Activation::Plain(_) => Invocation::new(Tool::Sshd, ["-f", &self.config_path()]),
+            Activation::Socket(_) | Activation::None => return None,
+        };
+        let port = *self.ssh_ports.0.first()?;
+        Some(Step::StartIfSilent {
+            port,
+            comm: String::from("sshd"),
+            call,
+            patience_ms: 2_000,
+        })
     }
 
     fn await_sshd(&self, port: u16, listening: bool) -> Step {
@@ -504,6 +522,7 @@ impl Parts<'_> {
             let mut undo = vec![put(&file.path, file.before.as_ref())];
             if number == 0 {
                 undo.extend(self.reload("reload-or-restart"));
+                undo.extend(self.start_if_silent());
                 undo.extend(self.ssh_ports.0.iter().map(|port| self.await_sshd(*port, true)));
             }
             let verb = if file.after.is_some() { "write" } else { "remove" };
@@ -609,6 +628,7 @@ impl Parts<'_> {
             } else {
                 vec![render::deny_set(&self.closing)]
             },
+            keep_22_until: self.keep_22_until,
             requirements: self.requirements.clone(),
             before: Before {
                 files: before,

@@ -50,6 +50,9 @@ pub struct Change {
     pub deny: Vec<Timed>,
     /// What was there before, for a later way back.
     pub before: Before,
+    /// The day on which a kept TCP/22 is to be closed.
+    #[serde(default)]
+    pub keep_22_until: Option<jiff::civil::Date>,
     /// What must be let through afterwards; read back before the commit counts.
     pub requirements: Vec<Requirement>,
 }

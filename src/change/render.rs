@@ -89,7 +89,7 @@ fn inspected(facts: &Facts, obstacles: &mut Vec<String>) -> Option<Inspection> {
         ));
         return None;
     };
-    match crate::backend::nftables::inspect(json) {
+    match crate::backend::nftables::inspect_on(json, &facts.addresses) {
         Ok(inspection) => Some(inspection),
         Err(error) => {
             obstacles.push(error.to_string());
@@ -289,6 +289,7 @@ impl<'a> Wanted<'a> {
             sshd_files: self.sshd_files.clone(),
             ssh_ports: (self.facts.ssh.ports.clone(), self.ports_after.clone()),
             helper_port: self.helper_port(),
+            keep_22_until: plan.keep_22_until,
             requirements: self.requirements.clone(),
         };
         let opened = self
@@ -404,13 +405,7 @@ pub fn is_shut(ruleset: &Ruleset, port: u16) -> bool {
             .filter(|c| crate::backend::nftables::inspect::is_inbound(c))
             .any(|chain| {
                 let sees = crate::backend::nftables::inspect::families(&chain.family).contains(&family);
-                let packet = Packet {
-                    protocol: Protocol::Tcp,
-                    family,
-                    port,
-                    kind: Kind::Opening,
-                    multicast: false,
-                };
+                let packet = Packet::inbound(Protocol::Tcp, family, port, Kind::Opening);
                 sees && reach::fate(ruleset, chain, packet).certain
             })
     };

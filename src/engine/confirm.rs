@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use super::detect::session::{logins_on, session};
+use super::detect::session::{comes_from_here, logins_on, session};
 use super::journal::Transaction;
 use super::{Engine, EngineError};
 use crate::backend::nftables::render::refresh;
@@ -71,14 +71,20 @@ impl Engine<'_> {
         report: &mut dyn FnMut(Progress),
     ) -> Result<Outcome, EngineError> {
         let _lock = self.lock(Duration::from_secs(10))?;
-        self.note(
-            id,
-            &Entry::Confirmed {
-                trial: 2,
+        let transaction = self.waiting()?;
+        let confirmed = |trial| {
+            let entry = Entry::Confirmed {
+                trial,
                 by: by.to_owned(),
                 at: self.stamp(),
-            },
-        )?;
+            };
+            self.note(id, &entry)
+        };
+        confirmed(1)?;
+        if !transaction.change.trial_2.is_empty() {
+            self.trial(id, 2, report)?;
+            confirmed(2)?;
+        }
         self.commit(id, report)
     }
 
@@ -163,6 +169,11 @@ impl Engine<'_> {
                 .map_or(String::from("no TCP port"), |p| format!("TCP/{p}"));
             return refuse(format!(
                 "You are connected over {came}: that proves nothing about TCP/{door}. Log in anew: ssh -p {door} ..., and confirm there."
+            ));
+        }
+        if comes_from_here(self.system, &session) {
+            return refuse(format!(
+                "This login on TCP/{door} comes from this host itself: it has not passed the network, where the port may still be shut. Log in from another machine: ssh -p {door} ..., and confirm there."
             ));
         }
         if session.started_ms.is_none_or(|started| started < since) {

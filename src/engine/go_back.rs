@@ -94,6 +94,7 @@ impl Engine<'_> {
             sshd_files,
             ssh_ports: (before.ssh_ports_after.clone(), before.ssh_ports.clone()),
             helper_port: 61_022,
+            keep_22_until: None,
             requirements,
         };
         Ok(parts.assemble(

@@ -38,6 +38,20 @@ impl Engine<'_> {
                 comm,
                 signal,
             } => self.signal(pid_file, comm, *signal),
+            Step::StartIfSilent {
+                port,
+                comm,
+                call,
+                patience_ms,
+            } => {
+                if self
+                    .await_tcp(*port, true, comm, Duration::from_millis(*patience_ms))
+                    .is_err()
+                {
+                    self.system.run_ok(call)?;
+                }
+                Ok(())
+            }
             Step::Drain {
                 port,
                 quiet_ms,

@@ -9,13 +9,14 @@ impl Engine<'_> {
     /// Undoes an open transaction. The lock must be held. All undo steps are tried, whatever fails.
     pub(super) fn rollback(&self, transaction: &Transaction, reason: &str) -> Result<Outcome, EngineError> {
         let id = &transaction.id;
-        self.note(
+        // A journal that cannot be written, as on a full disk, is no reason to leave anything in place.
+        drop(self.note(
             id,
             &Entry::RollingBack {
                 reason: reason.to_owned(),
                 at: self.stamp(),
             },
-        )?;
+        ));
         // Read again: the caller's copy may be older than the last step that was begun.
         let transaction = self.load(id)?.unwrap_or_else(|| transaction.clone());
         let actions: Vec<&Action> = transaction.begun();
@@ -107,13 +108,13 @@ impl Engine<'_> {
             return Ok(None);
         };
         let reason = "the machine went down before the change was complete";
-        self.note(
+        drop(self.note(
             &transaction.id,
             &Entry::RollingBack {
                 reason: reason.into(),
                 at: self.stamp(),
             },
-        )?;
+        ));
         let mut remaining = Vec::new();
         for step in transaction.begun().iter().rev().flat_map(|action| &action.undo) {
             let of_files = matches!(step, Step::Write { .. } | Step::Remove(_) | Step::Try(_));

@@ -7,6 +7,7 @@ use super::detect::session::logins_on;
 use super::detect::sockets::tcp_listeners;
 use super::journal::Transaction;
 use crate::backend::nftables::render::gaps;
+use crate::change::Change;
 use crate::change::render::is_shut;
 use crate::step::{Invocation, Tool};
 use crate::transaction::{Entry, Kept, Outcome, PortStatus, State, Status, Trial};
@@ -167,6 +168,7 @@ impl Engine<'_> {
             Some(_) => format!("kept in {}", change.files.join(", ")),
             None => String::from("nothing needs to be kept"),
         };
+        status.drift.extend(self.reminder(change));
         let Ok(live) = self.live_ruleset() else {
             status
                 .drift
@@ -221,6 +223,15 @@ impl Engine<'_> {
                 listener: self.listener(port),
             });
         }
+    }
+
+    /// A kept TCP/22 whose day has come.
+    fn reminder(&self, change: &Change) -> Option<String> {
+        let today = self.system.now().to_zoned(jiff::tz::TimeZone::UTC).date();
+        let day = change.keep_22_until.filter(|day| *day <= today)?;
+        Some(format!(
+            "TCP/22 was to be kept open until {day} only: set legacy_22 = \"close\" and apply again"
+        ))
     }
 
     fn listener(&self, port: &str) -> String {
@@ -310,6 +321,7 @@ fn summary(transaction: &Transaction, in_force: bool) -> Kept {
         by: transaction.by.clone(),
         what: opened.chain(closed).collect::<Vec<_>>().join(" "),
         state: state.to_owned(),
+        in_force,
         going_back,
     }
 }

@@ -169,7 +169,8 @@ pub trait System: Send + Sync {
     /// Replaces a file as a whole: written beside it, fsync, rename, fsync of the directory.
     fn replace(&self, path: &Path, bytes: &[u8], mode: u32) -> Result<(), SystemError>;
 
-    /// Appends to a file (made with mode 0600) and returns once it is on the disk.
+    /// Appends whole lines to a file (made with mode 0600) and returns once they are on the disk. A last line that a
+    /// crash cut off is taken away first; after a failure nothing of the new lines stays.
     fn append(&self, path: &Path, bytes: &[u8]) -> Result<(), SystemError>;
 
     /// Removes a file; one that is not there is fine.

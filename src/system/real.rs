@@ -7,7 +7,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -152,6 +152,20 @@ fn finish(mut child: Child, call: &Invocation) -> Result<Output, SystemError> {
 
 fn boxed(pipe: impl Read + Send + 'static) -> Box<dyn Read + Send> {
     Box::new(pipe)
+}
+
+/// The length of a file up to its last line end: what comes after was cut off in the middle of writing.
+fn whole_lines(file: &File) -> io::Result<u64> {
+    let mut end = file.metadata()?.len();
+    let mut byte = [0u8; 1];
+    while end > 0 {
+        file.read_exact_at(&mut byte, end - 1)?;
+        if byte == *b"\n" {
+            break;
+        }
+        end -= 1;
+    }
+    Ok(end)
 }
 
 fn sync_dir(path: &Path) -> io::Result<()> {
@@ -306,13 +320,19 @@ impl System for RealSystem {
             let fresh = !path.exists();
             let no_follow = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or(0);
             let mut file = OpenOptions::new()
+                .read(true)
                 .append(true)
                 .create(true)
                 .mode(0o600)
                 .custom_flags(no_follow)
                 .open(path)?;
-            file.write_all(bytes)?;
-            file.sync_all()?;
+            let whole = whole_lines(&file)?;
+            file.set_len(whole)?;
+            if let Err(error) = file.write_all(bytes).and_then(|()| file.sync_all()) {
+                // A full disk may have taken a part of the line.
+                drop(file.set_len(whole));
+                return Err(error);
+            }
             if fresh { sync_dir(path) } else { Ok(()) }
         };
         write().map_err(file_error("append to", path))
@@ -461,5 +481,21 @@ impl System for RealSystem {
         if let Ok(mut signals) = ignored {
             thread::spawn(move || for _ in signals.forever() {});
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_that_was_cut_off_does_not_spoil_the_next_one() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("journal");
+        let system = RealSystem;
+        system.append(&path, b"first\n").expect("written");
+        fs::write(&path, b"first\n{\"entry\":\"int").expect("torn");
+        system.append(&path, b"second\n").expect("written");
+        assert_eq!(fs::read(&path).expect("read"), b"first\nsecond\n");
     }
 }

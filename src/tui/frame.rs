@@ -180,9 +180,10 @@ pub struct SmallCountdown<'a> {
     pub typed: &'a str,
 }
 
-/// The page for a screen that is too small.
+/// The page for a screen that is too small; `state` says how things stand.
 pub fn too_small(
     frame: &mut Frame<'_>,
+    state: &str,
     said: Option<&Result<String, String>>,
     countdown: Option<&SmallCountdown<'_>>,
 ) {
@@ -197,7 +198,7 @@ pub fn too_small(
     match countdown {
         None => {
             lines.push("or press p for the line mode. q quits.".to_owned());
-            lines.push("Nothing has been changed.".to_owned());
+            lines.push(state.to_owned());
         }
         Some(countdown) => {
             if let Some(Ok(line) | Err(line)) = said {

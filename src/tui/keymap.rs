@@ -150,8 +150,9 @@ const FIREWALL: &[Own] = &[
 ];
 const PREVIEW: &[Own] = &[
     letters(&['1', '2', '3', '4'], "1-4", "tabs"),
-    own("PgUp/PgDn", "scroll"),
-    letters(&['s'], "s", "save plan"),
+    own("PgDn", "scroll"),
+    own("/", "search"),
+    letters(&['s'], "s", "save"),
     own("F2", "why"),
 ];
 const APPLY: &[Own] = &[

@@ -41,7 +41,12 @@ pub struct Wizard {
     size: (u16, u16),
     /// What was typed on the page for small screens while a countdown runs.
     typed: String,
+    /// For how many milliseconds a good message has been on the screen.
+    said_for: u64,
 }
+
+/// A good message gives the line back to the page after this many milliseconds, where time passes at all.
+const SAID_FOR: u64 = 5_000;
 
 impl Wizard {
     /// The wizard with all its pages, opened on `start`.
@@ -60,6 +65,7 @@ impl Wizard {
             look,
             size: (frame::MIN_WIDTH, frame::MIN_HEIGHT),
             typed: String::new(),
+            said_for: 0,
         };
         wizard.tell_page(&Event::Entered);
         wizard
@@ -123,7 +129,12 @@ impl Wizard {
                 seconds: trial.left_ms.div_ceil(1000),
                 typed: &self.typed,
             });
-            frame::too_small(frame, self.shared.said.as_ref(), countdown.as_ref());
+            let state = match self.page {
+                PageId::Apply | PageId::Confirm => "A change is under way.",
+                PageId::Done => "The change has ended, see the page.",
+                _ => "Nothing has been changed.",
+            };
+            frame::too_small(frame, state, self.shared.said.as_ref(), countdown.as_ref());
         } else {
             self.view_page(frame);
         }
@@ -336,7 +347,13 @@ impl Wizard {
         let shared = &mut self.shared;
         match event {
             Event::Resize(width, height) => self.size = (*width, *height),
-            Event::Tick(millis) => pass_time(shared, *millis),
+            Event::Tick(millis) => {
+                pass_time(shared, *millis);
+                self.said_for = self.said_for.saturating_add(*millis);
+                if self.said_for >= SAID_FOR && matches!(shared.said, Some(Ok(_))) {
+                    shared.said = None;
+                }
+            }
             Event::Detecting(facts) => shared.facts = facts.as_ref().clone(),
             Event::Detected(facts) => {
                 shared.facts = facts.as_ref().clone();
@@ -348,7 +365,10 @@ impl Wizard {
             }
             Event::Status(status) => shared.status = Some(status.clone()),
             Event::Kept(kept) => shared.kept.clone_from(kept),
-            Event::Said(line) => shared.said = Some(Ok(line.clone())),
+            Event::Said(line) => {
+                shared.said = Some(Ok(line.clone()));
+                self.said_for = 0;
+            }
             Event::Failed(line) => shared.said = Some(Err(line.clone())),
             _ => {}
         }

@@ -319,26 +319,40 @@ fn fw008_sees_a_container_on_a_planned_port() {
 #[test]
 fn fw008_sees_a_rule_that_sends_a_planned_port_elsewhere() {
     let mut facts = server();
-    let rule = |port: u16, verdict: &str| {
+    let rule = |port: &str, verdict: &str| {
         format!(
             r#"{{"nftables":[{{"rule":{{"family":"ip","table":"nat","chain":"DOCKER","expr":[
             {{"match":{{"op":"==","left":{{"payload":{{"protocol":"tcp","field":"dport"}}}},"right":{port}}}}},{verdict}]}}}}]}}"#
         )
     };
-    facts.observations.nft_json = Some(rule(33_001, r#"{"dnat":{"addr":"172.17.0.2","port":22}}"#));
+    facts.observations.nft_json = Some(rule("33001", r#"{"dnat":{"addr":"172.17.0.2","port":22}}"#));
     let advice = given("FW008", &answers("connect-server"), &facts).expect("given");
     assert_eq!(
         advice.evidence,
-        ["ip nat DOCKER: a rule sends TCP/33001 elsewhere"]
+        ["ip nat DOCKER: a rule sends TCP/33001 elsewhere, which ssh needs"]
     );
-    facts.observations.nft_json = Some(rule(33_001, r#"{"xt":{"type":"target","name":"DNAT"}}"#));
+    facts.observations.nft_json = Some(rule("33001", r#"{"xt":{"type":"target","name":"DNAT"}}"#));
     assert_eq!(
         severity("FW008", &answers("connect-server"), &facts),
         Some(Severity::Warning)
     );
+    let many = r#"{"set":[80,{"range":[33000,33100]}]}"#;
+    facts.observations.nft_json = Some(rule(many, r#"{"redirect":{"port":61022}}"#));
+    let advice = given("FW008", &answers("connect-server"), &facts).expect("given");
+    assert_eq!(
+        advice.evidence,
+        ["ip nat DOCKER: a rule sends TCP/33000-33100 elsewhere, which ssh needs"]
+    );
+    let other_than = rule("33001", r#"{"dnat":{}}"#).replace("==", "!=");
+    facts.observations.nft_json = Some(other_than);
+    assert_eq!(severity("FW008", &answers("connect-server"), &facts), None);
+    // Our own turn of new logins, in the middle of a change, is no container.
+    facts.observations.nft_json =
+        Some(rule("33001", r#"{"redirect":{}}"#).replace("\"nat\"", "\"faspwall_bridge\""));
+    assert_eq!(severity("FW008", &answers("connect-server"), &facts), None);
     for other in [
-        rule(33_002, r#"{"dnat":{}}"#),
-        rule(33_001, r#"{"accept":null}"#),
+        rule("33002", r#"{"dnat":{}}"#),
+        rule("33001", r#"{"accept":null}"#),
         "{ dnat".to_owned(),
     ] {
         facts.observations.nft_json = Some(other);
@@ -387,8 +401,14 @@ fn fw011_blocks_where_fail2ban_has_banned_you() {
         advice.evidence,
         ["10.0.0.7 is in the set f2b-table addr-set-sshd"]
     );
-    facts.observations.nft_json = Some(set("10.0.0.77"));
-    assert_eq!(severity("FW011", &answers("connect-server"), &facts), None);
+    // Banned is somebody else, although the address is in a set of another tool.
+    let others = r#"{"nftables":[{"set":{"table":"f2b-table","name":"addr-set-sshd","elem":["10.0.0.77"]}},
+        {"set":{"table":"filter","name":"friends","elem":["10.0.0.7"]}}]}"#;
+    assert!(serde_json::from_str::<serde_json::Value>(others).is_ok());
+    for text in [set("10.0.0.77"), others.to_owned()] {
+        facts.observations.nft_json = Some(text);
+        assert_eq!(severity("FW011", &answers("connect-server"), &facts), None);
+    }
 }
 
 #[test]

@@ -16,3 +16,4 @@ mod lab;
 mod moves;
 mod plan;
 mod pty;
+mod readme;

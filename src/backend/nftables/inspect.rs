@@ -1,6 +1,7 @@
 //! What the kernel's ruleset says about this host, for the screens and for the choice of the chains that get a rule.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 
 use serde_json::Value;
 use sha2::{Digest, Sha256};
@@ -29,9 +30,15 @@ pub struct Inspection {
     pub fingerprint: String,
 }
 
-/// Reads `nft -j list ruleset`.
+/// Reads `nft -j list ruleset` of a host whose addresses are not known.
 pub fn inspect(json: &str) -> Result<Inspection, ModelError> {
-    let ruleset = Ruleset::parse(json)?;
+    inspect_on(json, &[])
+}
+
+/// Reads `nft -j list ruleset` of a host with these addresses.
+pub fn inspect_on(json: &str, addresses: &[IpAddr]) -> Result<Inspection, ModelError> {
+    let mut ruleset = Ruleset::parse(json)?;
+    ruleset.addresses = addresses.to_vec();
     let chains = path_chains(&ruleset)
         .into_iter()
         .map(|chain| chain_fact(&ruleset, chain))
@@ -108,13 +115,7 @@ fn chain_fact(ruleset: &Ruleset, chain: &Chain) -> ChainFact {
         Kind::Reply
     };
     let dropped_by = families(&chain.family).iter().find_map(|family| {
-        let packet = Packet {
-            protocol: Protocol::Tcp,
-            family: *family,
-            port: NOBODYS_PORT,
-            kind,
-            multicast: false,
-        };
+        let packet = Packet::inbound(Protocol::Tcp, *family, NOBODYS_PORT, kind);
         reach::fate(ruleset, chain, packet).dropped_by
     });
     let base = chain.base.as_ref();
@@ -206,13 +207,7 @@ fn inbound_default(ruleset: &Ruleset) -> InboundDefault {
     let mut result = InboundDefault::Accept;
     for chain in path_chains(ruleset).into_iter().filter(|chain| is_inbound(chain)) {
         for family in families(&chain.family) {
-            let packet = Packet {
-                protocol: Protocol::Tcp,
-                family: *family,
-                port: NOBODYS_PORT,
-                kind: Kind::Opening,
-                multicast: false,
-            };
+            let packet = Packet::inbound(Protocol::Tcp, *family, NOBODYS_PORT, Kind::Opening);
             match reach::fate(ruleset, chain, packet).dropped_by {
                 Some(reason) if reason.ends_with("reject") && result == InboundDefault::Accept => {
                     result = InboundDefault::Reject;

@@ -5,11 +5,13 @@
 //! top of each chain that could drop it (priority order does not matter for that). Chains that only ban certain
 //! addresses are left alone: opening a port is no pardon. A deny may live in a table of our own, for one drop is enough.
 
+pub mod address;
 pub mod inspect;
 pub mod model;
 pub mod packet;
 pub mod reach;
 pub mod render;
+pub mod target;
 
-pub use inspect::{Inspection, inspect};
+pub use inspect::{Inspection, inspect, inspect_on};
 pub use model::{ModelError, Ruleset};

@@ -3,6 +3,8 @@
 //! Reading never fails on an object that is not understood: it is kept out and left alone. Only a text that is no JSON
 //! at all is an error.
 
+use std::net::IpAddr;
+
 use serde_json::Value;
 
 /// A ruleset.
@@ -16,6 +18,8 @@ pub struct Ruleset {
     pub rules: Vec<Rule>,
     /// Sets and maps.
     pub sets: Vec<Set>,
+    /// Addresses of this host that packets from outside can bear; empty when they are not known.
+    pub addresses: Vec<IpAddr>,
 }
 
 /// A table.
@@ -95,6 +99,13 @@ pub struct Set {
     pub flags: Vec<String>,
     /// Its elements as printed.
     pub elements: Vec<Value>,
+}
+
+impl Set {
+    /// Whether its elements may appear and disappear by themselves.
+    pub fn comes_and_goes(&self) -> bool {
+        self.flags.iter().any(|f| f == "timeout" || f == "dynamic")
+    }
 }
 
 /// Why a ruleset could not be read.
@@ -220,6 +231,7 @@ impl Ruleset {
     pub fn without_ours(&self) -> Self {
         let ours = |table: &str| table == "faspwall" || table.starts_with("faspwall_");
         Self {
+            addresses: self.addresses.clone(),
             tables: self.tables.iter().filter(|t| !ours(&t.name)).cloned().collect(),
             chains: self.chains.iter().filter(|c| !ours(&c.table)).cloned().collect(),
             rules: self
@@ -260,7 +272,7 @@ impl Ruleset {
             ));
         }
         for set in &self.sets {
-            let moving = set.flags.iter().any(|f| f == "timeout" || f == "dynamic");
+            let moving = set.comes_and_goes();
             let elements = if moving {
                 String::from("(elements come and go)")
             } else {

@@ -4,9 +4,12 @@
 //! interface, a mark, a rate) is [`Answer::Maybe`]; a match on his address alone is [`Answer::OneSource`], because a
 //! rule that bans certain addresses is not what keeps a port shut for the rest.
 
+use ipnet::IpNet;
 use serde_json::Value;
 
+use super::address::{Cover, cover};
 use super::model::Ruleset;
+use super::target::target_in;
 use crate::port::Protocol;
 
 /// Address family of a packet.
@@ -29,7 +32,7 @@ pub enum Kind {
 
 /// A packet of an ordinary stranger.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Packet {
+pub struct Packet<'p> {
     /// TCP or UDP.
     pub protocol: Protocol,
     /// IPv4 or IPv6.
@@ -38,8 +41,27 @@ pub struct Packet {
     pub port: u16,
     /// Opening or reply.
     pub kind: Kind,
-    /// Whether it goes to a multicast group.
-    pub multicast: bool,
+    /// The multicast group that it goes to.
+    pub group: Option<IpNet>,
+    /// The networks in which the far end is; empty: anywhere.
+    pub peers: &'p [IpNet],
+    /// Whether this host opens the connection.
+    pub outbound: bool,
+}
+
+impl Packet<'static> {
+    /// The packet of an inbound connection to one port, from anywhere.
+    pub fn inbound(protocol: Protocol, family: Family, port: u16, kind: Kind) -> Self {
+        Self {
+            protocol,
+            family,
+            port,
+            kind,
+            group: None,
+            peers: &[],
+            outbound: false,
+        }
+    }
 }
 
 /// Whether a match holds for the packet.
@@ -99,8 +121,12 @@ enum Known {
     Number(u64),
     /// Some of these flags are set, all others are not.
     Flags(&'static [&'static str]),
-    /// The source address.
-    Source,
+    /// The address of the far end.
+    Peer,
+    /// The multicast group.
+    Group,
+    /// An address of this host.
+    Target,
     /// The packet has no such field, so the match cannot hold.
     Absent,
     /// Not known.
@@ -118,12 +144,16 @@ pub struct Place<'r> {
     pub table: &'r str,
 }
 
-impl Packet {
+impl Packet<'_> {
     fn transport(self) -> &'static str {
         match self.protocol {
             Protocol::Tcp => "tcp",
             Protocol::Udp => "udp",
         }
+    }
+
+    fn comes_in(self) -> bool {
+        (self.kind == Kind::Opening) != self.outbound
     }
 
     fn payload(self, protocol: &str, field: &str) -> Known {
@@ -136,8 +166,10 @@ impl Packet {
             ("ip", _) if self.family == Family::V6 => Known::Absent,
             ("ip6", _) if self.family == Family::V4 => Known::Absent,
             ("ip", "protocol") | ("ip6", "nexthdr") => Known::Word(self.transport()),
-            ("ip" | "ip6", "saddr") if self.kind == Kind::Opening => Known::Source,
-            ("ip" | "ip6", "daddr") if self.kind == Kind::Reply => Known::Source,
+            ("ip" | "ip6", "daddr") if self.group.is_some() && self.kind == Kind::Opening => Known::Group,
+            ("ip" | "ip6", "saddr") if self.comes_in() => Known::Peer,
+            ("ip" | "ip6", "daddr") if !self.comes_in() => Known::Peer,
+            ("ip" | "ip6", "saddr" | "daddr") => Known::Target,
             ("ip", "version") => Known::Number(4),
             ("ip6", "version") => Known::Number(6),
             ("icmp" | "icmpv6" | "igmp" | "sctp" | "dccp" | "udplite" | "ah" | "esp" | "comp" | "arp", _) => {
@@ -152,8 +184,8 @@ impl Packet {
             "l4proto" => Known::Word(self.transport()),
             "nfproto" => Known::Word(if self.family == Family::V4 { "ipv4" } else { "ipv6" }),
             "protocol" => Known::Word(if self.family == Family::V4 { "ip" } else { "ip6" }),
-            "pkttype" if self.multicast => Known::Word("multicast"),
-            "pkttype" if self.kind == Kind::Opening => Known::Word("host"),
+            "pkttype" if self.group.is_some() => Known::Word("multicast"),
+            "pkttype" if self.comes_in() => Known::Word("host"),
             // The stranger is never on this host: a rule for the loopback interface is not for him.
             "iif" | "iifname" | "oif" | "oifname" => Known::Unknown,
             _ => Known::Unknown,
@@ -209,10 +241,10 @@ impl Packet {
             _ => false,
         };
         let result = fib.get("result").and_then(Value::as_str).unwrap_or_default();
-        match (result, self.kind) {
-            ("type", Kind::Opening) if about("daddr") && self.multicast => Known::Word("multicast"),
-            ("type", Kind::Opening) if about("daddr") => Known::Word("local"),
-            ("type", Kind::Reply) if about("saddr") => Known::Word("local"),
+        match (result, self.comes_in()) {
+            ("type", _) if about("daddr") && self.group.is_some() => Known::Word("multicast"),
+            ("type", true) if about("daddr") => Known::Word("local"),
+            ("type", false) if about("saddr") => Known::Word("local"),
             _ => Known::Unknown,
         }
     }
@@ -278,15 +310,19 @@ impl Packet {
         if let Some(parts) = left.get("concat").and_then(Value::as_array) {
             return self.concatenation(place, parts, right);
         }
+        let known = self.known(left);
+        if let Known::Peer | Known::Group = known {
+            return self.address(place, &known, right);
+        }
         if let Some(elements) = elements_of(place, right) {
             return elements.iter().fold(Answer::No, |sum, element| {
                 sum.or(self.compare(place, left, element_value(element), flags))
             });
         }
         if right.as_str().is_some_and(|name| name.starts_with('@')) {
-            return match self.known(left) {
+            return match known {
                 Known::Absent => Answer::No,
-                Known::Source => Answer::OneSource,
+                Known::Target => self.target_in_set(place, right),
                 _ => Answer::Maybe,
             };
         }
@@ -295,9 +331,9 @@ impl Packet {
                 sum.or(self.compare(place, left, one, flags))
             });
         }
-        match self.known(left) {
+        match known {
             Known::Absent => Answer::No,
-            Known::Source => source_in(right),
+            Known::Target => target_in(&place.ruleset.addresses, self.family, right),
             Known::Number(number) => number_in(number, right),
             Known::Word(word) => match right.as_str() {
                 Some(text) => Answer::of(text == word || (word == "ipv6" && text == "ip6")),
@@ -309,7 +345,56 @@ impl Packet {
                 Some(flag) => Answer::of(set.contains(&flag)),
                 None => Answer::Maybe,
             },
-            Known::Unknown => Answer::Maybe,
+            Known::Peer | Known::Group | Known::Unknown => Answer::Maybe,
+        }
+    }
+
+    /// Whether an address lies in what the right side names. A rule for every address is no ban.
+    fn address(self, place: Place<'_>, known: &Known, right: &Value) -> Answer {
+        let values: Vec<&Value> = match (right.get("set").and_then(Value::as_array), right.as_str()) {
+            (Some(elements), _) => elements.iter().map(element_value).collect(),
+            (None, Some(name)) if name.starts_with('@') => {
+                let name = name.trim_start_matches('@');
+                match place.ruleset.set_of(place.family, place.table, name) {
+                    // What stands in it may be gone in a moment.
+                    Some(set) if !set.comes_and_goes() => set.elements.iter().map(element_value).collect(),
+                    _ => return Answer::OneSource,
+                }
+            }
+            _ => vec![right],
+        };
+        let everywhere: IpNet = match self.family {
+            Family::V4 => ipnet::Ipv4Net::default().into(),
+            Family::V6 => ipnet::Ipv6Net::default().into(),
+        };
+        let of_family = |net: &&IpNet| matches!(net, IpNet::V4(_)) == (self.family == Family::V4);
+        let mut nets: Vec<IpNet> = match (known, self.group) {
+            (Known::Group, Some(group)) => vec![group],
+            _ => self.peers.iter().filter(of_family).copied().collect(),
+        };
+        if nets.is_empty() {
+            nets.push(everywhere);
+        }
+        match cover(&nets, &values) {
+            Cover::All => Answer::Yes,
+            Cover::None => Answer::No,
+            Cover::Some => Answer::OneSource,
+            Cover::Unknown => Answer::Maybe,
+        }
+    }
+
+    /// Whether an address of this host stands in a named set; one that programs fill may hold anything by then.
+    fn target_in_set(self, place: Place<'_>, right: &Value) -> Answer {
+        let name = right.as_str().and_then(|name| name.strip_prefix('@'));
+        let set = name.and_then(|name| place.ruleset.set_of(place.family, place.table, name));
+        match set {
+            Some(set) if !set.flags.iter().any(|f| f == "dynamic" || f == "timeout") => {
+                set.elements.iter().fold(Answer::No, |sum, element| {
+                    let own = &place.ruleset.addresses;
+                    sum.or(target_in(own, self.family, element_value(element)))
+                })
+            }
+            _ => Answer::Maybe,
         }
     }
 
@@ -341,14 +426,6 @@ fn loopback_only(left: &Value, right: &Value) -> bool {
         .and_then(Value::as_str)
         .unwrap_or_default();
     matches!(key, "iif" | "iifname" | "oif" | "oifname") && right.as_str() == Some("lo")
-}
-
-/// A rule for every source is no ban.
-fn source_in(right: &Value) -> Answer {
-    let all = right
-        .get("prefix")
-        .is_some_and(|p| p.get("len").and_then(Value::as_u64) == Some(0));
-    if all { Answer::Yes } else { Answer::OneSource }
 }
 
 fn number_in(number: u64, right: &Value) -> Answer {

@@ -30,13 +30,13 @@ enum Flow {
 
 struct Walk<'r> {
     ruleset: &'r Ruleset,
-    packet: Packet,
+    packet: Packet<'r>,
     fate: Fate,
     accepts: bool,
 }
 
 /// The fate of the packet in a base chain. `chain` must have a hook.
-pub fn fate(ruleset: &Ruleset, chain: &Chain, packet: Packet) -> Fate {
+pub fn fate<'r>(ruleset: &'r Ruleset, chain: &Chain, packet: Packet<'r>) -> Fate {
     let mut walk = Walk {
         ruleset,
         packet,

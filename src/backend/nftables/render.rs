@@ -59,13 +59,15 @@ pub struct Placed {
     pub because: String,
 }
 
-fn packet(requirement: &Requirement, family: Family, kind: Kind) -> Packet {
+fn packet(requirement: &Requirement, family: Family, kind: Kind) -> Packet<'_> {
     Packet {
         protocol: requirement.protocol,
         family,
         port: requirement.ports.first(),
         kind,
-        multicast: requirement.group.is_some(),
+        group: requirement.group,
+        peers: &requirement.peers,
+        outbound: requirement.direction == Direction::Out,
     }
 }
 
@@ -82,11 +84,10 @@ fn kind_for(requirement: &Requirement, chain: &Chain) -> Kind {
 fn obstacle(ruleset: &Ruleset, chain: &Chain, requirement: &Requirement) -> Option<String> {
     let kind = kind_for(requirement, chain);
     let wanted = |family: &&Family| {
-        requirement.peers.is_empty()
-            || requirement
-                .peers
-                .iter()
-                .any(|net| matches!(net, IpNet::V4(_)) == (**family == Family::V4))
+        let of_family = |net: &IpNet| matches!(net, IpNet::V4(_)) == (**family == Family::V4);
+        // A group has one family, and nobody sends to it in the other.
+        requirement.group.as_ref().is_none_or(of_family)
+            && (requirement.peers.is_empty() || requirement.peers.iter().any(of_family))
     };
     families(&chain.family).iter().filter(wanted).find_map(|family| {
         let first = reach::fate(ruleset, chain, packet(requirement, *family, kind)).dropped_by;
@@ -441,4 +442,77 @@ pub fn pin(placed: &[Placed], session: &Session) -> Vec<Placed> {
         });
     }
     pins
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::port::PortRange;
+
+    fn requirement(peers: &[&str], group: Option<&str>) -> Requirement {
+        Requirement {
+            id: String::from("need"),
+            direction: Direction::In,
+            protocol: Protocol::Udp,
+            ports: PortRange::single(55_001).expect("a port"),
+            peers: peers.iter().map(|net| net.parse().expect("a network")).collect(),
+            group: group.map(|net| net.parse().expect("a network")),
+            why: String::new(),
+            source: String::new(),
+        }
+    }
+
+    fn default_drop(rule: &str) -> Ruleset {
+        Ruleset::parse(&format!(
+            r#"{{"nftables": [{{"table": {{"family": "inet", "name": "t"}}}},
+            {{"chain": {{"family": "inet", "table": "t", "name": "input", "type": "filter", "hook": "input", "prio": 0, "policy": "drop"}}}}
+            {rule}]}}"#
+        ))
+        .expect("JSON")
+    }
+
+    fn accepting(matches: &str) -> Ruleset {
+        default_drop(&format!(
+            r#", {{"rule": {{"family": "inet", "table": "t", "chain": "input", "handle": 4, "expr": [{matches},
+            {{"match": {{"op": "==", "left": {{"payload": {{"protocol": "udp", "field": "dport"}}}}, "right": 55001}}}},
+            {{"accept": null}}]}}}}"#
+        ))
+    }
+
+    #[test]
+    fn a_rule_for_the_networks_that_were_asked_for_closes_the_gap() {
+        let rule = r#"{"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "saddr"}}, "right": {"prefix": {"addr": "10.0.0.0", "len": 8}}}}"#;
+        let within = [requirement(&["10.1.0.0/16"], None)];
+        assert_eq!(gaps(&default_drop(""), &within).len(), 1);
+        assert_eq!(gaps(&accepting(rule), &within), vec![]);
+        for peers in [
+            &["10.0.0.0/7"][..],
+            &["192.168.0.0/16"],
+            &["10.1.0.0/16", "fd00::/8"],
+            &[],
+        ] {
+            assert_eq!(
+                gaps(&accepting(rule), &[requirement(peers, None)]).len(),
+                1,
+                "{peers:?}"
+            );
+        }
+    }
+
+    #[test]
+    fn a_rule_for_the_group_closes_the_gap() {
+        let rule = r#"{"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "daddr"}}, "right": {"prefix": {"addr": "224.0.0.0", "len": 4}}}}"#;
+        assert_eq!(
+            gaps(&accepting(rule), &[requirement(&[], Some("239.1.0.0/16"))]),
+            vec![]
+        );
+        assert_eq!(
+            gaps(&default_drop(""), &[requirement(&[], Some("239.1.0.0/16"))]).len(),
+            1
+        );
+        assert_eq!(
+            gaps(&accepting(rule), &[requirement(&[], Some("192.0.2.0/24"))]).len(),
+            1
+        );
+    }
 }

@@ -72,7 +72,8 @@ fn read_ruleset(system: &dyn System, found: &mut Found) {
     let call = Invocation::new(Tool::Nft, LIST_RULESET).within(RULESET_LIMIT);
     let error = match system.run(&call) {
         Ok(output) if output.ok() => {
-            let inspected = inspect::inspect(&output.stdout);
+            // What is dropped on its way to a container says nothing about packets to this host.
+            let inspected = inspect::inspect_on(&output.stdout, &super::os::addresses(system));
             found.observations.nft_json = Some(output.stdout);
             match inspected {
                 Ok(inspection) => {

@@ -119,7 +119,7 @@ impl Walk<'_> {
             });
         }
         let socket = self.held_connection(&group)?;
-        if let Some(outer) = self.from_this_host(socket, depth) {
+        if let Some(outer) = self.within_this_host(socket, depth) {
             return Some(outer);
         }
         let user = group
@@ -147,7 +147,7 @@ impl Walk<'_> {
 
     /// `ssh localhost`, or through a forwarding of an ssh login: the way goes on from the process at the other end, which
     /// is on this host too.
-    fn from_this_host(&mut self, socket: Socket, depth: usize) -> Option<Session> {
+    fn within_this_host(&mut self, socket: Socket, depth: usize) -> Option<Session> {
         let other_end = mirror(&self.connections, socket)?.inode;
         let owners = sockets::owners(self.system, self.processes);
         let client = *owners.get(&other_end)?.first()?;
@@ -322,15 +322,24 @@ impl Walk<'_> {
             Terminal::Pts(number) => (Via::Local, format!("the terminal pts/{number}")),
             Terminal::Other => (Via::Local, "no terminal".to_owned()),
         };
-        let stale = self.stale.map_or_else(String::new, |(client, server)| {
-            format!(
-                "; SSH_CONNECTION names {client} to port {}, but no such connection is open",
-                server.port()
-            )
-        });
+        let user = processes::environment(self.system, process.pid, "USER");
+        // Begun by ssh, and now somewhere this walk does not lead, such as an unknown multiplexer: to take that for a
+        // local console would be the dangerous mistake. What is no longer open is not named as a connection.
+        if let (Via::Local, Some((client, server))) = (via, self.stale) {
+            return Session {
+                client: Some(client.ip()),
+                server_port: Some(server.port()),
+                user,
+                evidence: format!(
+                    "began with a login from {client} to port {} by SSH_CONNECTION, but no such connection is open",
+                    server.port()
+                ),
+                ..bare(Via::Ssh)
+            };
+        }
         Session {
-            user: processes::environment(self.system, process.pid, "USER"),
-            evidence: format!("runs on {terminal}, below no login of sshd{stale}"),
+            user,
+            evidence: format!("runs on {terminal}, below no login of sshd"),
             ..bare(via)
         }
     }
@@ -469,6 +478,26 @@ pub fn logins_on(system: &dyn System, port: u16, since_ms: u64) -> Vec<Login> {
     logins.sort_by_key(|login| (login.started_ms, login.pid));
     logins.dedup_by(|a, b| (a.client, a.server) == (b.client, b.server));
     logins
+}
+
+fn has_both_ends(connections: &[Socket], client: SocketAddr, server: SocketAddr) -> bool {
+    connections
+        .iter()
+        .any(|c| c.local == client && c.remote == server)
+}
+
+/// Whether the other end of a session's connection is on this host too, as with `ssh -p PORT localhost`.
+pub fn comes_from_here(system: &dyn System, session: &Session) -> bool {
+    let end = |ip: Option<IpAddr>, port: Option<u16>| Some(SocketAddr::new(ip?.to_canonical(), port?));
+    match (
+        end(session.client, session.client_port),
+        end(session.server, session.server_port),
+    ) {
+        (Some(client), Some(server)) => {
+            client.ip().is_loopback() || has_both_ends(&sockets::established(system), client, server)
+        }
+        _ => false,
+    }
 }
 
 fn login(

@@ -49,7 +49,31 @@ pub fn sshd(system: &dyn System, processes: &Processes, listeners: &[Listener], 
     let (sshd_config, effective) = read_config(system, &facts.args, systemd);
     facts.activation = activation(system, facts.pid, &units, effective.value("pidfile"));
     facts.config = sshd_config;
+    if !system.is_root() {
+        seen_without_root(processes, listeners, &units, &mut facts);
+    }
     facts
+}
+
+/// Without root nobody tells who owns a socket: then the service's process counts, and ports that are both configured
+/// and open.
+fn seen_without_root(processes: &Processes, listeners: &[Listener], units: &[Unit], facts: &mut SshFacts) {
+    let service = units.iter().find(|unit| {
+        let process = unit.main_pid.and_then(|pid| processes.get(pid));
+        process.is_some_and(|p| p.comm == "sshd" || p.comm == "dropbear")
+    });
+    if let (Some(unit), None) = (service, facts.pid) {
+        facts.pid = unit.main_pid;
+        facts.activation = Activation::Service(unit.id.clone());
+    }
+    let open = |port: &u16| {
+        listeners
+            .iter()
+            .any(|l| l.protocol == Protocol::Tcp && l.port == *port && !l.loopback())
+    };
+    if facts.ports.is_empty() && facts.pid.is_some() {
+        facts.ports = facts.config.ports.iter().copied().filter(open).collect();
+    }
 }
 
 /// What `systemctl show` says about one unit.

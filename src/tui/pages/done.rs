@@ -81,10 +81,12 @@ fn facts_of(ending: &Ending<'_>, shared: &Shared, width: u16) -> Vec<Row> {
         line("on boot", &words::joined(&outcome.files));
         line("undo", &format!("faspwall rollback {}", outcome.txn));
         line("log", &outcome.log);
-        line(
-            "repeat",
-            &format!("faspwall apply -f {}", shared.answers_path.display()),
-        );
+        if words::forward(outcome, &shared.answers) {
+            line(
+                "repeat",
+                &format!("faspwall apply -f {}", shared.answers_path.display()),
+            );
+        }
         return rows;
     }
     if let Some(compared) = ending.compared() {
@@ -146,7 +148,9 @@ impl Done {
 
     fn press(&self, press: Press, shared: &mut Shared) -> Option<Nav> {
         let ending = Ending::of(&shared.progress);
-        let summary = ending.map_or_else(Vec::new, |ending| words::summary(&ending, &shared.answers_path));
+        let summary = ending.map_or_else(Vec::new, |ending| {
+            words::summary(&ending, &shared.answers, &shared.answers_path)
+        });
         Some(match press {
             Press::Status => Nav::To(PageId::Status),
             Press::Preview => {

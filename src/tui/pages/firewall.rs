@@ -108,7 +108,7 @@ fn consequences(facts: &Facts) -> Vec<String> {
     lines.push(match facts.boot.enabled {
         Some(true) => format!("At boot: {unit}{file}."),
         Some(false) => format!("At boot: {unit}{file}, but it is not enabled."),
-        None if facts.boot.file.is_some() => format!("At boot: {}.", file.trim()),
+        None if facts.boot.file.is_some() => format!("At boot: what{file} could not be told."),
         None => "At boot: nothing was found that loads the rules.".to_owned(),
     });
     lines

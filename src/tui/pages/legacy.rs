@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 
 use ipnet::IpNet;
+use jiff::{Span, civil::Date};
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
@@ -30,6 +31,8 @@ enum Choice {
     Close,
     /// Only for certain networks.
     Restrict,
+    /// Keep it for old clients until a day.
+    Until,
     /// Take another port than 22; offered when 22 itself was chosen for sshd.
     Move,
     /// Leave it open to everyone.
@@ -43,6 +46,7 @@ pub struct LegacyPage {
     chosen: Option<Choice>,
     networks: Option<Field>,
     typed: Option<Field>,
+    day: Option<Field>,
 }
 
 impl LegacyPage {
@@ -50,7 +54,7 @@ impl LegacyPage {
         if shared.answers.ssh.port == 22 {
             &[Choice::Move, Choice::Open]
         } else {
-            &[Choice::Close, Choice::Restrict, Choice::Open]
+            &[Choice::Close, Choice::Restrict, Choice::Until, Choice::Open]
         }
     }
 
@@ -60,6 +64,7 @@ impl LegacyPage {
         let answered = match shared.answers.ssh.legacy_22 {
             Legacy22::Close => Choice::Close,
             Legacy22::Restrict => Choice::Restrict,
+            Legacy22::Keep if shared.answers.ssh.keep_22_until.is_some() => Choice::Until,
             Legacy22::Keep => Choice::Open,
         };
         self.chosen
@@ -87,18 +92,36 @@ impl LegacyPage {
         }
     }
 
+    /// The day of the reminder: what the answers say, else in thirty days.
+    fn day(&self, shared: &Shared) -> Field {
+        let usual = || {
+            let today: Option<Date> = shared.today.parse().ok();
+            today.and_then(|day| day.checked_add(Span::new().days(30)).ok())
+        };
+        match &self.day {
+            Some(field) => field.clone(),
+            None => {
+                let day = shared.answers.ssh.keep_22_until.or_else(usual);
+                Field::new(&day.map(|day| day.to_string()).unwrap_or_default(), 10)
+            }
+        }
+    }
+
     /// Writes what is chosen into the answers. An unfinished choice leaves 22 to be closed.
     fn answer(&self, shared: &mut Shared) {
         let choice = self.chosen(shared);
         let open = choice == Choice::Open && self.typed(shared).text() == OPEN_WORDS;
         let nets = networks(self.networks(shared).text()).unwrap_or_default();
+        let day = self.day(shared).text().parse::<Date>().ok();
         let answers = &mut shared.answers;
+        answers.ssh.keep_22_until = day.filter(|_| choice == Choice::Until);
         answers.accept.retain(|code| code != CODE);
         answers.ssh.legacy_22 = match choice {
             Choice::Restrict if !nets.is_empty() => {
                 answers.ssh.restrict_22_to = nets;
                 Legacy22::Restrict
             }
+            Choice::Until if day.is_some() => Legacy22::Keep,
             Choice::Open if open => {
                 answers.accept.push(CODE.to_owned());
                 Legacy22::Keep
@@ -117,6 +140,13 @@ impl LegacyPage {
                 Tone::Bad,
                 format!("to leave 22 open to everyone, type  {OPEN_WORDS}"),
             )),
+            Choice::Until => match self.day(shared).text().parse::<Date>() {
+                Ok(day) => Some((Tone::Warn, format!("TCP/22 stays open to everyone until {day}"))),
+                Err(_) => Some((
+                    Tone::Bad,
+                    "the day is written year-month-day, such as 2027-01-31".to_owned(),
+                )),
+            },
             Choice::Restrict => match networks(self.networks(shared).text()) {
                 Err(why) => Some((Tone::Bad, why)),
                 Ok(nets) if nets.is_empty() => Some((Tone::Bad, "name at least one network".to_owned())),
@@ -186,6 +216,12 @@ impl LegacyPage {
                 self.typed = Some(field);
                 handled
             }
+            Choice::Until => {
+                let mut field = self.day(shared);
+                let handled = field.handle(key);
+                self.day = Some(field);
+                handled
+            }
             Choice::Close | Choice::Move => Handled::No,
         }
     }
@@ -210,6 +246,7 @@ impl LegacyPage {
         );
         let (who, then) = match (port, self.chosen(shared)) {
             (22, Choice::Open) | (_, Choice::Open) => ("everyone  ", "open    <-- this line"),
+            (_, Choice::Until) => ("everyone  ", "open until then  <-- this line"),
             (_, Choice::Restrict) => ("these nets", "open, shut for all others"),
             (_, Choice::Close | Choice::Move) => ("everyone  ", "CLOSED, after proof"),
         };
@@ -257,6 +294,7 @@ impl LegacyPage {
             let text = match choice {
                 Choice::Close => format!("Close 22 after I have proved that {port} works (recommended)"),
                 Choice::Restrict => "Keep 22, but only from:".to_owned(),
+                Choice::Until => "Keep 22 for old clients, remind me on:".to_owned(),
                 Choice::Move => format!("Use {OTHER_PORT} for sshd, and close 22 after proof (recommended)"),
                 Choice::Open => {
                     format!("Keep 22 open to everyone. To choose this, type  {OPEN_WORDS}  here:")
@@ -268,6 +306,7 @@ impl LegacyPage {
                     let width = canvas.width().saturating_sub(32).min(60);
                     canvas.field(29, y, width, &self.networks(shared), on && here);
                 }
+                Choice::Until => canvas.field(44, y, 10, &self.day(shared), on && here),
                 Choice::Open => {
                     y += 1;
                     canvas.field(5, y, 12, &self.typed(shared), on && here);

@@ -5,8 +5,8 @@ use ratatui::style::Style;
 use ratatui::text::Line;
 
 use crate::tui::Key;
-use crate::tui::theme;
 use crate::tui::widgets::{Canvas, Handled, Scroll, cells, move_in_list, wrap};
+use crate::tui::{theme, words};
 
 /// Columns in front of the text, for the mark.
 pub const MARGIN: u16 = 2;
@@ -74,10 +74,11 @@ pub fn paragraph(text: &str, width: u16, first: &str, indent: usize, style: Styl
         .collect()
 }
 
-/// A line of code broken at the edge; further pieces are indented, so that they are told from lines of their own.
+/// A line of code, broken behind a blank where there is one, else at the edge; further pieces are indented, so that they
+/// are told from lines of their own. Nothing of the line is lost.
 pub fn folded(text: &str, width: u16, indent: usize, style: Style) -> Vec<Row> {
     let width = usize::from(width).max(indent + 8);
-    let signs: Vec<char> = text.chars().collect();
+    let signs: Vec<char> = words::untabbed(text).chars().collect();
     let mut rows = Vec::new();
     let mut from = 0;
     while from < signs.len() || rows.is_empty() {
@@ -86,7 +87,13 @@ pub fn folded(text: &str, width: u16, indent: usize, style: Style) -> Vec<Row> {
         } else {
             " ".repeat(indent)
         };
-        let until = signs.len().min(from + width - lead.len());
+        let edge = signs.len().min(from + width - lead.len());
+        let rest = signs.get(from..edge).unwrap_or_default();
+        let blank = rest.iter().rposition(|sign| *sign == ' ').map(|at| from + at + 1);
+        let until = match blank {
+            Some(blank) if edge < signs.len() && blank > from + rest.len() / 2 => blank,
+            _ => edge,
+        };
         let piece: String = signs.get(from..until).unwrap_or_default().iter().collect();
         rows.push(Row::styled(format!("{lead}{piece}"), style));
         from = until;

@@ -40,15 +40,16 @@ fn list_height(body: u16) -> u16 {
 }
 
 fn can_go_back(kept: &Kept) -> bool {
-    kept.state == "kept"
+    kept.in_force
 }
 
 /// Whether going back would shut the port of the operator's own session.
 fn cuts_new_logins(kept: &Kept, shared: &Shared) -> Option<u16> {
     let port = shared.facts.session.as_ref()?.server_port?;
-    let name = format!("TCP/{port}");
+    let opened = format!("- TCP/{port}");
     let shut = |line: &String| {
-        line.split_whitespace().any(|word| word == name) && line.trim_end().ends_with("closed")
+        line.strip_prefix(&opened)
+            .is_some_and(|rest| !rest.starts_with(|sign: char| sign.is_ascii_digit()))
     };
     kept.going_back.iter().any(shut).then_some(port)
 }
@@ -90,12 +91,12 @@ impl Snapshots {
 
     fn view_list(&self, canvas: &mut Canvas<'_, '_>, shared: &Shared) {
         let height = list_height(canvas.height());
-        let what = usize::from(canvas.width()).saturating_sub(48);
+        let what = usize::from(canvas.width()).saturating_sub(51);
         let head = format!(
             "{} {} {} {}",
             cell("when", 17),
             cell("what changed", what),
-            cell("by", 10),
+            cell("by", 13),
             cell("state", 14)
         );
         canvas.styled(3, 1, head.trim_end(), theme::BOLD);
@@ -108,7 +109,7 @@ impl Snapshots {
                 "{} {} {} {}",
                 cell(&words::minute(&kept.at), 17),
                 cell(&kept.what, what),
-                cell(&kept.by, 10),
+                cell(&kept.by, 13),
                 cell(&kept.state, 14)
             );
             let focused = number == at && self.focus.button(1).is_none();

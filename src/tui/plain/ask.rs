@@ -25,6 +25,8 @@ pub(super) enum Ask {
     Networks22,
     /// UDP port or range of fasp.
     Fasp,
+    /// Whether one of the following ports is to be changed.
+    Further,
     /// A port of the role that is not always wanted.
     Optional(PortAnswer),
     /// A fixed port of the role that is off by default, by its place among the role's needs.
@@ -53,7 +55,9 @@ impl Ask {
         match self {
             Self::Role => Some("Role"),
             Self::Port | Self::Daemon | Self::Legacy | Self::Networks22 => Some("SSH"),
-            Self::Fasp | Self::Optional(_) | Self::Extra(_) | Self::Sources => Some("Options"),
+            Self::Fasp | Self::Further | Self::Optional(_) | Self::Extra(_) | Self::Sources => {
+                Some("Options")
+            }
             Self::Firewall => Some("Firewall"),
             Self::Apply => Some("Preview"),
             _ => None,
@@ -87,8 +91,32 @@ pub(super) fn need(shared: &Shared, wanted: PortAnswer) -> Option<&Need> {
         .or_else(|| needs.iter().find(fits))
 }
 
+/// The questions about ports that the role does not always want.
+pub(super) fn further(shared: &Shared) -> Vec<Ask> {
+    let optional = OPTIONAL
+        .into_iter()
+        .filter(|answer| need(shared, *answer).is_some());
+    let needs = role(shared).map(|role| role.needs.as_slice()).unwrap_or_default();
+    let extra = |need: &Need| need.answer == PortAnswer::Fixed && need.default == NeedDefault::Off;
+    let extras = needs.iter().enumerate().filter(|(_, need)| extra(need));
+    optional
+        .map(Ask::Optional)
+        .chain(extras.map(|(place, _)| Ask::Extra(place)))
+        .collect()
+}
+
+/// Whether the further ports are asked for one by one: most hosts need none of them.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(super) enum FurtherPorts {
+    /// Left as they are.
+    #[default]
+    Skipped,
+    /// One by one.
+    Asked,
+}
+
 /// The questions of the set-up, in order, as the answers so far make them.
-pub(super) fn sequence(shared: &Shared) -> Vec<Ask> {
+pub(super) fn sequence(shared: &Shared, wanted: FurtherPorts) -> Vec<Ask> {
     let mut list = vec![Ask::Start, Ask::Role];
     if role(shared).is_some_and(Role::takes_ssh) {
         list.push(Ask::Port);
@@ -105,28 +133,20 @@ pub(super) fn sequence(shared: &Shared) -> Vec<Ask> {
     if need(shared, PortAnswer::FaspUdp).is_some() {
         list.push(Ask::Fasp);
     }
-    list.extend(
-        OPTIONAL
-            .into_iter()
-            .filter(|answer| need(shared, *answer).is_some())
-            .map(Ask::Optional),
-    );
-    let needs = role(shared).map(|role| role.needs.as_slice()).unwrap_or_default();
-    let extra = |need: &Need| need.answer == PortAnswer::Fixed && need.default == NeedDefault::Off;
-    list.extend(
-        needs
-            .iter()
-            .enumerate()
-            .filter(|(_, need)| extra(need))
-            .map(|(place, _)| Ask::Extra(place)),
-    );
+    let further = further(shared);
+    if !further.is_empty() {
+        list.push(Ask::Further);
+    }
+    if wanted == FurtherPorts::Asked {
+        list.extend(further);
+    }
     list.extend([Ask::Sources, Ask::Firewall, Ask::Apply]);
     list
 }
 
 impl Plain {
     pub(super) fn after(&self, at: Ask) -> Ask {
-        let list = sequence(&self.shared);
+        let list = sequence(&self.shared, self.further);
         let place = list.iter().position(|ask| *ask == at).unwrap_or(0);
         list.get(place + 1).copied().unwrap_or(Ask::Apply)
     }
@@ -144,7 +164,7 @@ impl Plain {
             Ask::GoBack => Step::To(Ask::Snapshots),
             Ask::Status | Ask::Snapshots => Step::To(Ask::Start),
             at => {
-                let list = sequence(&self.shared);
+                let list = sequence(&self.shared, self.further);
                 let place = list.iter().position(|ask| *ask == at).unwrap_or(1);
                 Step::To(list.get(place.saturating_sub(1)).copied().unwrap_or(Ask::Start))
             }

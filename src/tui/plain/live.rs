@@ -78,6 +78,13 @@ impl Plain {
     pub(super) fn apply_prompt(&self) -> String {
         if self.can_apply() {
             "y applies now, Enter for no, s saves the answers, b back, q quit:".to_owned()
+        } else if self
+            .shared
+            .preview
+            .as_ref()
+            .is_some_and(|p| !words::blocking(p).is_empty())
+        {
+            "accept and a code, such as accept FW001, s saves the answers, b back, q quit:".to_owned()
         } else {
             "s saves the answers, b back, q quit:".to_owned()
         }
@@ -101,8 +108,27 @@ impl Plain {
                 self.effects.push(effect);
                 Step::Again
             }
-            _ => Step::Invalid("That is not one of the choices.".to_owned()),
+            typed => match typed.strip_prefix("accept ") {
+                Some(code) => self.accept(&code.trim().to_uppercase()),
+                None => Step::Invalid("That is not one of the choices.".to_owned()),
+            },
         }
+    }
+
+    /// Something that stands in the way is accepted on purpose, by its code.
+    fn accept(&mut self, code: &str) -> Step {
+        let known = self
+            .shared
+            .preview
+            .as_ref()
+            .is_some_and(|p| words::blocking(p).contains(&code));
+        if !known {
+            return Step::Invalid(format!("{code} is not what stands in the way."));
+        }
+        self.shared.answers.accept.push(code.to_owned());
+        let answers = Box::new(self.shared.answers.clone());
+        self.wait_for(Busy::Preview, Effect::Preview(answers));
+        Step::Wait
     }
 
     pub(super) fn begin_live(&mut self, effect: Effect) {
@@ -407,7 +433,7 @@ impl Plain {
         for line in words::next_steps(&ending, &self.shared.answers) {
             self.say(format!("  next: {line}"));
         }
-        let lines = words::summary(&ending, &self.shared.answers_path);
+        let lines = words::summary(&ending, &self.shared.answers, &self.shared.answers_path);
         self.leave(ending.exit_code(), lines);
     }
 }

@@ -74,7 +74,13 @@ impl Plain {
         }
         match number(text, self.shared.kept.len(), 1) {
             Ok(chosen) => {
-                self.going_back = self.shared.kept.get(chosen - 1).map(|kept| kept.txn.clone());
+                let kept = self.shared.kept.get(chosen - 1);
+                if let Some(other) = kept.filter(|kept| !kept.in_force) {
+                    let line = format!("That one is {}: there is nothing to go back from.", other.state);
+                    self.say(line);
+                    return Step::Again;
+                }
+                self.going_back = kept.map(|kept| kept.txn.clone());
                 Step::To(Ask::GoBack)
             }
             Err(why) => Step::Invalid(why),

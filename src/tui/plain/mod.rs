@@ -23,9 +23,9 @@ use std::collections::VecDeque;
 use std::mem;
 
 use crate::transaction::TxnId;
-use crate::tui::{Effect, Event, Shared};
+use crate::tui::{Effect, Event, Shared, words};
 
-use ask::Ask;
+use ask::{Ask, FurtherPorts};
 
 /// Invalid answers to one question before it counts as cancelled.
 const PATIENCE: u8 = 3;
@@ -79,6 +79,7 @@ pub struct Plain {
     going_back: Option<TxnId>,
     /// `22`, or the third choice, was typed and `open 22` would be taken now.
     open_22_offered: bool,
+    further: FurtherPorts,
     out: Vec<String>,
     effects: Vec<Effect>,
 }
@@ -98,6 +99,7 @@ impl Plain {
             live: live::Live::default(),
             going_back: None,
             open_22_offered: false,
+            further: FurtherPorts::default(),
             out: Vec::new(),
             effects: Vec::new(),
         }
@@ -152,8 +154,7 @@ impl Plain {
 
     fn say(&mut self, line: impl Into<String>) {
         // A trailing blank would make a prompt of it; a control character could move the cursor of the terminal.
-        let clean: String = line
-            .into()
+        let clean: String = words::untabbed(&line.into())
             .chars()
             .map(|c| if c.is_control() { '?' } else { c })
             .collect();

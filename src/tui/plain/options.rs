@@ -6,7 +6,7 @@ use crate::port::PortRange;
 use crate::tui::pages::slots;
 use crate::tui::{Effect, words};
 
-use super::ask::{Ask, need, role};
+use super::ask::{Ask, FurtherPorts, further, need, role};
 use super::setup::number;
 use super::{Busy, Plain, Step};
 
@@ -43,6 +43,37 @@ impl Plain {
             Ok(range) => self.changed(|answers| answers.fasp_udp = range),
             Err(why) => Step::Invalid(format!("{why}.")),
         }
+    }
+
+    pub(super) fn ask_further(&mut self) {
+        let answers = &self.shared.answers;
+        let state = |ask: &Ask| match *ask {
+            Ask::Optional(answer) => {
+                let port = slots::value(answers, answer).unwrap_or_else(|| OFF.to_owned());
+                Some(format!("{} {port}", name_of(answer)))
+            }
+            Ask::Extra(place) => {
+                let need = role(&self.shared)?.needs.get(place)?;
+                let port = if answers.extra.contains(&need.id) {
+                    need.ports.as_str()
+                } else {
+                    OFF
+                };
+                Some(format!("{} {port}", need.id))
+            }
+            _ => None,
+        };
+        let list: Vec<String> = further(&self.shared).iter().filter_map(state).collect();
+        self.say(format!("Further ports: {}.", list.join("; ")));
+    }
+
+    pub(super) fn further_answer(&mut self, text: &str) -> Step {
+        self.further = match text.to_ascii_lowercase().as_str() {
+            "" | "n" | "no" => FurtherPorts::Skipped,
+            "y" | "yes" => FurtherPorts::Asked,
+            _ => return Step::Invalid("y or n is wanted.".to_owned()),
+        };
+        Step::Next
     }
 
     pub(super) fn ask_optional(&mut self) {
@@ -200,6 +231,7 @@ impl Plain {
                 "A network is written as an address, a slash and a length: 192.0.2.0/24. With commas between several."
             }
             Ask::Fasp => "A range is written with a dash: 33001-33100.",
+            Ask::Further => "Most hosts need none of them. y asks for each.",
             Ask::Optional(_) => "A port, on for the usual one, or off.",
             Ask::Extra(_) => "y opens it, n does not.",
             Ask::Firewall => {

@@ -21,6 +21,7 @@ impl Plain {
             Ask::Fasp => {
                 self.say("Step 4 of 8, options. UDP port of fasp data. One port is enough on Linux.")
             }
+            Ask::Further => self.ask_further(),
             Ask::Optional(_) | Ask::Extra(_) => self.ask_optional(),
             Ask::Sources => self.say("Who may reach the opened ports?"),
             Ask::Firewall => self.ask_firewall(),
@@ -53,6 +54,7 @@ impl Plain {
                 )
             }
             Ask::Fasp => format!("Port or range, or Enter for {}:", answers.fasp_udp),
+            Ask::Further => "y to go through them, Enter for no:".to_owned(),
             Ask::Optional(_) => self.optional_prompt(),
             Ask::Extra(place) => self.extra_prompt(place),
             Ask::Sources if answers.firewall.sources.is_empty() => {
@@ -80,6 +82,7 @@ impl Plain {
             Ask::Legacy => self.legacy_answer(text),
             Ask::Networks22 => self.networks_22_answer(text),
             Ask::Fasp => self.fasp_answer(text),
+            Ask::Further => self.further_answer(text),
             Ask::Optional(answer) => self.optional_answer(answer, text),
             Ask::Extra(place) => self.extra_answer(place, text),
             Ask::Sources => self.sources_answer(text),

@@ -154,10 +154,8 @@ fn a_whole_move_on_paper() {
         "",
         "1",
         "33001-33010",
+        "y",
         "on",
-        "",
-        "off",
-        "443",
         "",
         "192.0.2.0/24, 2001:db8::/32",
         "1",
@@ -222,7 +220,9 @@ fn going_back_keeps_every_answer() {
         "2",
         "",
         "40000-40010",
+        "y",
         "8081",
+        "b",
         "b",
         "b",
         "b",
@@ -238,9 +238,11 @@ fn going_back_keeps_every_answer() {
         (40001, "40000-40010")
     );
     assert_eq!(talk.plain.at, Ask::Role);
-    for _ in 0..6 {
+    for _ in 0..5 {
         talk.typed("");
     }
+    talk.typed("y");
+    talk.typed("");
     let answers = &talk.plain.shared.answers;
     assert_eq!(
         (answers.ssh.port, answers.http_fallback.http),
@@ -388,8 +390,10 @@ fn a_blocker_and_an_idle_plan_cannot_be_applied() {
     talk.paper.clear();
     talk.told(Event::Previewed(Box::new(samples::blocked_preview())));
     talk.typed("y");
-    talk.typed("b");
-    talk.typed("");
+    talk.typed("accept FW003");
+    talk.typed("accept fw001");
+    assert_eq!(talk.plain.shared.answers.accept, ["FW001"]);
+    assert!(!talk.asked_for(|e| *e == Effect::Apply));
     let idle = crate::change::Preview {
         change: None,
         ..samples::preview()
@@ -502,4 +506,15 @@ proptest! {
             prop_assert!(!effects.iter().any(|e| matches!(e, Effect::Keep(_))));
         }
     }
+}
+
+#[test]
+fn only_the_change_in_force_can_be_taken_back() {
+    let mut talk = Talk::detected();
+    talk.typed("2");
+    talk.told(Event::Status(Box::new(samples::status())));
+    talk.typed("s");
+    talk.told(Event::Kept(samples::kept()));
+    talk.typed("2");
+    assert_eq!(talk.plain.at, Ask::Snapshots, "{}", talk.paper);
 }

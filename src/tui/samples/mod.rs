@@ -25,6 +25,7 @@ pub fn answers() -> Answers {
             port: 33001,
             legacy_22: Legacy22::Close,
             restrict_22_to: vec![],
+            keep_22_until: None,
             daemon: Daemon::Move,
         },
         fasp_udp: PortRange::single(33001).unwrap(),
@@ -212,6 +213,7 @@ pub fn kept() -> Vec<Kept> {
         by: "admin".into(),
         what: what.into(),
         state: state.into(),
+        in_force: state.starts_with("kept"),
         going_back: vec![
             "- TCP/33001  open -> closed".into(),
             "- UDP/33001  open -> closed".into(),
@@ -223,7 +225,7 @@ pub fn kept() -> Vec<Kept> {
             TXN,
             "2026-11-23T07:31:12Z",
             "+TCP/33001 +UDP/33001 -TCP/22",
-            "kept",
+            "kept, in force",
         ),
         one(
             "20261122-180200",

@@ -137,6 +137,7 @@ pub fn change() -> Change {
         clocks: vec![],
         deny: vec![],
         before: Before::default(),
+        keep_22_until: None,
         requirements: vec![],
     }
 }
@@ -166,6 +167,7 @@ pub fn preview() -> Preview {
             ssh_port: 33001,
             move_sshd: true,
             port_22: Port22::Close,
+            keep_22_until: None,
         },
         change: Some(change()),
         rules: vec![
@@ -197,7 +199,7 @@ pub fn preview() -> Preview {
                 name: "table inet filter (live)".into(),
                 lines: vec![
                     "@@ chain input @@".into(),
-                    "   type filter hook input priority filter; policy drop;".into(),
+                    " \ttype filter hook input priority filter; policy drop;".into(),
                     "+  tcp dport 33001 accept comment \"faspwall:20261123-073112:ssh\"".into(),
                     "+  udp dport 33001 accept comment \"faspwall:20261123-073112:fasp\"".into(),
                     "   ct state established,related accept".into(),

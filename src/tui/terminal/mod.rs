@@ -4,6 +4,8 @@
 mod backend;
 mod input;
 mod reader;
+#[cfg(test)]
+mod tests;
 mod tty;
 
 use std::io::{self, Write as _};

@@ -1,5 +1,6 @@
 //! Every step of a change and every undo, as lines that could be typed.
 
+use super::port_list;
 use crate::change::Change;
 use crate::transaction::Phase;
 
@@ -27,12 +28,15 @@ pub struct CommandLine {
     pub text: String,
 }
 
-fn head_of(phase: Phase) -> &'static str {
+fn head_of(phase: Phase, change: &Change) -> String {
     match phase {
-        Phase::Check => "checks: nothing is changed",
-        Phase::Trial1 => "trial 1: only adds, nothing is shut",
-        Phase::Trial2 => "trial 2: TCP/22 is shut for a test, by a timer in the kernel",
-        Phase::Commit => "commit: made permanent",
+        Phase::Check => "checks: nothing is changed".to_owned(),
+        Phase::Trial1 => "trial 1: only adds, nothing is shut".to_owned(),
+        Phase::Trial2 => format!(
+            "trial 2: {} is shut for a test, by a timer in the kernel",
+            port_list(&change.closing)
+        ),
+        Phase::Commit => "commit: made permanent".to_owned(),
     }
 }
 
@@ -67,7 +71,7 @@ pub fn commands(change: &Change, window_s: u64) -> Vec<CommandLine> {
         if actions.is_empty() {
             continue;
         }
-        list.push(note(CommandKind::Head, head_of(phase).to_owned()));
+        list.push(note(CommandKind::Head, head_of(phase, change)));
         for action in actions {
             number += 1;
             push_command(&mut list, number, &action.say, &action.step.to_string());
@@ -109,7 +113,10 @@ fn pause_after(phase: Phase, change: &Change, window_s: u64) -> Option<String> {
         Phase::Trial1 => Some(format!(
             "-- {window_s} s for {proof}; then, guard armed again: --"
         )),
-        Phase::Trial2 => Some(format!("-- {window_s} s for {proof} while 22 is shut; then: --")),
+        Phase::Trial2 => Some(format!(
+            "-- {window_s} s for {proof} while {} is shut; then: --",
+            port_list(&change.closing)
+        )),
         Phase::Commit => None,
     }
 }

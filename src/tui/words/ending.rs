@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use super::{joined, sentence};
+use super::{capital, joined, sentence};
 use crate::answers::Answers;
 use crate::transaction::{Outcome, Progress};
 
@@ -57,11 +57,11 @@ impl<'a> Ending<'a> {
     /// The first line of the page and of the summary.
     pub fn headline(&self) -> String {
         match self.outcome {
-            Some(outcome) if outcome.kept => format!("KEPT. {}", sentence(&outcome.reason)),
+            Some(outcome) if outcome.kept => format!("KEPT. {}", reason(outcome)),
             Some(outcome) if !outcome.remaining.is_empty() => {
-                format!("UNDO INCOMPLETE. {}", sentence(&outcome.reason))
+                format!("UNDO INCOMPLETE. {}", reason(outcome))
             }
-            Some(outcome) => format!("UNDONE. {}", sentence(&outcome.reason)),
+            Some(outcome) => format!("UNDONE. {}", reason(outcome)),
             None => "NOT APPLIED. This host was not changed.".to_owned(),
         }
     }
@@ -77,8 +77,13 @@ impl<'a> Ending<'a> {
     }
 }
 
+/// Who confirmed, or why it was undone, as a sentence.
+fn reason(outcome: &Outcome) -> String {
+    capital(&sentence(&outcome.reason))
+}
+
 /// The lines that stay on the normal screen after the program has left.
-pub fn summary(ending: &Ending<'_>, answers_path: &Path) -> Vec<String> {
+pub fn summary(ending: &Ending<'_>, answers: &Answers, answers_path: &Path) -> Vec<String> {
     let mut lines: Vec<String> = ending
         .failed
         .iter()
@@ -93,7 +98,9 @@ pub fn summary(ending: &Ending<'_>, answers_path: &Path) -> Vec<String> {
         lines.push(format!("faspwall: kept. Opened: {opened}. Closed: {closed}."));
         lines.push(format!("undo:   faspwall rollback {}", outcome.txn));
         lines.push(format!("log:    {}", outcome.log));
-        lines.push(format!("repeat: faspwall apply -f {}", answers_path.display()));
+        if forward(outcome, answers) {
+            lines.push(format!("repeat: faspwall apply -f {}", answers_path.display()));
+        }
         return lines;
     }
     let end = if ending.incomplete() {
@@ -101,7 +108,7 @@ pub fn summary(ending: &Ending<'_>, answers_path: &Path) -> Vec<String> {
     } else {
         "undone"
     };
-    lines.push(format!("faspwall: {end}. {}", sentence(&outcome.reason)));
+    lines.push(format!("faspwall: {end}. {}", reason(outcome)));
     if let Some(compared) = ending.compared() {
         lines.push(format!("host:   {compared}"));
     }
@@ -116,8 +123,8 @@ pub fn summary(ending: &Ending<'_>, answers_path: &Path) -> Vec<String> {
 
 /// What is left to do by people after a change was kept, or was not.
 pub fn next_steps(ending: &Ending<'_>, answers: &Answers) -> Vec<String> {
-    if ending.kept() {
-        return kept_steps(answers);
+    if let Some(outcome) = ending.outcome.filter(|outcome| outcome.kept) {
+        return kept_steps(outcome, answers);
     }
     if ending.incomplete() {
         return vec!["type the commands above as root, then: faspwall status".to_owned()];
@@ -138,18 +145,28 @@ pub fn next_steps(ending: &Ending<'_>, answers: &Answers) -> Vec<String> {
     steps
 }
 
-fn kept_steps(answers: &Answers) -> Vec<String> {
+fn kept_steps(outcome: &Outcome, answers: &Answers) -> Vec<String> {
     let port = answers.ssh.port;
     let mut steps = Vec::new();
+    if !forward(outcome, answers) {
+        steps.push(format!(
+            "tell your users that these are closed again: {}",
+            joined(&outcome.closed)
+        ));
+        steps.push("close them in the cloud security group or router too".to_owned());
+        return steps;
+    }
     if port != 22 {
         steps.push(format!(
             "tell your users: clients now need port {port}  (ascp -P {port})"
         ));
     }
-    steps.push(format!(
-        "open TCP/{port} and UDP/{} in the cloud security group or router",
-        answers.fasp_udp
-    ));
+    if !outcome.opened.is_empty() {
+        steps.push(format!(
+            "open {} in the cloud security group or router",
+            joined(&outcome.opened)
+        ));
+    }
     steps.push("test a transfer from outside this network".to_owned());
     if answers.fasp_udp.to_string() != "33001" {
         steps.push(format!("aspera.conf: set the UDP port to {}", answers.fasp_udp));
@@ -158,4 +175,9 @@ fn kept_steps(answers: &Answers) -> Vec<String> {
         steps.push("if you use Faspex, Shares or Console: change the node's SSH port there".to_owned());
     }
     steps
+}
+
+/// Whether the change did what the answers ask; a way back closes what they ask for.
+pub fn forward(outcome: &Outcome, answers: &Answers) -> bool {
+    !outcome.closed.contains(&format!("TCP/{}", answers.ssh.port))
 }

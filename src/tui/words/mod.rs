@@ -13,7 +13,7 @@ use crate::facts::{BackendFact, Facts};
 use crate::transaction::Trial;
 
 pub use commands::{CommandKind, CommandLine, commands};
-pub use ending::{Ending, next_steps, summary};
+pub use ending::{Ending, forward, next_steps, summary};
 
 /// Time left as it is read at a glance: `1 min 47 s`, `47 s`. A started second counts.
 pub fn left(ms: u64) -> String {
@@ -22,6 +22,11 @@ pub fn left(ms: u64) -> String {
         (0, s) => format!("{s} s"),
         (m, s) => format!("{m} min {s:02} s"),
     }
+}
+
+/// Text with tabs as blanks: a terminal would jump, and a row could not be measured.
+pub fn untabbed(text: &str) -> String {
+    text.replace('\t', "    ")
 }
 
 /// How long a step took: `0.1 s`.
@@ -100,6 +105,12 @@ pub fn refusals(preview: &Preview) -> Vec<String> {
         }
     }
     lines
+}
+
+/// Codes of the advice that stands in the way and could be accepted.
+pub fn blocking(preview: &Preview) -> Vec<&str> {
+    let blockers = preview.advice.iter().filter(|advice| advice.blocks());
+    blockers.map(|advice| advice.code.as_str()).collect()
 }
 
 /// How a new login is made, to be typed on another machine; `None` when no port is moved or nothing is known of this
@@ -227,7 +238,14 @@ pub fn foreign(facts: &Facts) -> String {
     facts
         .foreign
         .iter()
-        .map(|f| format!("{} {} of {}", f.count, f.kind, f.owner))
+        .map(|f| {
+            let kind = if f.count == 1 {
+                f.kind.trim_end_matches('s')
+            } else {
+                f.kind.as_str()
+            };
+            format!("{} {kind} of {}", f.count, f.owner)
+        })
         .collect::<Vec<_>>()
         .join(", ")
 }

@@ -34,7 +34,7 @@ pub fn svg(capture: &str, title: &str) -> String {
         "<svg xmlns=\"http://www.w3.org/2000/svg\" viewBox=\"0 0 {width} {height}\" width=\"{width}\" \
          height=\"{height}\" role=\"img\">\n<title>{}</title>\n<rect width=\"100%\" height=\"100%\" rx=\"6\" \
          fill=\"#000000\"/>\n<g font-family=\"'DejaVu Sans Mono','Liberation Mono',Menlo,Consolas,monospace\" \
-         font-size=\"15\" xml:space=\"preserve\">\n",
+         font-size=\"14.95\" xml:space=\"preserve\" style=\"white-space:pre\">\n",
         escaped(title)
     );
     for row in 0..rows {
@@ -64,9 +64,13 @@ fn draw(out: &mut String, look: Look, text: &str, (column, row): (usize, usize),
         )
         .expect("text");
     }
-    if text.trim().is_empty() {
+    // Blanks at the ends carry nothing, and some readers drop them, which would shift the rest.
+    let blanks = text.chars().take_while(|&c| c == ' ').count();
+    let text = text.trim_matches(' ');
+    if text.is_empty() {
         return;
     }
+    let (x, width) = (x + blanks * CELL.0, text.chars().count() * CELL.0);
     let weight = if look.bold { " font-weight=\"bold\"" } else { "" };
     let line = if look.underlined {
         " text-decoration=\"underline\""
@@ -129,7 +133,7 @@ fn a_picture_holds_the_text_its_colours_and_its_frames() {
         "a test",
     );
     for part in [
-        ">plain </text>",
+        ">plain</text>",
         "fill=\"#aa0000\" font-weight=\"bold\">red &amp; bold</text>",
         "fill=\"#aaaaaa\"/>",
         "fill=\"#000000\">│&lt;x&gt;│</text>",

@@ -76,6 +76,10 @@ fn native_rules_are_taken_on_and_looking_changes_nothing() {
     machine.sh("useradd -m joe; su joe -c 'ask /tmp/a facts'");
     let facts: Facts = serde_json::from_str(&super::answer(&machine, "/tmp/a")).expect("JSON");
     assert!(!facts.privileged && facts.backend.is_none());
+    assert_eq!(
+        (facts.ssh.ports.as_slice(), facts.ssh.pid.is_some()),
+        ([22].as_slice(), true)
+    );
     assert!(facts.refusal.is_some_and(|r| r.contains("sudo")));
 }
 

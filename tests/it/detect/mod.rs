@@ -2,6 +2,7 @@
 
 mod firewalls;
 mod logins;
+mod product;
 mod session;
 mod sshd;
 
@@ -30,6 +31,7 @@ fn inside() {
     let system = RealSystem;
     let text = match words[0] {
         "session" => serde_json::to_string(&own_session(&system)).expect("JSON"),
+        "slow-facts" => serde_json::to_string(&detect(&system, &mut |_| {})).expect("JSON"),
         "facts" => {
             let start = std::time::Instant::now();
             let mut reports = 0;

@@ -87,7 +87,13 @@ fn a_plain_user(machine: &Machine) {
     let lying = "SSH_CONNECTION='192.0.2.1 1 192.0.2.2 22' setsid -f ask /tmp/a session; sleep 1";
     machine_ssh(&machine.ssh_words(22, Family::V4, &["-T", "-l", "joe"], lying));
     let session = session_in(machine, "/tmp/a");
-    assert_eq!(session.server_port, None, "{session:?}");
+    // It counts as remote, but as no connection: it can neither be pinned nor prove anything.
+    assert!(session.is_remote(), "{session:?}");
+    assert_eq!(
+        (session.client_port, session.started_ms),
+        (None, None),
+        "{session:?}"
+    );
     assert!(
         session.evidence.contains("no such connection is open"),
         "{session:?}"

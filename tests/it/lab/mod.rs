@@ -1,6 +1,6 @@
 //! The lab, started for real: as root, as a plain user, and where it cannot be had.
 
-mod wizard;
+pub mod wizard;
 
 use std::fs;
 use std::os::unix::fs::PermissionsExt;

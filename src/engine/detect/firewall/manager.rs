@@ -206,7 +206,7 @@ pub fn legacy_chains(save: &str) -> impl Iterator<Item = &str> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::backend::nftables::inspect::inspect;
+    use crate::backend::nftables::{inspect, inspect_on};
     use proptest::prelude::*;
 
     fn owners(json: &str) -> Vec<Manager> {
@@ -252,6 +252,23 @@ mod tests {
         ] {
             assert_eq!(owners(json), []);
         }
+    }
+
+    #[test]
+    fn what_is_dropped_on_its_way_to_a_container_owns_nothing() {
+        let json = machine!("debian-12-docker-28");
+        let own = ["203.0.113.20".parse().expect("an address")];
+        let inspection = inspect_on(json, &own).expect("recorded from nft");
+        assert!(managers(&inspection).is_empty());
+        let droppers: Vec<&str> = inspection
+            .chains
+            .iter()
+            .filter(|c| c.drops.is_some())
+            .map(|c| c.chain.as_str())
+            .collect();
+        assert_eq!(droppers, ["input"]);
+        // Without the addresses of the host such a rule could mean anything.
+        assert_eq!(owners(json), [Manager::IptablesNft]);
     }
 
     #[test]

@@ -6,7 +6,7 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::reader::{MARGIN, Reader, Row};
+use super::reader::{MARGIN, Reader, Row, cell};
 use crate::change::Preview;
 use crate::tui::widgets::{Canvas, Field, Focus, Handled, cells};
 use crate::tui::{Button, Effect, Event, Key, Nav, Page, Question, Shared, Tone, frame, theme, words};
@@ -71,15 +71,6 @@ fn last_button(shared: &Shared) -> Last {
         Some(_) => Last::Finish,
         None => Last::Blocked,
     }
-}
-
-fn blocking_codes(preview: &Preview) -> Vec<&str> {
-    preview
-        .advice
-        .iter()
-        .filter(|advice| advice.blocks())
-        .map(|advice| advice.code.as_str())
-        .collect()
 }
 
 fn apply_question(preview: &Preview, shared: &Shared) -> Nav {
@@ -212,7 +203,7 @@ impl PreviewPage {
         let any = shared
             .preview
             .as_ref()
-            .is_some_and(|preview| !blocking_codes(preview).is_empty());
+            .is_some_and(|preview| !words::blocking(preview).is_empty());
         if any {
             self.typing = Some((Typing::Accept, Field::new("", 5)));
         } else {
@@ -268,7 +259,7 @@ impl PreviewPage {
         let known = shared
             .preview
             .as_ref()
-            .is_some_and(|preview| blocking_codes(preview).contains(&code.as_str()));
+            .is_some_and(|preview| words::blocking(preview).contains(&code.as_str()));
         if !known {
             self.refused = Some(format!("\"{code}\" is not what stands in the way"));
             return None;
@@ -304,7 +295,9 @@ impl PreviewPage {
             return;
         }
         if let Some(preview) = &shared.preview {
-            canvas.text(3, y, tabs::summary(self.tab, preview, shared));
+            let room = usize::from(canvas.width()).saturating_sub(position.len() + 7);
+            let summary = cell(&tabs::summary(self.tab, preview, shared), room);
+            canvas.text(3, y, summary.trim_end().to_owned());
         }
         canvas.text(
             canvas.width().saturating_sub(cells(position.len()) + 2),
@@ -390,7 +383,7 @@ impl Page for PreviewPage {
             ),
             Last::Finish => (Tone::Good, "nothing to do: this host is as planned".to_owned()),
             Last::Blocked => {
-                let codes = blocking_codes(preview);
+                let codes = words::blocking(preview);
                 let how = if codes.is_empty() {
                     "see the lines marked ERROR".to_owned()
                 } else {

@@ -76,9 +76,7 @@ pub fn summary(tab: Tab, preview: &Preview, shared: &Shared) -> String {
         }
         Tab::Commands => {
             let path = crate::step::quoted(&shared.answers_path.to_string_lossy());
-            cell(&format!("same as: faspwall apply -f {path}"), 52)
-                .trim_end()
-                .to_owned()
+            format!("same as: faspwall apply -f {path}")
         }
         Tab::Why => format!("{} reasons", preview.rules.len() + preview.advice.len()),
     }
@@ -100,24 +98,32 @@ fn rules(preview: &Preview, shared: &Shared, width: u16) -> Vec<Row> {
     if !rows.is_empty() {
         rows.push(Row::default());
     }
+    let columns = Columns::of(preview);
     rows.push(Row::styled(
-        "port          dir  from               becomes    reason",
+        columns.line(width, ["port", "dir", "from", "becomes", "reason"]),
         theme::BOLD,
     ));
     for (entry, rule) in preview.rules.iter().enumerate() {
-        rows.extend(rule_rows(rule, width).into_iter().map(|row| row.of(entry)));
+        let cells = [
+            &words::port(rule),
+            rule.direction.as_str(),
+            &from(rule),
+            words::becomes(rule),
+            &rule.why,
+        ];
+        let style = if is_change(rule) {
+            theme::BOLD
+        } else {
+            theme::PLAIN
+        };
+        rows.push(Row::styled(columns.line(width, cells), style).of(entry));
     }
     if preview.rules.is_empty() {
         rows.push(Row::text("no port is opened or shut"));
     }
     for line in &preview.unchanged {
         let (port, who) = line.split_once(' ').unwrap_or((line, ""));
-        rows.push(Row::text(format!(
-            "{} {} {} {who}",
-            cell(port, 18),
-            cell("", 18),
-            cell("unchanged", 10)
-        )));
+        rows.push(Row::text(columns.line(width, [port, "", "", "unchanged", who])));
     }
     rows.push(Row::default());
     rows.extend(around(preview, shared, width));
@@ -128,27 +134,48 @@ fn rules(preview: &Preview, shared: &Shared, width: u16) -> Vec<Row> {
     rows
 }
 
-fn rule_rows(rule: &RuleLine, width: u16) -> Vec<Row> {
-    let from = match rule.sources.as_slice() {
+/// The networks of a rule in a few columns.
+fn from(rule: &RuleLine) -> String {
+    match rule.sources.as_slice() {
         [] => "any v4+v6".to_owned(),
         [one] => one.clone(),
         [one, rest @ ..] => format!("{one} +{}", rest.len()),
-    };
-    let reason = usize::from(width).saturating_sub(49);
-    let line = format!(
-        "{} {} {} {} {}",
-        cell(&words::port(rule), 13),
-        cell(&rule.direction, 4),
-        cell(&from, 18),
-        cell(words::becomes(rule), 10),
-        cell(&rule.why, reason)
-    );
-    let style = if is_change(rule) {
-        theme::BOLD
-    } else {
-        theme::PLAIN
-    };
-    vec![Row::styled(line.trim_end(), style)]
+    }
+}
+
+/// Widths of the first and the third column: as wide as their content, so that the reasons get the rest.
+struct Columns {
+    port: usize,
+    from: usize,
+}
+
+impl Columns {
+    fn of(preview: &Preview) -> Self {
+        let rules = || preview.rules.iter();
+        let others = preview.unchanged.iter().filter_map(|line| line.split(' ').next());
+        let port = rules()
+            .map(|rule| words::port(rule).len())
+            .chain(others.map(str::len))
+            .max();
+        let from = rules().map(|rule| from(rule).len()).max();
+        Self {
+            port: port.unwrap_or(0).clamp(9, 16),
+            from: from.unwrap_or(0).clamp(9, 20),
+        }
+    }
+
+    fn line(&self, width: u16, [port, direction, from, becomes, reason]: [&str; 5]) -> String {
+        let rest = usize::from(width).saturating_sub(self.port + self.from + 16);
+        let line = format!(
+            "{} {} {} {} {}",
+            cell(port, self.port),
+            cell(direction, 3),
+            cell(from, self.from),
+            cell(becomes, 9),
+            cell(reason, rest)
+        );
+        line.trim_end().to_owned()
+    }
 }
 
 /// What else the change means: sshd, files, the operator's own connection.

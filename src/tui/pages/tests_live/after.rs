@@ -253,3 +253,22 @@ fn a_large_screen_is_used() {
         stage.picture()
     );
 }
+
+#[test]
+fn done_after_going_back_does_not_tell_to_open_what_was_closed() {
+    let outcome = Outcome {
+        opened: vec!["TCP/22".into()],
+        closed: vec!["TCP/33001".into(), "UDP/33001".into()],
+        ..samples::outcome(true)
+    };
+    let stage = ended(Progress::Committed(Box::new(outcome)));
+    let picture = stage.picture();
+    assert!(
+        picture.contains("closed again: TCP/33001, UDP/33001"),
+        "{picture}"
+    );
+    assert!(
+        !picture.contains("ascp -P") && !picture.contains("repeat"),
+        "{picture}"
+    );
+}

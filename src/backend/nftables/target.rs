@@ -1,0 +1,106 @@
+//! Whether a packet that reaches this host can bear a destination address that a rule names.
+//!
+//! Container engines drop packets to addresses behind their bridges in chains that every packet walks. Without the
+//! addresses of this host such a rule could mean anything; with them it is known to mean somebody else.
+
+use std::net::IpAddr;
+
+use ipnet::IpNet;
+use serde_json::Value;
+
+use super::packet::{Answer, Family};
+
+/// Compares the addresses of this host with what stands on the right of a match. Not knowing any, or not understanding
+/// the value, gives `Maybe`.
+pub fn target_in(addresses: &[IpAddr], family: Family, right: &Value) -> Answer {
+    let (mut hits, mut count) = (0, 0);
+    for address in addresses.iter().filter(|a| a.is_ipv4() == (family == Family::V4)) {
+        count += 1;
+        match contains(right, *address) {
+            Some(true) => hits += 1,
+            Some(false) => {}
+            None => return Answer::Maybe,
+        }
+    }
+    match hits {
+        _ if count == 0 => Answer::Maybe,
+        0 => Answer::No,
+        _ if hits == count => Answer::Yes,
+        _ => Answer::Maybe,
+    }
+}
+
+fn contains(value: &Value, address: IpAddr) -> Option<bool> {
+    if let Some(text) = value.as_str() {
+        return Some(text.parse::<IpAddr>().ok()? == address);
+    }
+    if let Some(prefix) = value.get("prefix") {
+        let length = u8::try_from(prefix.get("len")?.as_u64()?).ok()?;
+        let network = IpNet::new(prefix.get("addr")?.as_str()?.parse().ok()?, length).ok()?;
+        return Some(network.contains(&address));
+    }
+    let [low, high] = value.get("range")?.as_array()?.as_slice() else {
+        return None;
+    };
+    let (low, high): (IpAddr, IpAddr) = (low.as_str()?.parse().ok()?, high.as_str()?.parse().ok()?);
+    Some((low..=high).contains(&address))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+    use serde_json::json;
+
+    fn hosts(list: &[&str]) -> Vec<IpAddr> {
+        list.iter().map(|a| a.parse().expect("an address")).collect()
+    }
+
+    #[test]
+    fn addresses_of_others_never_match_and_the_only_own_one_always_does() {
+        let one = hosts(&["203.0.113.20", "2001:db8::20"]);
+        let two = hosts(&["203.0.113.20", "203.0.113.21"]);
+        for (addresses, family, right, expected) in [
+            (&one, Family::V4, json!("172.17.0.2"), Answer::No),
+            (&one, Family::V4, json!("203.0.113.20"), Answer::Yes),
+            (&two, Family::V4, json!("203.0.113.20"), Answer::Maybe),
+            (
+                &two,
+                Family::V4,
+                json!({"prefix": {"addr": "203.0.113.0", "len": 24}}),
+                Answer::Yes,
+            ),
+            (
+                &one,
+                Family::V4,
+                json!({"range": ["10.0.0.1", "10.0.0.9"]}),
+                Answer::No,
+            ),
+            (
+                &one,
+                Family::V6,
+                json!({"prefix": {"addr": "fd00::", "len": 8}}),
+                Answer::No,
+            ),
+            (&two, Family::V6, json!("2001:db8::20"), Answer::Maybe),
+            (&one, Family::V4, json!({"what": "is this"}), Answer::Maybe),
+            (&Vec::new(), Family::V4, json!("172.17.0.2"), Answer::Maybe),
+        ] {
+            assert_eq!(
+                target_in(addresses, family, &right),
+                expected,
+                "{addresses:?} {right}"
+            );
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn no_value_makes_it_panic(text in ".{0,30}", length in any::<u64>()) {
+            let own = hosts(&["203.0.113.20"]);
+            let _ = target_in(&own, Family::V4, &json!(text));
+            let _ = target_in(&own, Family::V4, &json!({"prefix": {"addr": text, "len": length}}));
+            let _ = target_in(&own, Family::V4, &json!({"range": [text, length]}));
+        }
+    }
+}
