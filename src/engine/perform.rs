@@ -7,7 +7,6 @@ use super::detect::sockets::tcp_listeners;
 use super::{Engine, EngineError};
 use crate::backend::nftables::Ruleset;
 use crate::step::{Invocation, Step, Tool};
-use crate::system::SystemError;
 
 impl Engine<'_> {
     /// Performs a step; returns once it has taken effect.
@@ -159,14 +158,14 @@ impl Engine<'_> {
                     .map(|(pid, name)| format!("{name} ({pid})"))
                     .collect();
                 let holder = if others.is_empty() {
-                    String::new()
+                    String::from("nobody listens there")
                 } else {
-                    format!("; the port is held by {}", others.join(", "))
+                    format!("the port is held by {}", others.join(", "))
                 };
-                return Err(EngineError::System(SystemError::Failed {
-                    call: format!("waiting: {comm} {what} TCP/{port}{holder}"),
-                    output: crate::system::Output::default(),
-                }));
+                return Err(EngineError::Refused(format!(
+                    "{comm} {what} TCP/{port} within {} s; {holder}",
+                    patience.as_secs()
+                )));
             }
             self.system.sleep(Duration::from_millis(5));
         }

@@ -141,7 +141,15 @@ impl LegacyPage {
                 format!("to leave 22 open to everyone, type  {OPEN_WORDS}"),
             )),
             Choice::Until => match self.day(shared).text().parse::<Date>() {
-                Ok(day) => Some((Tone::Warn, format!("TCP/22 stays open to everyone until {day}"))),
+                Ok(day) if shared.today.parse::<Date>().is_ok_and(|today| day <= today) => {
+                    Some((Tone::Bad, "the day of the reminder has to come yet".to_owned()))
+                }
+                Ok(day) => Some((
+                    Tone::Warn,
+                    format!(
+                        "TCP/22 stays open to everyone; from {day} on the status reminds you to close it"
+                    ),
+                )),
                 Err(_) => Some((
                     Tone::Bad,
                     "the day is written year-month-day, such as 2027-01-31".to_owned(),
@@ -246,7 +254,7 @@ impl LegacyPage {
         );
         let (who, then) = match (port, self.chosen(shared)) {
             (22, Choice::Open) | (_, Choice::Open) => ("everyone  ", "open    <-- this line"),
-            (_, Choice::Until) => ("everyone  ", "open until then  <-- this line"),
+            (_, Choice::Until) => ("everyone  ", "open, with a reminder  <-- this line"),
             (_, Choice::Restrict) => ("these nets", "open, shut for all others"),
             (_, Choice::Close | Choice::Move) => ("everyone  ", "CLOSED, after proof"),
         };
@@ -306,7 +314,7 @@ impl LegacyPage {
                     let width = canvas.width().saturating_sub(32).min(60);
                     canvas.field(29, y, width, &self.networks(shared), on && here);
                 }
-                Choice::Until => canvas.field(44, y, 10, &self.day(shared), on && here),
+                Choice::Until => canvas.field(44, y, 11, &self.day(shared), on && here),
                 Choice::Open => {
                     y += 1;
                     canvas.field(5, y, 12, &self.typed(shared), on && here);
@@ -434,7 +442,8 @@ impl Page for LegacyPage {
     }
 
     fn in_text_field(&self) -> bool {
-        self.focus.part() == LIST && matches!(self.chosen, Some(Choice::Restrict | Choice::Open))
+        self.focus.part() == LIST
+            && matches!(self.chosen, Some(Choice::Restrict | Choice::Until | Choice::Open))
     }
 
     fn help(&self) -> &'static [(&'static str, &'static str)] {

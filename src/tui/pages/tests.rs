@@ -233,7 +233,7 @@ fn a_port_that_another_program_uses_is_refused() {
 #[test]
 fn twenty_two_stays_open_only_after_its_words_were_typed() {
     let mut desk = Desk::at(PageId::Legacy22);
-    desk.keys(&[Key::Down, Key::Down, Key::Enter]);
+    desk.keys(&[Key::Down, Key::Down, Key::Down, Key::Enter]);
     assert_eq!(desk.wizard.page(), PageId::Legacy22);
     assert_eq!(desk.wizard.shared().answers.ssh.legacy_22, Legacy22::Close);
     desk.event(&Event::Paste("open 22".into()));
@@ -243,9 +243,30 @@ fn twenty_two_stays_open_only_after_its_words_were_typed() {
     assert_eq!(desk.wizard.page(), PageId::Options);
     assert_eq!(desk.wizard.shared().answers.ssh.legacy_22, Legacy22::Keep);
     assert_eq!(desk.wizard.shared().answers.accept, ["FW001"]);
-    desk.keys(&[Key::Esc, Key::Up, Key::Up]);
+    desk.keys(&[Key::Esc, Key::Up, Key::Up, Key::Up]);
     assert_eq!(desk.wizard.shared().answers.ssh.legacy_22, Legacy22::Close);
     assert!(desk.wizard.shared().answers.accept.is_empty());
+}
+
+#[test]
+fn twenty_two_can_stay_with_a_reminder_on_a_day_to_come() {
+    let mut desk = Desk::at(PageId::Legacy22);
+    desk.keys(&[Key::Down, Key::Down]);
+    assert!(desk.picture().contains("[2026-12-23 ]"), "{}", desk.picture());
+    let until = |desk: &Desk| desk.wizard.shared().answers.ssh.keep_22_until;
+    assert_eq!(until(&desk).unwrap().to_string(), "2026-12-23");
+    desk.keys(&[Key::Backspace; 10])
+        .types("2026-11-23")
+        .keys(&[Key::Enter]);
+    assert_eq!(desk.wizard.page(), PageId::Legacy22, "today is no day to come");
+    desk.keys(&[Key::Backspace; 10]).types("soon").keys(&[Key::Enter]);
+    assert_eq!(desk.wizard.page(), PageId::Legacy22, "{}", desk.picture());
+    assert_eq!(desk.wizard.shared().answers.ssh.legacy_22, Legacy22::Close);
+    desk.keys(&[Key::Backspace; 4])
+        .types("2027-01-31")
+        .keys(&[Key::Enter]);
+    assert_eq!(desk.wizard.page(), PageId::Options, "{}", desk.picture());
+    assert_eq!(until(&desk).unwrap().to_string(), "2027-01-31");
 }
 
 #[test]

@@ -152,7 +152,12 @@ impl<'a, 'b> Canvas<'a, 'b> {
     /// A text field of `width` columns inside its brackets.
     pub fn field(&mut self, x: u16, y: u16, width: u16, field: &Field, focused: bool) {
         let room = usize::from(width);
-        let from = field.cursor.saturating_sub(room.saturating_sub(1));
+        // The part with the cursor, while it is edited; else its beginning.
+        let from = if focused {
+            field.cursor.saturating_sub(room.saturating_sub(1))
+        } else {
+            0
+        };
         let shown = field.text.get(from..).unwrap_or_default();
         let shown = shown.get(..room).unwrap_or(shown);
         let style = if focused { theme::REVERSE } else { theme::PLAIN };
