@@ -1,6 +1,7 @@
 //! Leaving the wizard, and what can be done on a screen that is too small for its pages.
 
 use super::{Wizard, waiting};
+use crate::tui::words::{Ending, summary};
 use crate::tui::{Effect, Event, Key, Nav, PageId, Question};
 
 impl Wizard {
@@ -27,6 +28,9 @@ impl Wizard {
 
     /// What stays on the normal screen after leaving without a change.
     fn farewell(&self) -> Vec<String> {
+        if let Some(ending) = Ending::of(&self.shared.progress) {
+            return summary(&ending, &self.shared.answers, &self.shared.answers_path);
+        }
         let open = self
             .shared
             .status
