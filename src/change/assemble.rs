@@ -220,12 +220,12 @@ impl Parts<'_> {
         }
     }
 
-    fn reload(&self) -> Vec<Step> {
+    /// `verb` is systemd's: an undo must also start an sshd that ended over its new configuration.
+    fn reload(&self, verb: &str) -> Vec<Step> {
         match &self.ssh.activation {
-            Activation::Service(unit) => vec![Step::Run(Invocation::new(
-                Tool::Systemctl,
-                ["reload", unit.as_str()],
-            ))],
+            Activation::Service(unit) => {
+                vec![Step::Run(Invocation::new(Tool::Systemctl, [verb, unit.as_str()]))]
+            }
             Activation::Plain(Some(pid_file)) => vec![Step::SignalPidFile {
                 pid_file: pid_file.clone(),
                 comm: String::from("sshd"),
@@ -245,6 +245,31 @@ impl Parts<'_> {
             }
             Activation::Socket(_) | Activation::None => Vec::new(),
         }
+    }
+
+    /// For the way back: an sshd that could not bind its new port has ended, and cannot be reloaded.
+    fn start_if_silent(&self) -> Option<Step> {
+        let call = match &self.ssh.activation {
+            Activation::Service(unit) => Invocation::new(Tool::Systemctl, ["restart", unit.as_str()]),
+            Activation::Plain(_) => Invocation::new(Tool::Sshd, ["-f", &self.config_path()]),
+            Activation::Socket(_) | Activation::None => return None,
+        };
+        let port = *self.ssh_ports.0.first()?;
+        Some(Step::StartIfSilent {
+            port,
+            comm: String::from("sshd"),
+            call,
+            patience_ms: 2_000,
+        })
+    }
+
+    /// Undo's reload, until sshd listens as before. A daemon that could not get its new port has ended: it is started
+    /// again.
+    fn revive(&self) -> Vec<Step> {
+        let mut steps = self.reload("reload-or-restart");
+        steps.extend(self.start_if_silent());
+        steps.extend(self.ssh_ports.0.iter().map(|port| self.await_sshd(*port, true)));
+        steps
     }
 
     fn await_sshd(&self, port: u16, listening: bool) -> Step {
@@ -493,6 +518,15 @@ impl Parts<'_> {
                 vec![put(&conf.path, conf.before.as_ref())],
             ));
         }
+        if let (Some(file), false) = (&self.boot.file, self.live.1.is_empty()) {
+            // An include line of the operator's may stand above the table that our rules go into.
+            let call = Invocation::new(Tool::Nft, ["-c", "-f", &file.display().to_string()]);
+            actions.push(action(
+                format!("nft accepts {} as it stands now", file.display()),
+                Step::Run(call),
+                vec![],
+            ));
+        }
         actions
     }
 
@@ -505,8 +539,7 @@ impl Parts<'_> {
         for (number, file) in self.sshd_files.iter().enumerate() {
             let mut undo = vec![put(&file.path, file.before.as_ref())];
             if number == 0 {
-                undo.extend(self.reload());
-                undo.extend(self.ssh_ports.0.iter().map(|port| self.await_sshd(*port, true)));
+                undo.extend(self.revive());
             }
             let verb = if file.after.is_some() { "write" } else { "remove" };
             actions.push(action(
@@ -554,7 +587,7 @@ impl Parts<'_> {
                 vec![],
             ));
         }
-        for step in self.reload() {
+        for step in self.reload("reload") {
             actions.push(action("let sshd read its configuration again", step, vec![]));
         }
         for port in &self.ssh_ports.1 {
@@ -617,12 +650,16 @@ impl Parts<'_> {
                 files: before,
                 ssh_ports: self.ssh_ports.0.clone(),
                 ssh_ports_after: self.ssh_ports.1.clone(),
+                ssh_config: self.ssh.config.main.clone(),
             },
         }
     }
 }
 
-const INCLUDE: &str = "include \"/etc/nftables.d/*.nft\"";
+/// Reads our file and no other: what else lies in that directory may be switched off on purpose.
+const INCLUDE: &str = "include \"/etc/nftables.d/faspwall*.nft\"";
+/// A line of the operator's own that reads our file as well.
+const THEIR_INCLUDE: &str = "include \"/etc/nftables.d/*.nft\"";
 const INCLUDE_NOTE: &str = "# The next line was added by faspwall; it reads the rules that faspwall keeps.";
 
 /// The include line is added to the file that is loaded at boot, and taken out again with the last of our rules.
@@ -642,7 +679,10 @@ pub fn boot_file_change(boot: &BootFacts, no_rules: bool) -> Option<FileChange> 
 
 /// The boot file with our include line at its end. A glob that matches nothing is no error for nft, a missing file is.
 fn with_include(content: &str) -> String {
-    if content.lines().any(|line| line.trim() == INCLUDE) {
+    if content
+        .lines()
+        .any(|line| matches!(line.trim(), INCLUDE | THEIR_INCLUDE))
+    {
         return content.to_owned();
     }
     let end = if content.is_empty() || content.ends_with('\n') {

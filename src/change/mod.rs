@@ -66,6 +66,9 @@ pub struct Before {
     pub ssh_ports: Vec<u16>,
     /// TCP ports on which it listens afterwards.
     pub ssh_ports_after: Vec<u16>,
+    /// sshd's main file.
+    #[serde(default)]
+    pub ssh_config: PathBuf,
 }
 
 impl Change {

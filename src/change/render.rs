@@ -133,6 +133,63 @@ fn without_ids(text: &str) -> String {
     plain
 }
 
+/// Ports of the sshd that is moved, ascending. Another sshd with a configuration of its own may listen beside it.
+fn own_ports(facts: &Facts) -> Vec<u16> {
+    let mut own: Vec<u16> = facts
+        .listeners
+        .iter()
+        .filter(|l| l.protocol == Protocol::Tcp && !l.loopback())
+        .filter(|l| l.pid.is_some() && l.pid == facts.ssh.pid)
+        .map(|l| l.port)
+        .collect();
+    if own.is_empty() {
+        own.clone_from(&facts.ssh.ports);
+    }
+    if own.is_empty() {
+        own.clone_from(&facts.ssh.config.ports);
+    }
+    own.sort_unstable();
+    own.dedup();
+    own
+}
+
+fn another_sshd(facts: &Facts, own: &[u16], door: u16) -> Option<String> {
+    let taken = facts.ssh.ports.contains(&door) && !own.contains(&door);
+    taken.then(|| {
+        let own: Vec<String> = own.iter().map(|port| format!("TCP/{port}")).collect();
+        format!(
+            "TCP/{door} is served by another sshd than {}: one of them would lose its port. Choose daemon = \"leave\" to \
+             keep both as they are, or stop the other one",
+            own.join(" and ")
+        )
+    })
+}
+
+/// Going back means to read the old files again, so they must say what is so now.
+fn unread_configuration(facts: &Facts, own: &[u16]) -> Option<String> {
+    let mut configured = facts.ssh.config.ports.clone();
+    configured.sort_unstable();
+    configured.dedup();
+    if facts.ssh.config.error.is_some() || configured.is_empty() || configured == own {
+        return None;
+    }
+    let list = |ports: &[u16]| {
+        ports
+            .iter()
+            .map(ToString::to_string)
+            .collect::<Vec<_>>()
+            .join(", ")
+    };
+    Some(format!(
+        "sshd listens on {}, but its files say {}: they were changed, and it has not read them. Undo would lead to \
+         those ports. Make the files name {} again, or reload sshd once the firewall lets {} in",
+        list(own),
+        list(&configured),
+        list(own),
+        list(&configured)
+    ))
+}
+
 struct Wanted<'a> {
     facts: &'a Facts,
     setting: &'a Setting,
@@ -144,6 +201,7 @@ struct Wanted<'a> {
     closing: Vec<u16>,
     shut_now: bool,
     sshd_files: Vec<FileChange>,
+    ports_before: Vec<u16>,
     ports_after: Vec<u16>,
     live_after: String,
     obstacles: Vec<String>,
@@ -175,11 +233,13 @@ impl<'a> Wanted<'a> {
             placed,
             closing,
             sshd_files: Vec::new(),
+            ports_before: facts.ssh.ports.clone(),
             ports_after: facts.ssh.ports.clone(),
             obstacles: Vec::new(),
         };
         wanted.plan_sshd(plan);
         wanted.find_obstacles(plan);
+        wanted.find_unwritable();
         wanted
     }
 
@@ -191,20 +251,26 @@ impl<'a> Wanted<'a> {
         if !plan.move_sshd || !inbound_ssh {
             return;
         }
-        let mut ports = if self.facts.ssh.ports.is_empty() {
-            self.facts.ssh.config.ports.clone()
-        } else {
-            self.facts.ssh.ports.clone()
-        };
+        let own = own_ports(self.facts);
+        if let Some(text) = another_sshd(self.facts, &own, plan.ssh_port) {
+            self.obstacles.push(text);
+            return;
+        }
+        let mut ports = own.clone();
         if plan.port_22 == Port22::Close && plan.ssh_port != 22 {
             ports.retain(|port| *port != 22);
         }
         ports.push(plan.ssh_port);
         ports.sort_unstable();
         ports.dedup();
-        if ports == self.facts.ssh.ports {
+        if ports == own {
             return;
         }
+        if let Some(text) = unread_configuration(self.facts, &own) {
+            self.obstacles.push(text);
+            return;
+        }
+        self.ports_before = own;
         match listen_on(&self.facts.ssh, &ports) {
             Ok(files) => {
                 self.sshd_files = files;
@@ -242,10 +308,36 @@ impl<'a> Wanted<'a> {
         }
     }
 
+    /// Files that would not survive being written anew.
+    fn find_unwritable(&mut self) {
+        let boot = &self.facts.boot;
+        if let (Some(file), None, false) = (&boot.file, &boot.content, self.live_after.is_empty()) {
+            self.obstacles.push(format!(
+                "{} could not be read, so nothing can be added to it: after a reboot the new rules would be gone",
+                file.display()
+            ));
+        }
+        let boot_file = boot_file_change(boot, self.live_after.is_empty());
+        for file in boot_file.iter().chain(&self.sshd_files) {
+            // What is no UTF-8 was replaced by this sign as it was read.
+            if file
+                .before
+                .as_deref()
+                .is_some_and(|text| text.contains('\u{fffd}'))
+            {
+                self.obstacles.push(format!(
+                    "{} holds bytes that are not UTF-8, which would be lost. Convert it first, such as with iconv -f latin1 -t utf8",
+                    file.path.display()
+                ));
+            }
+        }
+    }
+
     fn changes(&self) -> bool {
         let same_file = without_ids(&self.live_after) == without_ids(&self.setting.kept);
         let shut_as_wanted = self.closing.is_empty() || self.shut_now;
-        !(self.gaps.is_empty() && self.sshd_files.is_empty() && same_file && shut_as_wanted)
+        let read_at_boot = boot_file_change(&self.facts.boot, self.live_after.is_empty()).is_none();
+        !(self.gaps.is_empty() && self.sshd_files.is_empty() && same_file && shut_as_wanted && read_at_boot)
     }
 
     fn helper_port(&self) -> u16 {
@@ -287,7 +379,7 @@ impl<'a> Wanted<'a> {
             lift: false,
             live: (self.setting.kept.clone(), self.live_after.clone()),
             sshd_files: self.sshd_files.clone(),
-            ssh_ports: (self.facts.ssh.ports.clone(), self.ports_after.clone()),
+            ssh_ports: (self.ports_before.clone(), self.ports_after.clone()),
             helper_port: self.helper_port(),
             keep_22_until: plan.keep_22_until,
             requirements: self.requirements.clone(),

@@ -1,7 +1,9 @@
 //! Makes a confirmed change permanent, reads everything back, and only then says so.
 
+use super::detect::sockets::tcp_listeners;
 use super::journal::Transaction;
 use super::{Engine, EngineError};
+use crate::change::Change;
 use crate::change::render::is_shut;
 use crate::step::{Invocation, Tool};
 use crate::transaction::{Entry, Outcome, Phase, Progress, TxnId};
@@ -19,6 +21,7 @@ impl Engine<'_> {
         let run = |report: &mut dyn FnMut(Progress)| -> Result<Transaction, EngineError> {
             self.arm(id, COMMIT_WINDOW_S)?;
             let transaction = self.loaded(id)?;
+            self.untouched(&transaction.change)?;
             self.walk(&transaction, Phase::Commit, report)?;
             self.verify(&transaction)?;
             Ok(transaction)
@@ -49,6 +52,20 @@ impl Engine<'_> {
         })
     }
 
+    /// Fails when a file to be written is no longer what it was when the change was previewed: what somebody wrote since
+    /// would be lost.
+    pub(super) fn untouched(&self, change: &Change) -> Result<(), EngineError> {
+        for (path, before, _) in &change.before.files {
+            if self.system.read_text(path) != *before {
+                return Err(EngineError::Refused(format!(
+                    "{} was changed by somebody since the preview was made, and faspwall would have overwritten that. Look at the new preview and apply again",
+                    path.display()
+                )));
+            }
+        }
+        Ok(())
+    }
+
     /// Reads rules, files and sshd's ports back.
     fn verify(&self, transaction: &Transaction) -> Result<(), EngineError> {
         self.check_open(transaction)?;
@@ -77,7 +94,17 @@ impl Engine<'_> {
         if change.before.ssh_ports == change.before.ssh_ports_after {
             return Ok(());
         }
-        let effective = self.system.run_ok(&Invocation::new(Tool::Sshd, ["-T"]))?.stdout;
+        for port in &change.before.ssh_ports_after {
+            if !tcp_listeners(self.system, *port)
+                .iter()
+                .any(|(_, name)| name == "sshd")
+            {
+                return Err(EngineError::Refused(format!("no sshd listens on TCP/{port}")));
+            }
+        }
+        let main = change.before.ssh_config.display().to_string();
+        let call = Invocation::new(Tool::Sshd, ["-T", "-f", main.as_str()]);
+        let effective = self.system.run_ok(&call)?.stdout;
         let mut ports: Vec<u16> = effective
             .lines()
             .filter_map(|line| line.strip_prefix("port "))

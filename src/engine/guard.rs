@@ -10,10 +10,12 @@ use std::time::Duration;
 use super::journal::Transaction;
 use super::{Engine, EngineError};
 use crate::step::{Invocation, Tool};
+use crate::system::SystemError;
 use crate::transaction::{Entry, State, TxnId};
 
-/// How long a guard waits for a faspwall that is at work.
-const PATIENCE: Duration = Duration::from_secs(300);
+/// How long a guard waits for a faspwall that is at work. One that was stopped (Ctrl-Z, Ctrl-S) may hold the lock for as
+/// long as its terminal lives: nobody else would undo the change then.
+const PATIENCE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How long a guard may take to show that it lives.
 const READY: Duration = Duration::from_secs(10);
 
@@ -22,13 +24,17 @@ impl Engine<'_> {
     pub(super) fn arm(&self, id: &TxnId, seconds: u64) -> Result<u64, EngineError> {
         let deadline_ms = self.uptime_ms() + seconds * 1000;
         let number = self.load(id)?.map_or(0, |t| t.guards().len());
-        let guard = if self.runs_systemd() {
-            self.arm_timer(id, number, seconds)?
+        let armed = if self.runs_systemd() {
+            self.arm_timer(id, number, seconds)
         } else {
             // The watcher reads its orders from the journal: they must stand there first.
             self.note_armed(id, deadline_ms, &format!("watcher-{number}"))?;
-            self.arm_watcher(id, number)?
+            self.arm_watcher(id, number)
         };
+        let guard = armed.map_err(|error| EngineError::Step {
+            say: String::from("arm the guard that undoes the change at its deadline"),
+            source: Box::new(error),
+        })?;
         self.note_armed(id, deadline_ms, &guard)?;
         Ok(deadline_ms)
     }
@@ -58,7 +64,7 @@ impl Engine<'_> {
             .system
             .locate(Tool::Faspwall)
             .map(|p| p.display().to_string())
-            .unwrap_or_default();
+            .ok_or(SystemError::Missing { tool: Tool::Faspwall })?;
         // systemd's default accuracy is a minute: too late for a locked-out person.
         let args = [
             format!("--unit={unit}"),
@@ -66,6 +72,9 @@ impl Engine<'_> {
             "--quiet".into(),
             format!("--on-active={seconds}s"),
             "--timer-property=AccuracySec=100ms".into(),
+            // Killed in the middle of undo, it begins anew: every undo step may be done twice.
+            "--property=Restart=on-failure".into(),
+            "--property=RestartSec=2s".into(),
             format!("--description=faspwall: undo {id} unless it is confirmed"),
             "--".into(),
             program,
@@ -76,10 +85,15 @@ impl Engine<'_> {
         ];
         self.system.run_ok(&Invocation::new(Tool::SystemdRun, args))?;
         let timer = format!("{unit}.timer");
-        self.system.run_ok(&Invocation::new(
-            Tool::Systemctl,
-            ["is-active", "--quiet", &timer],
-        ))?;
+        let look = Invocation::new(Tool::Systemctl, ["is-active", "--quiet", &timer]);
+        if let Err(error) = self.system.run_ok(&look) {
+            // It may live all the same, and nobody would know of it.
+            drop(
+                self.system
+                    .run(&Invocation::new(Tool::Systemctl, ["stop", "--quiet", &timer])),
+            );
+            return Err(error.into());
+        }
         Ok(timer)
     }
 
@@ -106,7 +120,7 @@ impl Engine<'_> {
             }
             if self.system.boottime() >= until {
                 return Err(EngineError::Refused(String::from(
-                    "the guard did not come to life within 10 seconds, so nothing was changed. Is faspwall's own file still where it was started from?",
+                    "it did not come to life within 10 seconds. Is faspwall's own file still where it was started from?",
                 )));
             }
             self.system.sleep(Duration::from_millis(10));
@@ -163,7 +177,8 @@ impl Engine<'_> {
                 return Ok(());
             };
             // An extension starts a watcher of its own: this one may go.
-            let superseded = transaction.guards().len() > number + 2;
+            // Each is noted twice, before it is started and once it has been seen alive.
+            let superseded = transaction.guards().len() > number + 3;
             if !transaction.state.is_open() || (superseded && transaction.state != State::RollingBack) {
                 return Ok(());
             }

@@ -7,6 +7,7 @@ use super::detect::session::logins_on;
 use super::detect::sockets::tcp_listeners;
 use super::journal::Transaction;
 use crate::backend::nftables::render::gaps;
+use crate::change::Change;
 use crate::change::render::is_shut;
 use crate::step::{Invocation, Tool};
 use crate::transaction::{Entry, Kept, Outcome, PortStatus, State, Status, Trial};
@@ -131,7 +132,11 @@ impl Engine<'_> {
         let in_force = self.in_force();
         let live = |t: &Transaction| matches!(t.state, State::Waiting(_)) && !self.is_due(t);
         let mut status = Status {
-            interrupted: open.as_ref().filter(|t| !live(t)).map(|t| t.id.clone()),
+            interrupted: open
+                .clone()
+                .or_else(|| self.incomplete())
+                .filter(|t| !live(t))
+                .map(|t| t.id),
             guard: open
                 .as_ref()
                 .and_then(Transaction::deadline)
@@ -163,12 +168,7 @@ impl Engine<'_> {
             Some(_) => format!("kept in {}", change.files.join(", ")),
             None => String::from("nothing needs to be kept"),
         };
-        let today = self.system.now().to_zoned(jiff::tz::TimeZone::UTC).date();
-        if let Some(day) = change.keep_22_until.filter(|day| *day <= today) {
-            status.drift.push(format!(
-                "TCP/22 was to be kept open until {day} only: set legacy_22 = \"close\" and apply again"
-            ));
-        }
+        status.drift.extend(self.reminder(change));
         let Ok(live) = self.live_ruleset() else {
             status
                 .drift
@@ -223,6 +223,15 @@ impl Engine<'_> {
                 listener: self.listener(port),
             });
         }
+    }
+
+    /// A kept TCP/22 whose day has come.
+    fn reminder(&self, change: &Change) -> Option<String> {
+        let today = self.system.now().to_zoned(jiff::tz::TimeZone::UTC).date();
+        let day = change.keep_22_until.filter(|day| *day <= today)?;
+        Some(format!(
+            "TCP/22 was to be kept open until {day} only: set legacy_22 = \"close\" and apply again"
+        ))
     }
 
     fn listener(&self, port: &str) -> String {

@@ -380,7 +380,10 @@ impl System for RealSystem {
 
     fn locate(&self, tool: Tool) -> Option<PathBuf> {
         if tool == Tool::Faspwall {
-            return std::env::current_exe().ok();
+            // After an upgrade the kernel says `/usr/bin/faspwall (deleted)`; the new file stands in its place.
+            let text = std::env::current_exe().ok()?.display().to_string();
+            let path = PathBuf::from(text.strip_suffix(" (deleted)").unwrap_or(&text));
+            return path.is_file().then_some(path);
         }
         // Aspera's installer puts its programs beside its libraries, not into the PATH.
         if tool == Tool::Ascp {
