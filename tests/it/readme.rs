@@ -67,7 +67,7 @@ fn the_first_command_leads_to_a_confirmed_move() {
     terminal.wait_for("*** LAB ***", seconds(1500));
     wizard::to_the_trial(&terminal);
     wizard::peer_confirms(&terminal, "TRIAL 2");
-    wizard::peer_confirms(&terminal, "KEPT.");
+    wizard::peer_confirms(&terminal, "KEPT");
     terminal.keys(&["Enter"]);
     assert_eq!(terminal.end(seconds(30)), 0);
     let screen = terminal.screen();

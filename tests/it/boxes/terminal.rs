@@ -128,13 +128,13 @@ impl Drop for Terminal {
             eprintln!("last screen:\n{}", self.screen());
         }
         drop(host("tmux").args(["-L", &self.socket, "kill-server"]).output());
+        let _ = std::fs::remove_file(sockets().join(&self.socket));
     }
 }
 
-/// Where tmux keeps the sockets of this user's servers.
+/// Where tmux keeps the sockets of its servers.
 fn sockets() -> PathBuf {
-    let temporary = std::env::var_os("TMUX_TMPDIR").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
-    temporary.join(format!("tmux-{}", rustix::process::geteuid().as_raw()))
+    PathBuf::from(format!("/tmp/tmux-{}", rustix::process::geteuid().as_raw()))
 }
 
 /// Ends the terminals of tests that were killed: the number in their name is a process that is no more.

@@ -136,7 +136,7 @@ fn the_wizard_moves_the_lab_to_33001() {
         &code,
     ]);
     assert!(kept.ok() && kept.stdout.contains("KEPT"), "{kept:?}");
-    let screen = terminal.wait_for("KEPT.", seconds(15));
+    let screen = terminal.wait_for("KEPT", seconds(15));
     assert!(screen.contains("*** LAB ***"), "{screen}");
     terminal.keys(&["Enter"]);
     assert_eq!(terminal.end(seconds(30)), 0);
@@ -159,7 +159,7 @@ fn the_lab_works_on_the_next_debian_too() {
     let terminal = machine.terminal(22, "faspwall lab");
     to_the_trial(&terminal);
     peer_confirms(&terminal, "TRIAL 2");
-    peer_confirms(&terminal, "KEPT.");
+    peer_confirms(&terminal, "KEPT");
     terminal.keys(&["Enter"]);
     assert_eq!(terminal.end(seconds(30)), 0);
     // The machine around the lab still has its own sshd on 22, and no rules.
@@ -174,7 +174,7 @@ fn undo_in_the_lab_leaves_22_open() {
     to_the_trial(&terminal);
     assert!(terminal.screen().is_ascii(), "{}", terminal.screen());
     fill(&terminal, "undo");
-    let screen = terminal.wait_for("UNDONE.", seconds(20));
+    let screen = terminal.wait_for("UNDONE", seconds(20));
     assert!(screen.contains("equal"), "{screen}");
     terminal.keys(&["F10"]);
     terminal.end(seconds(30));
