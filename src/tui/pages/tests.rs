@@ -8,7 +8,7 @@ use ratatui::layout::Position;
 use crate::answers::{Answers, Daemon, Legacy22};
 use crate::catalogue::Catalogue;
 use crate::facts::Facts;
-use crate::transaction::Progress;
+use crate::transaction::{Progress, Status};
 use crate::tui::samples;
 use crate::tui::theme::{Glyphs, Look, Palette};
 use crate::tui::wizard::{ALL_PAGES, Wizard};
@@ -445,6 +445,37 @@ fn help_opens_on_every_page_and_closes_with_the_same_key() {
             assert_eq!(desk.picture(), before, "{page:?}");
         }
     }
+}
+
+#[test]
+fn a_start_during_a_countdown_shows_it_and_after_an_interruption_the_status() {
+    let mut desk = Desk::at(PageId::Confirm);
+    assert_eq!(
+        desk.wizard.start(),
+        [Effect::FlushInput, Effect::Status, Effect::Detect]
+    );
+    let open = Status {
+        open: Some(samples::trial(2, 70)),
+        ..samples::status()
+    };
+    desk.event(&Event::Status(Box::new(open)));
+    assert_eq!(desk.wizard.page(), PageId::Confirm);
+    assert!(desk.picture().contains("1 min 10 s"), "{}", desk.picture());
+
+    let mut desk = Desk::at(PageId::Confirm);
+    desk.event(&Event::Status(Box::new(Status {
+        interrupted: Some(samples::txn()),
+        ..samples::status()
+    })));
+    assert_eq!(desk.wizard.page(), PageId::Status);
+
+    let mut desk = Desk::at(PageId::Confirm);
+    desk.keys(&[Key::Ctrl('c')]);
+    assert!(
+        matches!(desk.effects.last(), Some(Effect::Quit(0, _))),
+        "{:?}",
+        desk.effects
+    );
 }
 
 #[test]

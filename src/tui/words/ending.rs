@@ -58,9 +58,7 @@ impl<'a> Ending<'a> {
     pub fn headline(&self) -> String {
         match self.outcome {
             Some(outcome) if outcome.kept => headed("KEPT", outcome),
-            Some(outcome) if !outcome.remaining.is_empty() => {
-                headed("UNDO INCOMPLETE", outcome)
-            }
+            Some(outcome) if !outcome.remaining.is_empty() => headed("UNDO INCOMPLETE", outcome),
             Some(outcome) => headed("UNDONE", outcome),
             None => "NOT APPLIED. This host was not changed.".to_owned(),
         }
