@@ -14,7 +14,7 @@ use ratatui::widgets::{Block, Clear, Widget};
 
 pub use field::Field;
 pub use motion::{Focus, Scroll, move_in_list};
-pub use text::wrap;
+pub use text::{cell, wrap};
 
 use super::theme;
 use super::{Button, Tone};

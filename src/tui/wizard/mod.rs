@@ -298,7 +298,10 @@ impl Wizard {
                 shared.said = Some(Ok(line.clone()));
                 self.said_for = 0;
             }
-            Event::Failed(line) => shared.said = Some(Err(line.clone())),
+            Event::Failed(line) => {
+                shared.said = Some(Err(line.clone()));
+                self.explain(line);
+            }
             _ => {}
         }
         let mut effects = match event {
@@ -315,6 +318,15 @@ impl Wizard {
         }
         effects.extend(self.follow(asked));
         effects
+    }
+
+    /// A failure that the message line cannot hold is shown in full; never over a countdown.
+    fn explain(&mut self, line: &str) {
+        let room = usize::from(self.size.0).saturating_sub(8);
+        let long = line.contains('\n') || line.chars().count() > room;
+        if long && self.overlay.is_none() && self.countdown().is_none() {
+            self.overlay = Some(Overlay::text("It could not be done".to_owned(), line.to_owned()));
+        }
     }
 
     /// The countdown of a change that another process began; without one the status tells what there is.
