@@ -494,6 +494,27 @@ fn a_countdown_on_a_small_screen_takes_the_words() {
     assert_eq!(desk.effects.last(), Some(&Effect::Keep(txn)));
 }
 
+/// Hosts of all kinds: looked at, not looked at yet, in a trial, without any role.
+fn any_host(number: usize) -> Shared {
+    let mut shared = remembered();
+    match number {
+        0 => {}
+        1 => {
+            shared.facts = Facts::default();
+            shared.detected = false;
+            shared.preview = None;
+        }
+        2 => {
+            let trial = samples::trial(2, 7);
+            shared.progress.push(Progress::Awaiting(Box::new(trial)));
+            shared.status = Some(Box::new(samples::status()));
+            shared.kept = samples::kept();
+        }
+        _ => shared.roles.clear(),
+    }
+    shared
+}
+
 fn any_key() -> impl Strategy<Value = Key> {
     prop_oneof![
         proptest::char::range(' ', '~').prop_map(Key::Char),
@@ -521,14 +542,15 @@ fn any_key() -> impl Strategy<Value = Key> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
     #[test]
     fn any_keys_at_any_size_never_panic(
         start in proptest::sample::select(ALL_PAGES.to_vec()),
+        host in 0usize..4,
         keys in proptest::collection::vec(any_key(), 0..40),
         sizes in proptest::collection::vec((0u16..140, 0u16..60), 1..4),
     ) {
-        let mut desk = Desk::with(remembered(), ASCII, start);
+        let mut desk = Desk::with(any_host(host), ASCII, start);
         for (part, size) in keys.chunks(keys.len() / sizes.len() + 1).zip(sizes) {
             desk = desk.sized(size.0, size.1);
             for key in part {
