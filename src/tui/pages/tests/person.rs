@@ -1,171 +1,16 @@
-//! The pages as pictures, and as a person would use them.
+//! The wizard as a person uses it, and as a cat on the keyboard does.
 
 use proptest::prelude::*;
-use ratatui::Terminal;
-use ratatui::backend::TestBackend;
-use ratatui::layout::Position;
 
+use super::{ASCII, Desk, remembered};
 use crate::answers::{Answers, Daemon, Legacy22};
 use crate::catalogue::Catalogue;
 use crate::facts::Facts;
-use crate::transaction::Progress;
+use crate::transaction::{Progress, Status};
 use crate::tui::samples;
-use crate::tui::theme::{Glyphs, Look, Palette};
-use crate::tui::wizard::{ALL_PAGES, Wizard};
-use crate::tui::{Effect, Event, Key, PageId, Remembered, Shared};
-
-const ASCII: Look = Look {
-    glyphs: Glyphs::Ascii,
-    palette: Palette::Colour,
-};
-
-/// A wizard and the screen it is drawn on.
-struct Desk {
-    wizard: Wizard,
-    size: (u16, u16),
-    effects: Vec<Effect>,
-}
-
-impl Desk {
-    fn at(page: PageId) -> Self {
-        Self::with(samples::shared(), Look::FULL, page)
-    }
-
-    fn with(shared: Shared, look: Look, page: PageId) -> Self {
-        Self {
-            wizard: Wizard::new(shared, look, page),
-            size: (80, 24),
-            effects: vec![],
-        }
-    }
-
-    fn sized(mut self, width: u16, height: u16) -> Self {
-        self.size = (width, height);
-        self.event(&Event::Resize(width, height));
-        self
-    }
-
-    fn event(&mut self, event: &Event) {
-        let effects = self.wizard.update(event);
-        self.effects.extend(effects);
-    }
-
-    fn keys(&mut self, keys: &[Key]) -> &mut Self {
-        for key in keys {
-            self.event(&Event::Key(*key));
-        }
-        self
-    }
-
-    fn types(&mut self, text: &str) -> &mut Self {
-        for sign in text.chars() {
-            self.event(&Event::Key(Key::Char(sign)));
-        }
-        self
-    }
-
-    fn screen(&self) -> (TestBackend, Option<Position>) {
-        let (width, height) = self.size;
-        let mut terminal = Terminal::new(TestBackend::new(width, height)).unwrap();
-        terminal.draw(|frame| self.wizard.view(frame)).unwrap();
-        let visible = terminal.backend().cursor_visible();
-        let at = terminal.backend().cursor_position();
-        (terminal.backend().clone(), visible.then_some(at))
-    }
-
-    fn picture(&self) -> String {
-        self.screen().0.to_string()
-    }
-
-    /// The row in which the hardware cursor stands.
-    fn cursor_row(&self) -> String {
-        let (screen, cursor) = self.screen();
-        let at = cursor.expect("the cursor is visible");
-        let buffer = screen.buffer();
-        (0..buffer.area.width)
-            .map(|x| buffer[(x, at.y)].symbol().to_owned())
-            .collect()
-    }
-}
-
-fn remembered() -> Shared {
-    Shared {
-        remembered: Some(Remembered {
-            when: "2026-11-22 18:04".into(),
-            page: "Preview".into(),
-            answers: samples::answers(),
-        }),
-        ..samples::shared()
-    }
-}
-
-#[test]
-fn welcome() {
-    let desk = Desk::with(remembered(), Look::FULL, PageId::Welcome);
-    insta::assert_snapshot!(desk.picture());
-}
-
-#[test]
-fn welcome_before_the_first_answer() {
-    let shared = Shared {
-        facts: Facts::default(),
-        detected: false,
-        ..samples::shared()
-    };
-    insta::assert_snapshot!(Desk::with(shared, ASCII, PageId::Welcome).picture());
-}
-
-#[test]
-fn role() {
-    insta::assert_snapshot!(Desk::at(PageId::Role).picture());
-}
-
-#[test]
-fn ssh_port() {
-    insta::assert_snapshot!(Desk::at(PageId::Ssh).picture());
-}
-
-#[test]
-fn legacy_22() {
-    insta::assert_snapshot!(Desk::at(PageId::Legacy22).picture());
-}
-
-#[test]
-fn options() {
-    insta::assert_snapshot!(Desk::at(PageId::Options).picture());
-}
-
-#[test]
-fn every_page_in_ascii() {
-    for page in [PageId::Role, PageId::Ssh, PageId::Legacy22, PageId::Options] {
-        let picture = Desk::with(samples::shared(), Look::BARE, page).picture();
-        assert!(picture.is_ascii(), "{picture}");
-        insta::assert_snapshot!(format!("ascii_{page:?}"), picture);
-    }
-}
-
-#[test]
-fn a_large_screen() {
-    for page in [PageId::Welcome, PageId::Role, PageId::Options] {
-        let desk = Desk::at(page).sized(132, 50);
-        insta::assert_snapshot!(format!("large_{page:?}"), desk.picture());
-    }
-}
-
-#[test]
-fn help_and_question() {
-    let mut desk = Desk::at(PageId::Ssh);
-    desk.keys(&[Key::Char('?')]);
-    insta::assert_snapshot!("help", desk.picture());
-    desk.keys(&[Key::F(1), Key::F(10)]);
-    insta::assert_snapshot!("question", desk.picture());
-}
-
-#[test]
-fn too_small() {
-    let desk = Desk::at(PageId::Role).sized(60, 15);
-    insta::assert_snapshot!(desk.picture());
-}
+use crate::tui::theme::Look;
+use crate::tui::wizard::ALL_PAGES;
+use crate::tui::{Effect, Event, Key, PageId, Shared};
 
 #[test]
 fn back_never_loses_an_answer() {
@@ -448,6 +293,37 @@ fn help_opens_on_every_page_and_closes_with_the_same_key() {
 }
 
 #[test]
+fn a_start_during_a_countdown_shows_it_and_after_an_interruption_the_status() {
+    let mut desk = Desk::at(PageId::Confirm);
+    assert_eq!(
+        desk.wizard.start(),
+        [Effect::FlushInput, Effect::Status, Effect::Detect]
+    );
+    let open = Status {
+        open: Some(samples::trial(2, 70)),
+        ..samples::status()
+    };
+    desk.event(&Event::Status(Box::new(open)));
+    assert_eq!(desk.wizard.page(), PageId::Confirm);
+    assert!(desk.picture().contains("1 min 10 s"), "{}", desk.picture());
+
+    let mut desk = Desk::at(PageId::Confirm);
+    desk.event(&Event::Status(Box::new(Status {
+        interrupted: Some(samples::txn()),
+        ..samples::status()
+    })));
+    assert_eq!(desk.wizard.page(), PageId::Status);
+
+    let mut desk = Desk::at(PageId::Confirm);
+    desk.keys(&[Key::Ctrl('c')]);
+    assert!(
+        matches!(desk.effects.last(), Some(Effect::Quit(0, _))),
+        "{:?}",
+        desk.effects
+    );
+}
+
+#[test]
 fn a_countdown_on_a_small_screen_takes_the_words() {
     let mut shared = samples::shared();
     let trial = samples::trial(1, 90);
@@ -461,6 +337,27 @@ fn a_countdown_on_a_small_screen_takes_the_words() {
     assert_eq!(desk.effects, [Effect::Undo(txn.clone())]);
     desk.types("keep").keys(&[Key::Enter]);
     assert_eq!(desk.effects.last(), Some(&Effect::Keep(txn)));
+}
+
+/// Hosts of all kinds: looked at, not looked at yet, in a trial, without any role.
+fn any_host(number: usize) -> Shared {
+    let mut shared = remembered();
+    match number {
+        0 => {}
+        1 => {
+            shared.facts = Facts::default();
+            shared.detected = false;
+            shared.preview = None;
+        }
+        2 => {
+            let trial = samples::trial(2, 7);
+            shared.progress.push(Progress::Awaiting(Box::new(trial)));
+            shared.status = Some(Box::new(samples::status()));
+            shared.kept = samples::kept();
+        }
+        _ => shared.roles.clear(),
+    }
+    shared
 }
 
 fn any_key() -> impl Strategy<Value = Key> {
@@ -490,14 +387,15 @@ fn any_key() -> impl Strategy<Value = Key> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
     #[test]
     fn any_keys_at_any_size_never_panic(
         start in proptest::sample::select(ALL_PAGES.to_vec()),
+        host in 0usize..4,
         keys in proptest::collection::vec(any_key(), 0..40),
         sizes in proptest::collection::vec((0u16..140, 0u16..60), 1..4),
     ) {
-        let mut desk = Desk::with(remembered(), ASCII, start);
+        let mut desk = Desk::with(any_host(host), ASCII, start);
         for (part, size) in keys.chunks(keys.len() / sizes.len() + 1).zip(sizes) {
             desk = desk.sized(size.0, size.1);
             for key in part {
