@@ -35,7 +35,7 @@ impl Engine<'_> {
             self.compare(id)
         };
         let at = self.stamp();
-        self.note(
+        let noted = self.note(
             id,
             &Entry::RolledBack {
                 reason: reason.to_owned(),
@@ -43,8 +43,8 @@ impl Engine<'_> {
                 remaining: remaining.clone(),
                 at: at.clone(),
             },
-        )?;
-        let outcome = Outcome {
+        );
+        let mut outcome = Outcome {
             txn: id.clone(),
             kept: false,
             reason: reason.to_owned(),
@@ -56,6 +56,10 @@ impl Engine<'_> {
             files: Vec::new(),
             log: self.journal_path(id).display().to_string(),
         };
+        if let Err(error) = noted {
+            let hint = format!("faspwall rollback {id}   # once the journal can be written again: {error}");
+            outcome.remaining.push(hint);
+        }
         self.tell(&outcome);
         Ok(outcome)
     }

@@ -368,6 +368,8 @@ impl System for RealSystem {
             .truncate(false)
             .mode(0o600)
             .open(path)
+            // A disk that became read-only must not stop an undo.
+            .or_else(|error| File::open(path).map_err(|_| error))
             .map_err(file_error("open", path))?;
         match file.try_lock() {
             Ok(()) => Ok(Some(Lock {

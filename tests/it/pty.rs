@@ -542,6 +542,18 @@ fn the_line_mode_goes_on_where_the_screen_is_too_small() {
     tty.wait("Detection only reads");
     tty.send("q\r");
     assert_eq!(tty.end().exit_code(), 3);
+
+    let mut tty = Setup {
+        size: (60, 15),
+        ..Setup::default()
+    }
+    .start();
+    tty.wait("press p for the line mode");
+    tty.send("p");
+    tty.wait("What now?");
+    // In line mode Ctrl-C is a signal, as in every other program.
+    tty.send("\x03");
+    tty.end();
 }
 
 /// Not a test: the program that the next test starts on a terminal.
