@@ -553,3 +553,17 @@ fn twenty_two_can_stay_until_a_day() {
     assert_eq!(talk.plain.shared.answers.ssh.keep_22_until, None);
     insta::assert_snapshot!(talk.paper);
 }
+
+#[test]
+fn a_failure_of_several_lines_is_printed_line_by_line() {
+    let mut talk = Talk::on_trial();
+    talk.told(Event::Failed(
+        "nft failed.\n\u{1b}[2JType: nft list ruleset".into(),
+    ));
+    assert!(
+        talk.paper
+            .contains("ERROR: nft failed.\n?[2JType: nft list ruleset\n"),
+        "{}",
+        talk.paper
+    );
+}
