@@ -8,7 +8,7 @@ use ratatui::layout::Position;
 use crate::answers::{Answers, Daemon, Legacy22};
 use crate::catalogue::Catalogue;
 use crate::facts::Facts;
-use crate::transaction::Progress;
+use crate::transaction::{Progress, Status};
 use crate::tui::samples;
 use crate::tui::theme::{Glyphs, Look, Palette};
 use crate::tui::wizard::{ALL_PAGES, Wizard};
@@ -448,6 +448,37 @@ fn help_opens_on_every_page_and_closes_with_the_same_key() {
 }
 
 #[test]
+fn a_start_during_a_countdown_shows_it_and_after_an_interruption_the_status() {
+    let mut desk = Desk::at(PageId::Confirm);
+    assert_eq!(
+        desk.wizard.start(),
+        [Effect::FlushInput, Effect::Status, Effect::Detect]
+    );
+    let open = Status {
+        open: Some(samples::trial(2, 70)),
+        ..samples::status()
+    };
+    desk.event(&Event::Status(Box::new(open)));
+    assert_eq!(desk.wizard.page(), PageId::Confirm);
+    assert!(desk.picture().contains("1 min 10 s"), "{}", desk.picture());
+
+    let mut desk = Desk::at(PageId::Confirm);
+    desk.event(&Event::Status(Box::new(Status {
+        interrupted: Some(samples::txn()),
+        ..samples::status()
+    })));
+    assert_eq!(desk.wizard.page(), PageId::Status);
+
+    let mut desk = Desk::at(PageId::Confirm);
+    desk.keys(&[Key::Ctrl('c')]);
+    assert!(
+        matches!(desk.effects.last(), Some(Effect::Quit(0, _))),
+        "{:?}",
+        desk.effects
+    );
+}
+
+#[test]
 fn a_countdown_on_a_small_screen_takes_the_words() {
     let mut shared = samples::shared();
     let trial = samples::trial(1, 90);
@@ -461,6 +492,27 @@ fn a_countdown_on_a_small_screen_takes_the_words() {
     assert_eq!(desk.effects, [Effect::Undo(txn.clone())]);
     desk.types("keep").keys(&[Key::Enter]);
     assert_eq!(desk.effects.last(), Some(&Effect::Keep(txn)));
+}
+
+/// Hosts of all kinds: looked at, not looked at yet, in a trial, without any role.
+fn any_host(number: usize) -> Shared {
+    let mut shared = remembered();
+    match number {
+        0 => {}
+        1 => {
+            shared.facts = Facts::default();
+            shared.detected = false;
+            shared.preview = None;
+        }
+        2 => {
+            let trial = samples::trial(2, 7);
+            shared.progress.push(Progress::Awaiting(Box::new(trial)));
+            shared.status = Some(Box::new(samples::status()));
+            shared.kept = samples::kept();
+        }
+        _ => shared.roles.clear(),
+    }
+    shared
 }
 
 fn any_key() -> impl Strategy<Value = Key> {
@@ -490,14 +542,15 @@ fn any_key() -> impl Strategy<Value = Key> {
 }
 
 proptest! {
-    #![proptest_config(ProptestConfig::with_cases(64))]
+    #![proptest_config(ProptestConfig::with_cases(256))]
     #[test]
     fn any_keys_at_any_size_never_panic(
         start in proptest::sample::select(ALL_PAGES.to_vec()),
+        host in 0usize..4,
         keys in proptest::collection::vec(any_key(), 0..40),
         sizes in proptest::collection::vec((0u16..140, 0u16..60), 1..4),
     ) {
-        let mut desk = Desk::with(remembered(), ASCII, start);
+        let mut desk = Desk::with(any_host(host), ASCII, start);
         for (part, size) in keys.chunks(keys.len() / sizes.len() + 1).zip(sizes) {
             desk = desk.sized(size.0, size.1);
             for key in part {

@@ -8,6 +8,7 @@ impl Wizard {
     /// While something is applied or waits, the page decides what leaving means; elsewhere nothing was changed.
     pub(super) fn quit(&mut self, key: Key) -> Vec<Effect> {
         match self.page {
+            PageId::Confirm if waiting(&self.shared).is_none() => vec![Effect::Quit(0, self.farewell())],
             PageId::Apply | PageId::Confirm | PageId::Done => {
                 let nav = self.tell_page(&Event::Key(key));
                 self.follow(nav)

@@ -77,8 +77,9 @@ impl Wizard {
 
     /// What has to be done first; sent after the first picture, so that nothing delays it.
     pub fn start(&self) -> Vec<Effect> {
-        let mut effects = vec![Effect::Detect];
-        effects.extend(self.arrival());
+        // A running countdown is read before the host is looked at, which takes longer.
+        let mut effects = self.arrival();
+        effects.push(Effect::Detect);
         effects
     }
 

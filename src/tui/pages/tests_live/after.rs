@@ -239,7 +239,7 @@ fn status_pages() {
     ));
     assert_eq!(
         Stage::new(PageId::Status, samples::shared()).wizard.start(),
-        [Effect::Detect, Effect::Status]
+        [Effect::Status, Effect::Detect]
     );
 }
 
