@@ -23,6 +23,8 @@ pub(super) enum Ask {
     Legacy,
     /// Who may still use 22.
     Networks22,
+    /// On which day 22 is to be closed.
+    Until22,
     /// UDP port or range of fasp.
     Fasp,
     /// Whether one of the following ports is to be changed.
@@ -54,7 +56,7 @@ impl Ask {
     pub(super) fn page(self) -> Option<&'static str> {
         match self {
             Self::Role => Some("Role"),
-            Self::Port | Self::Daemon | Self::Legacy | Self::Networks22 => Some("SSH"),
+            Self::Port | Self::Daemon | Self::Legacy | Self::Networks22 | Self::Until22 => Some("SSH"),
             Self::Fasp | Self::Further | Self::Optional(_) | Self::Extra(_) | Self::Sources => {
                 Some("Options")
             }
@@ -128,6 +130,9 @@ pub(super) fn sequence(shared: &Shared, wanted: FurtherPorts) -> Vec<Ask> {
         }
         if shared.answers.ssh.legacy_22 == Legacy22::Restrict {
             list.push(Ask::Networks22);
+        }
+        if shared.answers.ssh.keep_22_until.is_some() {
+            list.push(Ask::Until22);
         }
     }
     if need(shared, PortAnswer::FaspUdp).is_some() {

@@ -152,13 +152,16 @@ impl Plain {
         (mem::take(&mut self.out), mem::take(&mut self.effects))
     }
 
-    fn say(&mut self, line: impl Into<String>) {
-        // A trailing blank would make a prompt of it; a control character could move the cursor of the terminal.
-        let clean: String = words::untabbed(&line.into())
-            .chars()
-            .map(|c| if c.is_control() { '?' } else { c })
-            .collect();
-        self.out.push(clean.trim_end().to_owned());
+    /// Prints text, a line for each of its lines.
+    fn say(&mut self, text: impl Into<String>) {
+        for line in text.into().lines() {
+            // A trailing blank would make a prompt of it; a control character could move the cursor of the terminal.
+            let clean: String = words::untabbed(line)
+                .chars()
+                .map(|c| if c.is_control() { '?' } else { c })
+                .collect();
+            self.out.push(clean.trim_end().to_owned());
+        }
     }
 
     fn prompt(&mut self, text: &str) {

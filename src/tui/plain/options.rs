@@ -227,6 +227,7 @@ impl Plain {
             Ask::Port => "Port scanners knock on 22 all day. Clients pass the port with ascp -P.",
             Ask::Daemon => "With 1 a second sshd is tried on the new port first, beside the running one.",
             Ask::Legacy => "Closing 22 does not cut open sessions, and happens only after proof.",
+            Ask::Until22 => "faspwall status reminds from that day on; nothing happens by itself.",
             Ask::Networks22 | Ask::Sources => {
                 "A network is written as an address, a slash and a length: 192.0.2.0/24. With commas between several."
             }

@@ -1,5 +1,8 @@
 //! The questions before anything is applied: what is asked, how an answer is read.
 
+use jiff::Span;
+use jiff::civil::Date;
+
 use crate::answers::{Answers, Daemon, Legacy22};
 use crate::port::parse_port;
 use crate::tui::pages::checks::checks;
@@ -18,6 +21,7 @@ impl Plain {
             Ask::Daemon => self.ask_daemon(),
             Ask::Legacy => self.ask_legacy(),
             Ask::Networks22 => self.say("Which networks may still use port 22?"),
+            Ask::Until22 => self.say("On which day shall you be reminded to close 22?"),
             Ask::Fasp => {
                 self.say("Step 4 of 8, options. UDP port of fasp data. One port is enough on Linux.")
             }
@@ -53,6 +57,14 @@ impl Plain {
                     words::networks(&answers.ssh.restrict_22_to)
                 )
             }
+            Ask::Until22 => {
+                let day = answers
+                    .ssh
+                    .keep_22_until
+                    .map(|day| day.to_string())
+                    .unwrap_or_default();
+                format!("Day, or Enter for {day}:")
+            }
             Ask::Fasp => format!("Port or range, or Enter for {}:", answers.fasp_udp),
             Ask::Further => "y to go through them, Enter for no:".to_owned(),
             Ask::Optional(_) => self.optional_prompt(),
@@ -81,6 +93,7 @@ impl Plain {
             Ask::Daemon => self.daemon_answer(text),
             Ask::Legacy => self.legacy_answer(text),
             Ask::Networks22 => self.networks_22_answer(text),
+            Ask::Until22 => self.until_22_answer(text),
             Ask::Fasp => self.fasp_answer(text),
             Ask::Further => self.further_answer(text),
             Ask::Optional(answer) => self.optional_answer(answer, text),
@@ -204,7 +217,13 @@ impl Plain {
                 .position(|role| role.id == answers.role)
                 .unwrap_or(0),
             Ask::Daemon => usize::from(answers.ssh.daemon == Daemon::Leave),
-            Ask::Legacy => usize::from(answers.ssh.legacy_22 == Legacy22::Restrict),
+            Ask::Legacy => match answers.ssh.legacy_22 {
+                Legacy22::Close => 0,
+                Legacy22::Restrict => 1,
+                Legacy22::Keep if answers.ssh.keep_22_until.is_some() => 2,
+                Legacy22::Keep if answers.accepts("FW001") => 3,
+                Legacy22::Keep => 0,
+            },
             _ => 0,
         }
     }
@@ -245,10 +264,10 @@ impl Plain {
         *answers = fresh;
     }
 
-    /// The port that Enter takes. Never 22: that needs its typed words, each time.
+    /// The port that Enter takes. 22 only after its words were typed.
     fn offered_port(&self) -> u16 {
         match self.shared.answers.ssh.port {
-            22 => 33001,
+            22 if !self.shared.answers.accepts("FW001") => 33001,
             port => port,
         }
     }
@@ -265,6 +284,7 @@ impl Plain {
             parse_port(text)
         };
         match port {
+            Ok(22) if text.is_empty() => Step::Next,
             Ok(22) => {
                 self.say("Warning: port 22 would stay open to everyone. IBM asks for a non-default port.");
                 self.offer_open_22();
@@ -293,6 +313,7 @@ impl Plain {
     fn keep_22_open(&mut self) {
         let answers = &mut self.shared.answers;
         answers.ssh.legacy_22 = Legacy22::Keep;
+        answers.ssh.keep_22_until = None;
         if !answers.accept.iter().any(|code| code == "FW001") {
             answers.accept.push("FW001".to_owned());
         }
@@ -301,6 +322,7 @@ impl Plain {
     fn forget_open_22(&mut self) {
         let answers = &mut self.shared.answers;
         answers.ssh.legacy_22 = Legacy22::Close;
+        answers.ssh.keep_22_until = None;
         answers.accept.retain(|code| code != "FW001");
     }
 
@@ -330,7 +352,8 @@ impl Plain {
             "  1  close it, after a new login on {port} has proved that it works (recommended)"
         ));
         self.say("  2  keep it for certain networks only");
-        self.say("  3  keep it open to everyone");
+        self.say("  3  keep it open for old clients, and be reminded on a certain day");
+        self.say("  4  keep it open to everyone");
     }
 
     fn legacy_answer(&mut self, text: &str) -> Step {
@@ -338,11 +361,24 @@ impl Plain {
             self.keep_22_open();
             return Step::Next;
         }
-        match number(text, 3, self.current_choice()) {
-            Ok(3) => {
+        match number(text, 4, self.current_choice()) {
+            Ok(4) if text.is_empty() => Step::Next,
+            Ok(4) => {
                 self.say("Warning: anyone could still reach sshd on port 22.");
                 self.offer_open_22();
                 Step::Again
+            }
+            Ok(3) => {
+                let day = self
+                    .shared
+                    .answers
+                    .ssh
+                    .keep_22_until
+                    .or_else(|| self.in_thirty_days());
+                self.forget_open_22();
+                self.shared.answers.ssh.legacy_22 = Legacy22::Keep;
+                self.shared.answers.ssh.keep_22_until = day;
+                Step::Next
             }
             Ok(chosen) => {
                 self.forget_open_22();
@@ -355,6 +391,27 @@ impl Plain {
                 Step::Next
             }
             Err(why) => Step::Invalid(why),
+        }
+    }
+
+    fn in_thirty_days(&self) -> Option<Date> {
+        let today: Date = self.shared.today.parse().ok()?;
+        today.checked_add(Span::new().days(30)).ok()
+    }
+
+    fn until_22_answer(&mut self, text: &str) -> Step {
+        if text.is_empty() {
+            return Step::Next;
+        }
+        match text.parse::<Date>() {
+            Ok(day) if self.shared.today.parse::<Date>().is_ok_and(|today| day <= today) => {
+                Step::Invalid("That day has to come yet.".to_owned())
+            }
+            Ok(day) => {
+                self.shared.answers.ssh.keep_22_until = Some(day);
+                Step::Next
+            }
+            Err(_) => Step::Invalid("A day is written year-month-day, such as 2027-01-31.".to_owned()),
         }
     }
 

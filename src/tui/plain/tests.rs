@@ -197,10 +197,17 @@ fn a_whole_move_on_paper() {
 #[test]
 fn twenty_two_needs_its_typed_words() {
     let mut talk = Talk::detected();
-    for answer in ["1", "1", "open 22", "22", "33001", "1", "3", "open 22"] {
+    for answer in ["1", "1", "open 22", "22", "33001", "1", "4", "open 22"] {
         talk.typed(answer);
     }
     assert_eq!(talk.plain.shared.answers.accept, ["FW001"]);
+    talk.typed("b");
+    talk.typed("");
+    assert_eq!(
+        talk.plain.shared.answers.accept,
+        ["FW001"],
+        "Back keeps what was typed"
+    );
     talk.typed("b");
     talk.typed("1");
     assert_eq!(
@@ -517,4 +524,46 @@ fn only_the_change_in_force_can_be_taken_back() {
     talk.told(Event::Kept(samples::kept()));
     talk.typed("2");
     assert_eq!(talk.plain.at, Ask::Snapshots, "{}", talk.paper);
+}
+
+#[test]
+fn twenty_two_can_stay_until_a_day() {
+    let mut talk = Talk::detected();
+    for answer in [
+        "1",
+        "1",
+        "33001",
+        "1",
+        "3",
+        "yesterday",
+        "2026-11-23",
+        "2027-01-31",
+    ] {
+        talk.typed(answer);
+    }
+    let ssh = &talk.plain.shared.answers.ssh;
+    assert_eq!(
+        ssh.keep_22_until.map(|day| day.to_string()),
+        Some("2027-01-31".to_owned())
+    );
+    assert_eq!(ssh.legacy_22, crate::answers::Legacy22::Keep);
+    talk.typed("b");
+    talk.typed("b");
+    talk.typed("1");
+    assert_eq!(talk.plain.shared.answers.ssh.keep_22_until, None);
+    insta::assert_snapshot!(talk.paper);
+}
+
+#[test]
+fn a_failure_of_several_lines_is_printed_line_by_line() {
+    let mut talk = Talk::on_trial();
+    talk.told(Event::Failed(
+        "nft failed.\n\u{1b}[2JType: nft list ruleset".into(),
+    ));
+    assert!(
+        talk.paper
+            .contains("ERROR: nft failed.\n?[2JType: nft list ruleset\n"),
+        "{}",
+        talk.paper
+    );
 }

@@ -1,5 +1,6 @@
 //! The lab, started for real: as root, as a plain user, and where it cannot be had.
 
+mod line_mode;
 pub mod wizard;
 
 use std::fs;
