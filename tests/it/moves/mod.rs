@@ -4,6 +4,8 @@
 mod choices;
 mod documents;
 mod faults;
+mod hosts;
+mod killed;
 mod login_loop;
 mod plain;
 mod power;
