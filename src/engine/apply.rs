@@ -41,40 +41,30 @@ impl Engine<'_> {
                 state: String::from("it was begun this moment"),
             });
         }
-        let before = self.live_ruleset().map_err(|error| match error {
-            EngineError::System(source) => EngineError::Check {
-                what: String::from("read the ruleset once more"),
-                source,
-            },
-            other => other,
-        })?;
+        let before = self
+            .live_ruleset()
+            .map_err(untouched("read the ruleset once more"))?;
         if fingerprint(&before) != change.fingerprint {
             return Err(EngineError::RulesetChanged(Vec::new()));
         }
         self.untouched(change)?;
         for check in &change.check {
-            self.perform(&check.step).map_err(|error| match error {
-                EngineError::System(source) => EngineError::Check {
-                    what: check.say.clone(),
-                    source,
-                },
-                other => other,
-            })?;
+            self.perform(&check.step).map_err(untouched(&check.say))?;
         }
-        self.take_snapshot(&order.id)?;
+        self.take_snapshot(&order.id)
+            .map_err(untouched("keep a snapshot"))?;
         let code = format!("{:06}", self.system.random()? % 1_000_000);
-        self.note(
-            &order.id,
-            &Entry::Begin {
-                version: JOURNAL_VERSION,
-                txn: order.id.clone(),
-                at: self.stamp(),
-                by: order.by.clone(),
-                change: Box::new(change.clone()),
-                code,
-                window_s: order.window_s,
-            },
-        )?;
+        let begin = Entry::Begin {
+            version: JOURNAL_VERSION,
+            txn: order.id.clone(),
+            at: self.stamp(),
+            by: order.by.clone(),
+            change: Box::new(change.clone()),
+            code,
+            window_s: order.window_s,
+        };
+        self.note(&order.id, &begin)
+            .map_err(untouched("write down what is to be done"))?;
         let run = || -> Result<(), EngineError> {
             self.arm(&order.id, order.window_s + SLACK_S)?;
             Ok(())
@@ -216,6 +206,17 @@ impl Engine<'_> {
                 "{what}. Undo could not be started either: {worse}. Type: faspwall rollback {id}"
             )),
         }
+    }
+}
+
+/// For what fails while the host is still as it was.
+fn untouched(what: &str) -> impl Fn(EngineError) -> EngineError {
+    move |error| match error {
+        EngineError::System(source) => EngineError::Check {
+            what: what.to_owned(),
+            source,
+        },
+        other => other,
     }
 }
 

@@ -134,12 +134,14 @@ impl Engine<'_> {
             .is_some_and(|c| c.trim().starts_with("faspwall"))
     }
 
-    /// Takes all timers of a transaction away. Watchers end by themselves when they see that it is over.
+    /// Takes all timers of a transaction away, also one that was started and never written down. Watchers end by
+    /// themselves when they see that it is over.
     pub(super) fn disarm(&self, transaction: &Transaction) {
-        for guard in transaction.guards().iter().filter(|g| g.ends_with(".timer")) {
+        if self.runs_systemd() {
+            let all = format!("faspwall-guard-{}-*.timer", transaction.id);
             drop(
                 self.system
-                    .run(&Invocation::new(Tool::Systemctl, ["stop", "--quiet", guard])),
+                    .run(&Invocation::new(Tool::Systemctl, ["stop", "--quiet", &all])),
             );
         }
     }

@@ -260,8 +260,17 @@ impl Engine<'_> {
                         events.push(format!("{at}  {id} trial {trial} confirmed by {by}"))
                     }
                     Entry::Committed { at, .. } => events.push(format!("{at}  {id} permanent")),
-                    Entry::RolledBack { at, reason, .. } => {
-                        events.push(format!("{at}  {id} undone: {reason}"))
+                    Entry::RolledBack {
+                        at, reason, differs, ..
+                    } => {
+                        let ruleset = if differs.is_empty() {
+                            "equals"
+                        } else {
+                            "differs from"
+                        };
+                        events.push(format!(
+                            "{at}  {id} undone: {reason}; the ruleset {ruleset} the snapshot"
+                        ));
                     }
                     _ => {}
                 }

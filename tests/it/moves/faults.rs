@@ -45,7 +45,7 @@ impl<'m> Fault<'m> {
     }
 
     /// How many calls were counted.
-    fn calls(&self) -> u32 {
+    pub fn calls(&self) -> u32 {
         let count = self.machine.get("/run/fault.count").expect("a count");
         count.trim().parse().expect("a number")
     }
@@ -59,7 +59,7 @@ impl Drop for Fault<'_> {
 }
 
 /// Walks the whole move; the first call that fails ends it.
-fn walk(machine: &Machine) -> Ran {
+pub fn walk(machine: &Machine) -> Ran {
     let order = "faspwall apply -f /root/answers.toml --confirm-within 60s --json";
     let ran = machine.ssh(22, Family::V4, order);
     if !ran.ok() {
@@ -74,7 +74,7 @@ fn walk(machine: &Machine) -> Ran {
 }
 
 /// Takes a committed move back at a local console.
-fn go_back(machine: &Machine) {
+pub fn go_back(machine: &Machine) {
     document(&machine.run(&["faspwall", "rollback", "--json"]));
     for _ in 0..2 {
         document(&machine.run(&["faspwall", "confirm", "keep", "--json"]));

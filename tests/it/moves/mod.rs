@@ -5,6 +5,8 @@ mod attacks;
 mod choices;
 mod documents;
 mod faults;
+mod hosts;
+mod killed;
 mod login_loop;
 mod plain;
 mod power;
@@ -153,8 +155,13 @@ pub fn status(machine: &Machine) -> Value {
 
 /// Both families see exactly these TCP ports open, of 22 and 33001.
 pub fn assert_open(machine: &Machine, ports: &[u16]) {
-    for family in [Family::V4, Family::V6] {
-        let seen = machine.scan(Protocol::Tcp, "22,33001", family);
+    let look = |family| machine.scan(Protocol::Tcp, "22,33001", family);
+    let both = std::thread::scope(|scope| {
+        let v6 = scope.spawn(|| look(Family::V6));
+        let v4 = look(Family::V4);
+        [(Family::V4, v4), (Family::V6, v6.join().expect("a scan"))]
+    });
+    for (family, seen) in both {
         for port in [22, 33001] {
             let wanted = if ports.contains(&port) { "open" } else { "filtered" };
             assert_eq!(seen[&port], wanted, "TCP/{port} over {family:?}; all: {seen:?}");

@@ -18,7 +18,10 @@ fn an_unconfirmed_trial_1_leaves_nothing_behind() {
     first.assert_alive("after the undo");
     assert_open(&machine, &[22]);
     let events = status["events"].to_string();
-    assert!(events.contains("not confirmed before the deadline"), "{events}");
+    assert!(
+        events.contains("not confirmed before the deadline; the ruleset equals the snapshot"),
+        "{events}"
+    );
     let late = confirm(&machine, 22, &code(&trial));
     assert_eq!(late.status, Some(9), "{late:?}");
 }

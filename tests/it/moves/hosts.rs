@@ -1,0 +1,118 @@
+//! The move on hosts that differ from the usual one.
+
+use super::{
+    Family, Login, Machine, Protocol, Ran, Suite, apply, assert_as_before, assert_open, code, confirm,
+    document, fingerprint, server,
+};
+
+/// There, and back again.
+fn there_and_back(machine: &Machine) {
+    let before = fingerprint(machine);
+    let mut first = Login::open(machine, 22);
+    let trial = apply(machine, 120);
+    assert_open(machine, &[22, 33001]);
+    let trial = document(&confirm(machine, 33001, &code(&trial)));
+    assert_open(machine, &[33001]);
+    let done = document(&confirm(machine, 33001, &code(&trial)));
+    assert_eq!(done["state"], "committed", "{done}");
+    assert_open(machine, &[33001]);
+    for family in [Family::V4, Family::V6] {
+        assert!(machine.ssh(33001, family, "true").ok(), "{family:?}");
+    }
+    first.assert_alive("after the commit");
+    let back = document(&machine.ssh(33001, Family::V4, "faspwall rollback --json"));
+    let back = document(&confirm(machine, 22, &code(&back)));
+    let back = document(&confirm(machine, 22, &code(&back)));
+    assert_eq!(back["state"], "committed", "{back}");
+    assert_open(machine, &[22]);
+    assert_as_before(machine, &before, "after the way back");
+    first.assert_alive("after the way back");
+}
+
+#[test]
+fn debian_13_with_its_sshd_in_three_programs_moves_and_goes_back() {
+    there_and_back(&server(Suite::Trixie));
+}
+
+#[test]
+fn a_config_without_drop_ins_is_edited_in_place_and_put_back_byte_by_byte() {
+    let machine = server(Suite::Bookworm);
+    machine.put(
+        "/etc/ssh/sshd_config",
+        "# by hand\nPort 22\nPermitRootLogin prohibit-password\nSubsystem sftp internal-sftp\nUsePAM yes\n\
+         Match User nobody\n  X11Forwarding no\n",
+        0o600,
+    );
+    machine.ok(&["systemctl", "restart", "ssh"]);
+    there_and_back(&machine);
+    let mode = machine.ok(&["stat", "-c", "%a", "/etc/ssh/sshd_config"]);
+    assert_eq!(mode.trim(), "600");
+}
+
+#[test]
+fn replies_are_let_out_where_the_output_chain_drops() {
+    let machine = server(Suite::Bookworm);
+    let rules = super::RULES.replace(
+        "type filter hook output priority filter; policy accept;",
+        "type filter hook output priority filter; policy drop;\n\t\toif \"lo\" accept\n\t\tmeta l4proto { icmp, ipv6-icmp } accept\n\
+         \t\ttcp sport 22 accept",
+    );
+    machine.put("/etc/nftables.conf", rules, 0o755);
+    machine.ok(&["nft", "-f", "/etc/nftables.conf"]);
+    there_and_back(&machine);
+}
+
+/// Logs in as somebody who becomes root with sudo.
+fn as_admin(machine: &Machine, port: u16, command: &str) -> Ran {
+    machine.ssh_as("admin", port, Family::V6, &format!("sudo {command}"))
+}
+
+#[test]
+fn somebody_who_uses_sudo_moves_ssh_and_proves_it() {
+    let machine = server(Suite::Bookworm);
+    machine.sh("useradd -m -s /bin/bash admin && mkdir -p /home/admin/.ssh \
+         && cp /root/.ssh/authorized_keys /home/admin/.ssh/ && chown -R admin: /home/admin/.ssh \
+         && echo 'admin ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/admin && chmod 440 /etc/sudoers.d/admin");
+    let order = "faspwall apply -f /root/answers.toml --json";
+    let trial = document(&as_admin(&machine, 22, order));
+    let code = code(&trial);
+    let wrong_door = as_admin(&machine, 22, &format!("faspwall confirm {code}"));
+    assert_eq!(wrong_door.status, Some(9), "{wrong_door:?}");
+    let trial = document(&as_admin(
+        &machine,
+        33001,
+        &format!("faspwall confirm {code} --json"),
+    ));
+    assert_eq!(trial["trial"], 2, "{trial}");
+    let done = document(&as_admin(
+        &machine,
+        33001,
+        &format!("faspwall confirm {code} --json"),
+    ));
+    assert_eq!(done["state"], "committed", "{done}");
+    let by = done["reason"].as_str().expect("text");
+    assert!(by.contains("admin from fd98:"), "{by}");
+    assert_open(&machine, &[33001]);
+}
+
+#[test]
+fn of_all_65535_ports_only_the_wanted_ones_change() {
+    let machine = server(Suite::Bookworm);
+    let before = machine.scan_all(Family::V4);
+    let trial = apply(&machine, 120);
+    let during = machine.scan_all(Family::V4);
+    let trial = document(&confirm(&machine, 33001, &code(&trial)));
+    let done = document(&confirm(&machine, 33001, &code(&trial)));
+    assert_eq!(done["state"], "committed", "{done}");
+    let after = machine.scan_all(Family::V4);
+    assert_eq!(before.get(&22).map(String::as_str), Some("open"), "{before:?}");
+    let mut wanted = before.clone();
+    wanted.insert(33001, String::from("open"));
+    assert_eq!(during, wanted);
+    wanted.remove(&22);
+    assert_eq!(after, wanted);
+    let udp = machine.scan(Protocol::Udp, "32999-33003", Family::V4);
+    for (port, state) in udp {
+        assert_eq!(state == "closed", port == 33001, "UDP/{port} is {state}");
+    }
+}
