@@ -119,7 +119,7 @@ pub fn plan(catalogue: &Catalogue, answers: &Answers) -> Result<Plan, PlanError>
         requirements,
         ssh_port: answers.ssh.port,
         move_sshd: takes_ssh && answers.ssh.daemon == Daemon::Move,
-        keep_22_until: answers.ssh.keep_22_until,
+        keep_22_until: answers.ssh.keep_22_until.filter(|_| takes_ssh),
         port_22: if takes_ssh && answers.ssh.port != OLD_SSH_PORT {
             match answers.ssh.legacy_22 {
                 Legacy22::Close => Port22::Close,

@@ -231,6 +231,17 @@ pub enum Step {
         /// The signal.
         signal: Signal,
     },
+    /// Start a daemon if, after a moment, it does not listen: one that could not bind its port at a reload has ended.
+    StartIfSilent {
+        /// The TCP port on which it should listen.
+        port: u16,
+        /// Its name.
+        comm: String,
+        /// How it is started.
+        call: Invocation,
+        /// How long it has for coming back by itself, in milliseconds.
+        patience_ms: u64,
+    },
     /// Wait until nobody stands in the queue of a listening TCP port any more: a listener that ends resets those who wait.
     Drain {
         /// The port.
@@ -299,6 +310,9 @@ impl fmt::Display for Step {
                     "kill -{name} $(cat {})   # only if it is {comm}",
                     shown(pid_file)
                 )
+            }
+            Self::StartIfSilent { port, comm, call, .. } => {
+                write!(f, "{call}   # only if no {comm} listens on TCP/{port}")
             }
             Self::Drain { port, .. } => write!(f, "wait until nobody queues on TCP/{port}"),
             Self::AwaitTcp {

@@ -245,6 +245,7 @@ impl Form<'_, '_, '_> {
                 ),
                 ("daemon", daemon == Some(Daemon::Move)),
                 ("restrict_22_to", !restrict.is_empty()),
+                ("keep_22_until", answers.ssh.keep_22_until.is_some()),
             ];
             for (key, _) in asked.into_iter().filter(|(_, asked)| *asked) {
                 let fault = Fault::NoSuchOption {

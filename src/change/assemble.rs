@@ -220,12 +220,12 @@ impl Parts<'_> {
         }
     }
 
-    fn reload(&self) -> Vec<Step> {
+    /// `verb` is systemd's: an undo must also start an sshd that ended over its new configuration.
+    fn reload(&self, verb: &str) -> Vec<Step> {
         match &self.ssh.activation {
-            Activation::Service(unit) => vec![Step::Run(Invocation::new(
-                Tool::Systemctl,
-                ["reload", unit.as_str()],
-            ))],
+            Activation::Service(unit) => {
+                vec![Step::Run(Invocation::new(Tool::Systemctl, [verb, unit.as_str()]))]
+            }
             Activation::Plain(Some(pid_file)) => vec![Step::SignalPidFile {
                 pid_file: pid_file.clone(),
                 comm: String::from("sshd"),
@@ -247,22 +247,28 @@ impl Parts<'_> {
         }
     }
 
+    /// For the way back: an sshd that could not bind its new port has ended, and cannot be reloaded.
+    fn start_if_silent(&self) -> Option<Step> {
+        let call = match &self.ssh.activation {
+            Activation::Service(unit) => Invocation::new(Tool::Systemctl, ["restart", unit.as_str()]),
+            Activation::Plain(_) => Invocation::new(Tool::Sshd, ["-f", &self.config_path()]),
+            Activation::Socket(_) | Activation::None => return None,
+        };
+        let port = *self.ssh_ports.0.first()?;
+        Some(Step::StartIfSilent {
+            port,
+            comm: String::from("sshd"),
+            call,
+            patience_ms: 2_000,
+        })
+    }
+
     /// Undo's reload, until sshd listens as before. A daemon that could not get its new port has ended: it is started
     /// again.
     fn revive(&self) -> Vec<Step> {
-        let mut steps = match &self.ssh.activation {
-            Activation::Service(unit) => vec![Step::Run(Invocation::new(
-                Tool::Systemctl,
-                ["reload-or-restart", unit.as_str()],
-            ))],
-            _ => self.reload(),
-        };
+        let mut steps = self.reload("reload-or-restart");
+        steps.extend(self.start_if_silent());
         steps.extend(self.ssh_ports.0.iter().map(|port| self.await_sshd(*port, true)));
-        if matches!(self.ssh.activation, Activation::Plain(_)) {
-            // Ends at once where the daemon has lived through it, because its ports are taken then.
-            let start = Invocation::new(Tool::Sshd, ["-f", &self.config_path()]);
-            steps.push(Step::Try(start));
-        }
         steps
     }
 
@@ -581,7 +587,7 @@ impl Parts<'_> {
                 vec![],
             ));
         }
-        for step in self.reload() {
+        for step in self.reload("reload") {
             actions.push(action("let sshd read its configuration again", step, vec![]));
         }
         for port in &self.ssh_ports.1 {

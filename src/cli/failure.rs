@@ -65,7 +65,10 @@ impl From<EngineError> for Failure {
                 ..
             } => NO_FIREWALL,
             EngineError::Obstacles(_) | EngineError::RulesetChanged(_) | EngineError::Refused(_) => REFUSED,
-            EngineError::Check { .. } | EngineError::RolledBack { .. } | EngineError::System(_) => FAILED,
+            EngineError::Check { .. }
+            | EngineError::Step { .. }
+            | EngineError::RolledBack { .. }
+            | EngineError::System(_) => FAILED,
             EngineError::Incomplete { .. } => INCOMPLETE,
             EngineError::Journal { .. } => BUG,
         };

@@ -10,7 +10,14 @@ use crate::transaction::{Kept, Outcome, Phase, Status, Trial};
 
 /// One document, with a line feed.
 pub fn text(value: &Value) -> String {
-    format!("{}\n", serde_json::to_string_pretty(value).unwrap_or_default())
+    let mut rest = value.clone();
+    // Every document starts with its schema, so that a reader knows what it has before it reads on.
+    let schema = rest.as_object_mut().and_then(|fields| fields.remove("schema"));
+    let body = serde_json::to_string_pretty(&rest).unwrap_or_default();
+    match (schema, body.strip_prefix("{\n")) {
+        (Some(schema), Some(body)) => format!("{{\n  \"schema\": {schema},\n{body}\n"),
+        _ => format!("{}\n", serde_json::to_string_pretty(value).unwrap_or_default()),
+    }
 }
 
 /// `faspwall detect --json`
@@ -28,7 +35,7 @@ pub fn detect(facts: &Facts) -> Value {
     json!({
         "schema": "faspwall.detect/1",
         "hostname": facts.hostname,
-        "os": {"id": facts.os.id, "version": facts.os.version, "name": facts.os.name, "systemd": facts.os.systemd},
+        "os": {"id": facts.os.id, "version": facts.os.version, "name": facts.os.name, "kernel": facts.os.kernel, "systemd": facts.os.systemd},
         "privileged": facts.privileged,
         "backends": facts.backends,
         "backend": facts.backend,
@@ -42,6 +49,7 @@ pub fn detect(facts: &Facts) -> Value {
             "session": session,
             "config": facts.ssh.config.main,
             "error": facts.ssh.config.error,
+            "failed_logins": facts.ssh.failed_logins,
         },
         "aspera": facts.aspera,
         "foreign": facts.foreign,
@@ -177,4 +185,23 @@ pub fn kept(kept: &[Kept]) -> Value {
 /// `faspwall snapshots show ID --json`
 pub fn shown(transaction: &Transaction, ruleset: &str) -> Value {
     json!({"schema": "faspwall.snapshots/1", "transaction": transaction.id, "entries": transaction.entries, "ruleset": ruleset})
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn every_document_starts_with_its_schema() {
+        let value = json!({"answer": 1, "schema": "faspwall.x/1", "zone": [1, 2]});
+        let printed = text(&value);
+        assert!(
+            printed.starts_with("{\n  \"schema\": \"faspwall.x/1\",\n  \"answer\": 1,\n"),
+            "{printed}"
+        );
+        assert_eq!(serde_json::from_str::<Value>(&printed).expect("JSON"), value);
+        for other in [json!({"schema": 1}), json!({"a": 1}), json!({}), json!([1])] {
+            assert_eq!(serde_json::from_str::<Value>(&text(&other)).expect("JSON"), other);
+        }
+    }
 }

@@ -7,7 +7,7 @@ use super::in_words;
 use crate::change::{Preview, RuleState};
 use crate::engine::journal::Transaction;
 use crate::engine::restored;
-use crate::facts::Facts;
+use crate::facts::{Activation, Facts, SshFacts};
 use crate::transaction::{Kept, Outcome, Phase, Progress, Status, Trial};
 
 /// `faspwall detect`
@@ -34,11 +34,12 @@ pub fn detect(facts: &Facts) -> String {
     {
         let mut state = vec![if backend.active { "active" } else { "not active" }];
         state.extend(backend.owner.then_some("decides"));
-        let version = backend.version.as_deref().unwrap_or("");
+        let version = backend.version.as_ref().map(|v| format!(" {v}"));
         let _ = writeln!(
             text,
-            "firewall   {} {version} [{}]: {}",
+            "firewall   {}{} [{}]: {}",
             backend.id,
+            version.unwrap_or_default(),
             state.join(", "),
             backend.reason
         );
@@ -64,15 +65,34 @@ pub fn detect(facts: &Facts) -> String {
     text
 }
 
+fn detect_sshd(text: &mut String, ssh: &SshFacts) {
+    let ports: Vec<String> = ssh.ports.iter().map(ToString::to_string).collect();
+    let started = match &ssh.activation {
+        Activation::Service(unit) | Activation::Socket(unit) => format!("started by {unit}"),
+        Activation::Plain(_) => String::from("started without a service manager"),
+        Activation::None => String::from("not running"),
+    };
+    let failed = ssh
+        .failed_logins
+        .map(|n| format!("; {n} failed logins in the last 24 hours"));
+    match (ssh.daemon.as_str(), ports.as_slice()) {
+        ("", _) => drop(writeln!(text, "sshd       none")),
+        (daemon, []) => drop(writeln!(text, "sshd       {daemon}, {started}")),
+        (daemon, ports) => drop(writeln!(
+            text,
+            "sshd       {daemon} on port {}, {started}{}",
+            ports.join(", "),
+            failed.unwrap_or_default()
+        )),
+    }
+    if let Some(error) = &ssh.config.error {
+        let _ = writeln!(text, "           its settings could not be asked for: {error}");
+    }
+}
+
 /// sshd, the operator's connection, the product, and what is left alone.
 fn detect_access(text: &mut String, facts: &Facts) {
-    let ports: Vec<String> = facts.ssh.ports.iter().map(ToString::to_string).collect();
-    let _ = writeln!(
-        text,
-        "sshd       {} on port {}",
-        facts.ssh.daemon,
-        ports.join(", ")
-    );
+    detect_sshd(text, &facts.ssh);
     if let Some(session) = &facts.session {
         let _ = writeln!(
             text,
@@ -82,13 +102,19 @@ fn detect_access(text: &mut String, facts: &Facts) {
         );
     }
     if let Some(aspera) = &facts.aspera {
+        let role = aspera.role.as_ref().map(|role| format!(", role {role}"));
         let _ = writeln!(
             text,
-            "aspera     {} {} in {}",
+            "aspera     {} {} in {}{}",
             aspera.product,
             aspera.version,
-            aspera.path.display()
+            aspera.path.display(),
+            role.unwrap_or_default()
         );
+        let conf = aspera.conf.clone().unwrap_or_default();
+        for problem in &aspera.problems {
+            let _ = writeln!(text, "           {}: {problem}", conf.display());
+        }
     }
     for foreign in &facts.foreign {
         let _ = writeln!(
@@ -266,7 +292,7 @@ pub fn status(status: &Status) -> String {
         (None, Some(id)) => {
             let _ = writeln!(
                 text,
-                "INTERRUPTED  {id} was cut off, or its time has run out and nothing undid it. Type: faspwall rollback {id}"
+                "INTERRUPTED  {id} was cut off, or its undo was not complete. Type: faspwall rollback {id}"
             );
         }
         (None, None) => drop(writeln!(text, "open       no transaction")),

@@ -85,17 +85,11 @@ fn answers(engine: &Engine<'_>, global: &Global, file: &Path) -> Result<Answers,
         }
         Err(error) => return Err(Failure::new(failure::USAGE, error.to_string())),
     };
-    let mut answers = Answers::from_bytes(&file.display().to_string(), &bytes, Catalogue::builtin())
-        .map_err(|e| Failure {
-            code: failure::USAGE,
-            lines: e.to_string().lines().map(str::to_owned).collect(),
-        })?;
-    for code in &global.accept {
-        if !answers.accept.contains(code) {
-            answers.accept.push(code.clone());
-        }
-    }
-    Ok(answers)
+    let name = file.display().to_string();
+    Answers::from_bytes_accepting(&name, &bytes, Catalogue::builtin(), &global.accept).map_err(|e| Failure {
+        code: failure::USAGE,
+        lines: e.to_string().lines().map(str::to_owned).collect(),
+    })
 }
 
 fn prepared(
@@ -130,10 +124,10 @@ pub fn plan(engine: &Engine<'_>, global: &Global, file: &Path, show: &Show) -> R
 }
 
 fn refusal(facts: &Facts, preview: &Preview) -> Failure {
-    let error = if facts.backend.is_none() && facts.refusal.is_some() {
-        EngineError::NoFirewall(preview.obstacles.join("\n"))
-    } else if !facts.privileged {
+    let error = if !facts.privileged {
         EngineError::Privilege("reading the live ruleset")
+    } else if facts.backend.is_none() && facts.refusal.is_some() {
+        EngineError::NoFirewall(preview.obstacles.join("\n"))
     } else {
         EngineError::Obstacles(preview.obstacles.clone())
     };

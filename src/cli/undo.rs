@@ -20,7 +20,7 @@ pub fn rollback(
         return Err(EngineError::Privilege("rollback").into());
     }
     let by = who(session(engine.system).as_ref());
-    if engine.open()?.is_some() {
+    if engine.open()?.is_some() || engine.incomplete().is_some() {
         let outcome = engine.undo_open(id, &format!("undone by {by}"))?;
         out(&if as_json {
             json::text(&json::outcome("rollback", &outcome))

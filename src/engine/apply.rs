@@ -41,7 +41,13 @@ impl Engine<'_> {
                 state: String::from("it was begun this moment"),
             });
         }
-        let before = self.live_ruleset()?;
+        let before = self.live_ruleset().map_err(|error| match error {
+            EngineError::System(source) => EngineError::Check {
+                what: String::from("read the ruleset once more"),
+                source,
+            },
+            other => other,
+        })?;
         if fingerprint(&before) != change.fingerprint {
             return Err(EngineError::RulesetChanged(Vec::new()));
         }
@@ -82,10 +88,14 @@ impl Engine<'_> {
     /// Fails when a transaction is open. One whose time has run out, or that an earlier boot left behind, is undone
     /// first: that was promised to whoever began it.
     pub fn refuse_while_open(&self) -> Result<(), EngineError> {
+        if let Some(left) = self.incomplete() {
+            let _lock = self.lock(Duration::from_secs(10))?;
+            return self.recover(&left.id, "its undo had not been complete");
+        }
         let Some(open) = self.open()? else { return Ok(()) };
         if self.is_due(&open) {
             let _lock = self.lock(Duration::from_secs(10))?;
-            return self.recover(&open.id);
+            return self.recover(&open.id, "its time had run out and no guard was left to undo it");
         }
         self.refuse_open(&open)
     }
@@ -104,13 +114,12 @@ impl Engine<'_> {
         })
     }
 
-    fn recover(&self, id: &TxnId) -> Result<(), EngineError> {
+    fn recover(&self, id: &TxnId, reason: &str) -> Result<(), EngineError> {
         let transaction = self.loaded(id)?;
         // While we waited for the lock it may have been confirmed, extended or only just begun.
-        if !self.is_due(&transaction) {
+        if !self.is_due(&transaction) && !transaction.is_incomplete() {
             return self.refuse_open(&transaction);
         }
-        let reason = "its time had run out and no guard was left to undo it";
         let outcome = self.rollback(&transaction, reason)?;
         if outcome.remaining.is_empty() {
             return Ok(());

@@ -24,13 +24,17 @@ impl Engine<'_> {
     pub(super) fn arm(&self, id: &TxnId, seconds: u64) -> Result<u64, EngineError> {
         let deadline_ms = self.uptime_ms() + seconds * 1000;
         let number = self.load(id)?.map_or(0, |t| t.guards().len());
-        let guard = if self.runs_systemd() {
-            self.arm_timer(id, number, seconds)?
+        let armed = if self.runs_systemd() {
+            self.arm_timer(id, number, seconds)
         } else {
             // The watcher reads its orders from the journal: they must stand there first.
             self.note_armed(id, deadline_ms, &format!("watcher-{number}"))?;
-            self.arm_watcher(id, number)?
+            self.arm_watcher(id, number)
         };
+        let guard = armed.map_err(|error| EngineError::Step {
+            say: String::from("arm the guard that undoes the change at its deadline"),
+            source: Box::new(error),
+        })?;
         self.note_armed(id, deadline_ms, &guard)?;
         Ok(deadline_ms)
     }
@@ -81,10 +85,15 @@ impl Engine<'_> {
         ];
         self.system.run_ok(&Invocation::new(Tool::SystemdRun, args))?;
         let timer = format!("{unit}.timer");
-        self.system.run_ok(&Invocation::new(
-            Tool::Systemctl,
-            ["is-active", "--quiet", &timer],
-        ))?;
+        let look = Invocation::new(Tool::Systemctl, ["is-active", "--quiet", &timer]);
+        if let Err(error) = self.system.run_ok(&look) {
+            // It may live all the same, and nobody would know of it.
+            drop(
+                self.system
+                    .run(&Invocation::new(Tool::Systemctl, ["stop", "--quiet", &timer])),
+            );
+            return Err(error.into());
+        }
         Ok(timer)
     }
 
@@ -111,7 +120,7 @@ impl Engine<'_> {
             }
             if self.system.boottime() >= until {
                 return Err(EngineError::Refused(String::from(
-                    "the guard did not come to life within 10 seconds, so nothing was changed. Is faspwall's own file still where it was started from?",
+                    "it did not come to life within 10 seconds. Is faspwall's own file still where it was started from?",
                 )));
             }
             self.system.sleep(Duration::from_millis(10));

@@ -103,6 +103,11 @@ impl Transaction {
         actions
     }
 
+    /// Whether its undo ended with steps that failed.
+    pub fn is_incomplete(&self) -> bool {
+        matches!(self.entries.last(), Some(Entry::RolledBack { remaining, .. }) if !remaining.is_empty())
+    }
+
     /// How it ended, or why it was undone.
     pub fn reason(&self) -> String {
         self.entries
@@ -219,6 +224,12 @@ impl Engine<'_> {
         Ok(None)
     }
 
+    /// The latest transaction, if its undo is not complete: what is left can be tried again.
+    pub fn incomplete(&self) -> Option<Transaction> {
+        let last = self.ids().pop()?;
+        self.load(&last).ok().flatten().filter(Transaction::is_incomplete)
+    }
+
     /// Takes the lock, waiting up to `patience`.
     pub fn lock(&self, patience: Duration) -> Result<Lock, EngineError> {
         self.make_dirs()?;
@@ -285,7 +296,10 @@ impl Engine<'_> {
         action: &Action,
     ) -> Result<(), EngineError> {
         self.note(id, &Entry::Intent { phase, number })?;
-        self.perform(&action.step)?;
+        self.perform(&action.step).map_err(|error| EngineError::Step {
+            say: action.say.clone(),
+            source: Box::new(error),
+        })?;
         self.note(id, &Entry::Done { phase, number })
     }
 }

@@ -67,7 +67,7 @@ pub enum EngineError {
         if .0.is_empty() { String::new() } else { format!(":\n{}", .0.join("\n")) })]
     RulesetChanged(Vec<String>),
     /// A native dry run failed.
-    #[error("{what}: refused before anything was changed: {source}")]
+    #[error("failed at \"{what}\", before anything was changed: {source}")]
     Check {
         /// What was checked.
         what: String,
@@ -77,8 +77,16 @@ pub enum EngineError {
     /// A confirmation or request that cannot be taken.
     #[error("{0}")]
     Refused(String),
+    /// A step failed.
+    #[error("failed at \"{say}\": {source}")]
+    Step {
+        /// What the step says of itself.
+        say: String,
+        /// The complaint.
+        source: Box<EngineError>,
+    },
     /// A step failed and everything was taken back.
-    #[error("{what}. Everything was taken back: {}", restored(.outcome))]
+    #[error("{what}\nEverything was taken back, {}\nThe whole story: {}", restored(.outcome), .outcome.log)]
     RolledBack {
         /// What failed.
         what: String,
@@ -86,7 +94,7 @@ pub enum EngineError {
         outcome: Box<Outcome>,
     },
     /// Undo could not be completed.
-    #[error("{what}. Not everything could be taken back. Type these commands as root:\n{}", .outcome.remaining.join("\n"))]
+    #[error("{what}\nNot everything could be taken back. Mend the cause and type: faspwall rollback {}\nThat does what is left:\n{}\nThe whole story: {}", .outcome.txn, .outcome.remaining.join("\n"), .outcome.log)]
     Incomplete {
         /// What failed.
         what: String,
@@ -111,7 +119,7 @@ pub enum EngineError {
 /// How the host compares to the snapshot, in words.
 pub fn restored(outcome: &Outcome) -> String {
     if outcome.differs.is_empty() {
-        String::from("restored: equal")
+        String::from("restored: equal to the snapshot")
     } else {
         format!(
             "restored, but these lines differ from the snapshot:\n{}",

@@ -7,7 +7,6 @@ use super::detect::sockets::tcp_listeners;
 use super::{Engine, EngineError};
 use crate::backend::nftables::Ruleset;
 use crate::step::{Invocation, Step, Tool};
-use crate::system::SystemError;
 
 impl Engine<'_> {
     /// Performs a step; returns once it has taken effect.
@@ -39,6 +38,20 @@ impl Engine<'_> {
                 comm,
                 signal,
             } => self.signal(pid_file, comm, *signal),
+            Step::StartIfSilent {
+                port,
+                comm,
+                call,
+                patience_ms,
+            } => {
+                if self
+                    .await_tcp(*port, true, comm, Duration::from_millis(*patience_ms))
+                    .is_err()
+                {
+                    self.system.run_ok(call)?;
+                }
+                Ok(())
+            }
             Step::Drain {
                 port,
                 quiet_ms,
@@ -145,14 +158,14 @@ impl Engine<'_> {
                     .map(|(pid, name)| format!("{name} ({pid})"))
                     .collect();
                 let holder = if others.is_empty() {
-                    String::new()
+                    String::from("nobody listens there")
                 } else {
-                    format!("; the port is held by {}", others.join(", "))
+                    format!("the port is held by {}", others.join(", "))
                 };
-                return Err(EngineError::System(SystemError::Failed {
-                    call: format!("waiting: {comm} {what} TCP/{port}{holder}"),
-                    output: crate::system::Output::default(),
-                }));
+                return Err(EngineError::Refused(format!(
+                    "{comm} {what} TCP/{port} within {} s; {holder}",
+                    patience.as_secs()
+                )));
             }
             self.system.sleep(Duration::from_millis(5));
         }

@@ -82,11 +82,12 @@ impl Engine<'_> {
         );
     }
 
-    /// Undo on request: the open transaction now, whoever began it.
+    /// Undo on request: the open transaction now, whoever began it, or once more one whose undo is not complete.
     pub fn undo_open(&self, id: Option<&TxnId>, reason: &str) -> Result<Outcome, EngineError> {
         self.need_root("rollback")?;
         let _lock = self.lock(std::time::Duration::from_secs(30))?;
-        let transaction = self.open()?.filter(|t| id.is_none_or(|id| *id == t.id));
+        let open = self.open()?.or_else(|| self.incomplete());
+        let transaction = open.filter(|t| id.is_none_or(|id| *id == t.id));
         let Some(transaction) = transaction else {
             return Err(EngineError::Refused(String::from(
                 "no transaction is open: there is nothing to undo. faspwall snapshots lists what was kept",

@@ -132,7 +132,11 @@ impl Engine<'_> {
         let in_force = self.in_force();
         let live = |t: &Transaction| matches!(t.state, State::Waiting(_)) && !self.is_due(t);
         let mut status = Status {
-            interrupted: open.as_ref().filter(|t| !live(t)).map(|t| t.id.clone()),
+            interrupted: open
+                .clone()
+                .or_else(|| self.incomplete())
+                .filter(|t| !live(t))
+                .map(|t| t.id),
             guard: open
                 .as_ref()
                 .and_then(Transaction::deadline)

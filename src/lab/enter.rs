@@ -21,8 +21,11 @@ pub fn enter(system: &dyn System, command: &[String]) -> Result<u8, LabError> {
         .map(str::to_owned),
     );
     if command.is_empty() {
-        println!("You are on the peer of the lab. Log in with  ssh -p PORT root@server , leave with  exit .");
-        words.extend(["sh".to_owned()]);
+        println!(
+            "You are on the peer of the lab. Log in with  ssh -p PORT root@server  and leave with  exit"
+        );
+        let bash = system.resolve(Path::new("/bin/bash")).is_some();
+        words.push(if bash { "bash" } else { "sh" }.to_owned());
     } else {
         words.extend_from_slice(command);
     }

@@ -95,9 +95,12 @@ link set eth0 up
 pub fn host(system: &dyn System, command: &[String]) -> Result<u8, LabError> {
     seal::check(system)?;
     build(system)?;
+    // Its path as the other terminal can type it: it need not be installed.
+    let program = system.locate(Tool::Faspwall).unwrap_or_default();
     println!(
         "faspwall lab: a sealed server at {SERVER}, SSH on port 22. This host stays as it is.\n\
-         The peer logs in now. To be the peer yourself, type in another terminal:\n  faspwall lab enter"
+         The peer logs in now. To be the peer yourself, type in another terminal:\n  {} lab enter",
+        quoted(&program.to_string_lossy())
     );
     let line: Vec<String> = command.iter().map(|word| quoted(word)).collect();
     let target = format!("root@{SERVER}");

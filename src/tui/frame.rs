@@ -5,7 +5,7 @@ use ratatui::layout::{Position, Rect};
 use ratatui::text::{Line, Span};
 
 use super::theme;
-use super::widgets::{Canvas, button_row, cells};
+use super::widgets::{Canvas, button_row, cell, cells};
 use super::{Button, PageId, Shared, Tone};
 use crate::facts::Via;
 
@@ -88,12 +88,14 @@ impl Surround<'_> {
         canvas.text(1, 1, step_line(self.page));
         let (message, buttons, keys) = (area.height - 3, area.height - 2, area.height - 1);
         let (tone, text) = &self.message;
-        if tone.word().is_empty() {
-            canvas.text(1, message, text.as_str());
+        let x = if tone.word().is_empty() {
+            1
         } else {
             canvas.styled(1, message, tone.word(), tone.style());
-            canvas.text(2 + cells(tone.word().len()), message, text.as_str());
-        }
+            2 + cells(tone.word().len())
+        };
+        let room = usize::from(area.width.saturating_sub(x + 1));
+        canvas.text(x, message, cell(&text.replace('\n', " "), room));
         canvas.styled(0, keys, &blank, theme::REVERSE);
         canvas.styled(0, keys, &self.keys, theme::REVERSE);
         let row = Rect::new(area.x + 1, area.y + buttons, area.width.saturating_sub(1), 1);

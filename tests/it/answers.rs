@@ -132,9 +132,9 @@ fn the_template_is_itself_an_answers_file() {
 fn the_template_with_every_option_turned_on_is_right_too() {
     let optional = |line: &str| {
         let key = line.strip_prefix('#')?.split_once(" = ")?.0;
-        key.bytes()
-            .all(|b| b.is_ascii_lowercase() || b == b'_')
-            .then(|| line[1..].to_owned())
+        // A day goes with legacy_22 = "keep", which is not the default.
+        let is_key = key.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') && key != "keep_22_until";
+        is_key.then(|| line[1..].to_owned())
     };
     let lines: Vec<String> = Answers::template()
         .lines()
@@ -234,7 +234,7 @@ const MISTAKES: &[(&str, &str)] = &[
     (
         "[ssh]\nlegacy_22 = \"keep\"\n",
         "a.toml:4:13: legacy_22 = \"keep\" leaves TCP/22 open to everyone; write   accept = [\"FW001\"]   if that is \
-             meant, or   legacy_22 = \"close\"",
+             meant, keep_22_until = \"2027-01-31\"   to be reminded, or   legacy_22 = \"close\"",
     ),
     (
         "[ssh]\nlegacy_22 = \"restrict\"\n",
@@ -355,6 +355,7 @@ fn options_that_the_role_does_not_have_are_named_with_the_roles_that_have_them()
         ]
     );
     assert_eq!(with("shares", "[ssh]\nport = 22\n").len(), 1);
+    assert_eq!(with("client", "[ssh]\nkeep_22_until = \"2027-01-31\"\n").len(), 1);
     assert!(read("schema = 1\nrole = \"enterprise-server\"\n[http_fallback]\n").is_ok());
 }
 
@@ -425,6 +426,7 @@ prop_compose! {
         (ssh_port, first, more) in (port(), port(), prop_oneof![Just(0u16), any::<u16>()]),
         legacy_22 in select(vec![Legacy22::Close, Legacy22::Keep, Legacy22::Restrict]),
         daemon in select(vec![Daemon::Move, Daemon::Leave]),
+        day in proptest::option::of((2026i16..2100, 1i8..=12, 1i8..=28)),
         (restrict_22_to, sources) in (networks(), networks()),
         (fallback, web_ui, node_api) in (web(), web(), proptest::option::of(port())),
         vlink in proptest::option::of((port(), any::<u32>(), 4u8..=32)),
@@ -441,6 +443,7 @@ prop_compose! {
         if role.takes_ssh() {
             answers.ssh.legacy_22 = legacy_22;
             answers.ssh.daemon = daemon;
+            answers.ssh.keep_22_until = day.map(|(year, month, day)| jiff::civil::date(year, month, day));
             answers.ssh.restrict_22_to = restrict_22_to;
         }
         if role.uses(PortAnswer::FaspUdp) {
@@ -526,6 +529,7 @@ proptest! {
         if answers.ssh.port == 22 || !role.takes_ssh() {
             prop_assert_eq!(&plan.port_22, &Port22::Keep);
         }
+        prop_assert!(plan.keep_22_until.is_none() || plan.port_22 == Port22::Keep);
     }
 
     #[test]

@@ -5,10 +5,17 @@
 
 use std::io::{Read, Write};
 use std::num::NonZeroU16;
+use std::sync::mpsc::channel;
 use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use faspwall::answers::Answers;
+use faspwall::catalogue::Catalogue;
+use faspwall::facts::Facts;
+use faspwall::tui::terminal::{self, Ending, Options};
+use faspwall::tui::theme::Look;
+use faspwall::tui::{Event, PageId, Shared};
 use portable_pty::{Child, CommandBuilder, ExitStatus, MasterPty, PtySize, native_pty_system};
 
 /// Longer than anything takes on a busy machine.
@@ -517,4 +524,91 @@ fn a_terminal_without_a_shell_cannot_be_left_by_ctrl_z() {
     tty.send("\x1a");
     tty.wait("no shell to go back to");
     to_ssh(&mut tty);
+}
+
+#[test]
+fn the_line_mode_goes_on_where_the_screen_is_too_small() {
+    let mut tty = Setup {
+        size: (60, 15),
+        ..Setup::default()
+    }
+    .start();
+    tty.wait("press p for the line mode");
+    tty.send("p");
+    tty.wait("What now?");
+    tty.wait_restored();
+    // Every line reaches the line mode: the reader of keys has ended.
+    tty.send("?\r");
+    tty.wait("Detection only reads");
+    tty.send("q\r");
+    assert_eq!(tty.end().exit_code(), 3);
+
+    let mut tty = Setup {
+        size: (60, 15),
+        ..Setup::default()
+    }
+    .start();
+    tty.wait("press p for the line mode");
+    tty.send("p");
+    tty.wait("What now?");
+    // In line mode Ctrl-C is a signal, as in every other program.
+    tty.send("\x03");
+    tty.end();
+}
+
+/// Not a test: the program that the next test starts on a terminal.
+#[test]
+#[ignore = "started by panics_give_the_terminal_back, on a terminal"]
+fn a_worker_that_panics() {
+    let role = &Catalogue::builtin().roles[0];
+    let shared = Shared {
+        answers: Answers::for_role(role),
+        roles: vec![role.clone()],
+        facts: Facts::default(),
+        detected: false,
+        preview: None,
+        remembered: None,
+        progress: vec![],
+        status: None,
+        kept: vec![],
+        said: None,
+        lab: false,
+        window_s: 120,
+        today: "2026-11-23".into(),
+        answers_path: "answers.toml".into(),
+    };
+    let options = Options {
+        look: Look::FULL,
+        start: PageId::Welcome,
+        size: None,
+        escape_wait: Duration::from_millis(60),
+    };
+    let (effects, wishes) = channel();
+    let (answers, events) = channel::<Event>();
+    thread::spawn(move || {
+        // The first wish comes after the first picture.
+        let wish = wishes.recv();
+        drop((wish, answers));
+        panic!("the worker fell over");
+    });
+    match terminal::run(shared, options, &effects, events) {
+        Ok(Ending::Quit(1, lines)) => println!("{}", lines.join("\n")),
+        other => panic!("{other:?}"),
+    }
+}
+
+#[test]
+fn panics_give_the_terminal_back() {
+    let program = std::env::current_exe().unwrap();
+    let mut tty = Setup {
+        program: program.to_str().unwrap(),
+        args: &["--exact", "pty::a_worker_that_panics", "--ignored", "--nocapture"],
+        ..Setup::default()
+    }
+    .start();
+    tty.end();
+    tty.wait_restored();
+    assert!(tty.raw().contains("Checks of this host"), "{}", tty.raw());
+    tty.wait("the worker fell over");
+    tty.wait("this is a bug");
 }

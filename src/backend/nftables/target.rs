@@ -8,42 +8,25 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde_json::Value;
 
+use super::address::{Cover, cover};
 use super::packet::{Answer, Family};
 
 /// Compares the addresses of this host with what stands on the right of a match. Not knowing any, or not understanding
 /// the value, gives `Maybe`.
 pub fn target_in(addresses: &[IpAddr], family: Family, right: &Value) -> Answer {
-    let (mut hits, mut count) = (0, 0);
-    for address in addresses.iter().filter(|a| a.is_ipv4() == (family == Family::V4)) {
-        count += 1;
-        match contains(right, *address) {
-            Some(true) => hits += 1,
-            Some(false) => {}
-            None => return Answer::Maybe,
-        }
+    let own: Vec<IpNet> = addresses
+        .iter()
+        .filter(|a| a.is_ipv4() == (family == Family::V4))
+        .map(|a| IpNet::from(*a))
+        .collect();
+    if own.is_empty() {
+        return Answer::Maybe;
     }
-    match hits {
-        _ if count == 0 => Answer::Maybe,
-        0 => Answer::No,
-        _ if hits == count => Answer::Yes,
-        _ => Answer::Maybe,
+    match cover(&own, &[right]) {
+        Cover::All => Answer::Yes,
+        Cover::None => Answer::No,
+        Cover::Some | Cover::Unknown => Answer::Maybe,
     }
-}
-
-fn contains(value: &Value, address: IpAddr) -> Option<bool> {
-    if let Some(text) = value.as_str() {
-        return Some(text.parse::<IpAddr>().ok()? == address);
-    }
-    if let Some(prefix) = value.get("prefix") {
-        let length = u8::try_from(prefix.get("len")?.as_u64()?).ok()?;
-        let network = IpNet::new(prefix.get("addr")?.as_str()?.parse().ok()?, length).ok()?;
-        return Some(network.contains(&address));
-    }
-    let [low, high] = value.get("range")?.as_array()?.as_slice() else {
-        return None;
-    };
-    let (low, high): (IpAddr, IpAddr) = (low.as_str()?.parse().ok()?, high.as_str()?.parse().ok()?);
-    Some((low..=high).contains(&address))
 }
 
 #[cfg(test)]

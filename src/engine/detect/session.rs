@@ -1,35 +1,28 @@
-//! How the operator is connected, and who has logged in through a port.
+//! How the operator is connected.
 //!
 //! `SSH_CONNECTION` alone tells lies: sudo strips it, and in tmux or screen it belongs to a login that may be long gone.
 //! So the process tree is walked up to the sshd process, and the connection is the socket which that process holds.
 //! Where the tree ends at a daemon, the walk goes on from whoever holds the other end of the terminal.
 
+mod logins;
+mod words;
+
 use std::collections::BTreeSet;
-use std::net::{IpAddr, SocketAddr};
+use std::net::SocketAddr;
 
 use super::processes::{self, Process, Processes, Terminal};
 use super::sockets::{self, Socket};
 use crate::facts::{Session, Via};
 use crate::step::{Invocation, Tool};
 use crate::system::System;
+use words::{
+    Tuple, is_connection_title, parse_ssh_connection, parse_tmux_clients, terminal_of_path, title_user,
+};
+
+pub use logins::{Login, comes_from_here, logins_on};
 
 /// Levels of multiplexers inside each other, terminals behind terminals, that are followed.
 const MAX_DEPTH: usize = 8;
-
-/// A login that sshd has authenticated.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Login {
-    /// User name.
-    pub user: String,
-    /// Address and port it comes from.
-    pub client: SocketAddr,
-    /// Address and port of this host that it reached.
-    pub server: SocketAddr,
-    /// The sshd process that was started for the connection.
-    pub pid: u32,
-    /// When that process started, in milliseconds since boot (CLOCK_BOOTTIME).
-    pub started_ms: u64,
-}
 
 /// How the person who started this process is connected; `None` when `/proc` cannot be read.
 pub fn session(system: &dyn System) -> Option<Session> {
@@ -57,9 +50,6 @@ struct Walk<'a> {
     seen: BTreeSet<u32>,
     stale: Option<Tuple>,
 }
-
-/// What `SSH_CONNECTION` says: client first.
-type Tuple = (SocketAddr, SocketAddr);
 
 impl Walk<'_> {
     /// Follows the line of parents; `None` when it meets no login.
@@ -148,7 +138,7 @@ impl Walk<'_> {
     /// `ssh localhost`, or through a forwarding of an ssh login: the way goes on from the process at the other end, which
     /// is on this host too.
     fn within_this_host(&mut self, socket: Socket, depth: usize) -> Option<Session> {
-        let other_end = mirror(&self.connections, socket)?.inode;
+        let other_end = mirror(&self.connections, socket.remote, socket.local)?.inode;
         let owners = sockets::owners(self.system, self.processes);
         let client = *owners.get(&other_end)?.first()?;
         let found = self.attached(client, depth)?;
@@ -346,10 +336,10 @@ impl Walk<'_> {
 }
 
 /// The other end of a connection, if it is on this host.
-fn mirror(connections: &[Socket], socket: Socket) -> Option<&Socket> {
+fn mirror(connections: &[Socket], client: SocketAddr, server: SocketAddr) -> Option<&Socket> {
     connections
         .iter()
-        .find(|c| c.local == socket.remote && c.remote == socket.local)
+        .find(|c| c.local == client && c.remote == server)
 }
 
 fn bare(via: Via) -> Session {
@@ -387,211 +377,4 @@ fn connection_group<'p>(system: &dyn System, processes: &'p Processes, sshd: &Pr
         })
         .map(|(_, p)| p)
         .collect()
-}
-
-/// sshd shows in its title what it does: `sshd: root@pts/0`, `sshd-session: joe [priv]`, `sshd: /usr/sbin/sshd -D [listener] ...`.
-fn is_connection_title(title: &str) -> bool {
-    (title.starts_with("sshd: ") || title.starts_with("sshd-session: ")) && !title.contains("[listener]")
-}
-
-/// The user in `sshd: root@pts/0`, once the login is authenticated; before that, and in helpers, the title ends in a bracket.
-fn authenticated_user(title: &str) -> Option<&str> {
-    if !is_connection_title(title) || title.ends_with(']') {
-        return None;
-    }
-    let (user, _terminal) = title.split_once(": ")?.1.rsplit_once('@')?;
-    (!user.is_empty()).then_some(user)
-}
-
-fn title_user(title: &str) -> Option<String> {
-    let user = authenticated_user(title).or_else(|| {
-        let rest = title.split_once(": ")?.1.strip_suffix(" [priv]")?;
-        (is_connection_title(title) && rest != "unknown").then_some(rest)
-    })?;
-    Some(user.to_owned())
-}
-
-fn parse_ssh_connection(text: &str) -> Option<Tuple> {
-    let mut word = text.split_ascii_whitespace();
-    let mut end = || -> Option<SocketAddr> {
-        // A scope such as `fe80::1%eth0` does not show in /proc/net/tcp6.
-        let address: IpAddr = word.next()?.split('%').next()?.parse().ok()?;
-        Some(SocketAddr::new(
-            address.to_canonical(),
-            word.next()?.parse().ok()?,
-        ))
-    };
-    Some((end()?, end()?))
-}
-
-fn parse_tmux_clients(text: &str) -> Vec<u32> {
-    let mut clients: Vec<(u64, u32)> = text
-        .lines()
-        .filter_map(|line| {
-            let (activity, pid) = line.trim().split_once(' ')?;
-            Some((activity.parse().ok()?, pid.parse().ok()?))
-        })
-        .collect();
-    clients.sort_unstable_by(|a, b| b.cmp(a));
-    clients.into_iter().map(|(_, pid)| pid).collect()
-}
-
-fn terminal_of_path(target: &str) -> Option<Terminal> {
-    if let Some(number) = target.strip_prefix("/dev/pts/") {
-        return number.parse().ok().map(Terminal::Pts);
-    }
-    if let Some(number) = target.strip_prefix("/dev/tty").and_then(|n| n.parse().ok()) {
-        return (number > 0).then_some(Terminal::Console(number));
-    }
-    let serial = [
-        "/dev/ttyS",
-        "/dev/hvc",
-        "/dev/ttyAMA",
-        "/dev/ttyUSB",
-        "/dev/console",
-    ];
-    serial
-        .iter()
-        .any(|s| target.starts_with(s))
-        .then_some(Terminal::Serial)
-}
-
-/// Logins over this host's TCP port `port` whose connection began at `since_ms` (CLOCK_BOOTTIME) or later.
-///
-/// Only authenticated ones count: sshd names the user without a bracket in its title, and a process of that user runs
-/// below it. A scanner that merely connects, and a password that is still being asked for, do not. Nor does a login from
-/// this host itself: it says nothing about the way from outside.
-pub fn logins_on(system: &dyn System, port: u16, since_ms: u64) -> Vec<Login> {
-    let all = sockets::established(system);
-    let here = |c: &Socket| c.local.port() == port && mirror(&all, *c).is_none();
-    let connections: Vec<Socket> = all.iter().copied().filter(here).collect();
-    if connections.is_empty() {
-        return Vec::new();
-    }
-    let processes = Processes::read(system);
-    let mut logins: Vec<Login> = processes
-        .all()
-        .filter(|p| p.is_sshd())
-        .filter_map(|sshd| login(system, &processes, &connections, sshd))
-        .filter(|login| login.started_ms >= since_ms)
-        .collect();
-    logins.sort_by_key(|login| (login.started_ms, login.pid));
-    logins.dedup_by(|a, b| (a.client, a.server) == (b.client, b.server));
-    logins
-}
-
-fn has_both_ends(connections: &[Socket], client: SocketAddr, server: SocketAddr) -> bool {
-    connections
-        .iter()
-        .any(|c| c.local == client && c.remote == server)
-}
-
-/// Whether the other end of a session's connection is on this host too, as with `ssh -p PORT localhost`.
-pub fn comes_from_here(system: &dyn System, session: &Session) -> bool {
-    let end = |ip: Option<IpAddr>, port: Option<u16>| Some(SocketAddr::new(ip?.to_canonical(), port?));
-    match (
-        end(session.client, session.client_port),
-        end(session.server, session.server_port),
-    ) {
-        (Some(client), Some(server)) => {
-            client.ip().is_loopback() || has_both_ends(&sockets::established(system), client, server)
-        }
-        _ => false,
-    }
-}
-
-fn login(
-    system: &dyn System,
-    processes: &Processes,
-    connections: &[Socket],
-    sshd: &Process,
-) -> Option<Login> {
-    let user = authenticated_user(&processes::title(system, sshd.pid))?.to_owned();
-    let group = connection_group(system, processes, sshd);
-    let first = group.last().copied()?;
-    if !processes.descendants(sshd.pid).iter().any(|p| !p.is_sshd()) {
-        return None;
-    }
-    let held = |p: &&Process| {
-        let inodes = processes::sockets_of(system, p.pid);
-        inodes
-            .into_iter()
-            .find_map(|inode| connections.iter().find(|c| c.inode == inode))
-    };
-    let socket = group.iter().find_map(held)?;
-    Some(Login {
-        user,
-        client: socket.remote,
-        server: socket.local,
-        pid: first.pid,
-        started_ms: first.started_ms,
-    })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn titles_tell_who_has_logged_in() {
-        for (title, user) in [
-            ("sshd: root@pts/0", Some("root")),
-            ("sshd: root@notty", Some("root")),
-            ("sshd: joe@example.com@pts/3", Some("joe@example.com")),
-            ("sshd-session: root@notty", Some("root")),
-            ("sshd-session: joe [priv]", None),
-            ("sshd: unknown [net]", None),
-            ("sshd-auth: joe [net]", None),
-            ("sshd: [accepted]", None),
-            (
-                "sshd: /usr/sbin/sshd -D -o User=a@b [listener] 0 of 10-100 startups",
-                None,
-            ),
-            ("/usr/sbin/sshd -D", None),
-        ] {
-            assert_eq!(authenticated_user(title), user, "{title}");
-        }
-        assert_eq!(title_user("sshd-session: joe [priv]").as_deref(), Some("joe"));
-        assert_eq!(title_user("sshd: unknown [priv]"), None);
-    }
-
-    #[test]
-    fn the_environment_variable_is_read_in_both_families() {
-        let (client, server) = parse_ssh_connection("10.99.21.1 34510 10.99.21.2 22").expect("a tuple");
-        assert_eq!(
-            (client.to_string(), server.to_string()),
-            ("10.99.21.1:34510".into(), "10.99.21.2:22".into())
-        );
-        let (client, server) =
-            parse_ssh_connection("fe80::1%host0 40000 ::ffff:10.0.0.2 33001").expect("a tuple");
-        assert_eq!(client.to_string(), "[fe80::1]:40000");
-        assert_eq!(server.to_string(), "10.0.0.2:33001");
-        assert!(parse_ssh_connection("10.99.21.1 34510 10.99.21.2").is_none());
-    }
-
-    #[test]
-    fn the_tmux_client_that_was_used_last_comes_first() {
-        assert_eq!(parse_tmux_clients("1700000001 40\n1700000009 41\nx\n"), [41, 40]);
-    }
-
-    #[test]
-    fn terminals_are_known_by_their_names() {
-        assert_eq!(terminal_of_path("/dev/pts/12"), Some(Terminal::Pts(12)));
-        assert_eq!(terminal_of_path("/dev/tty1"), Some(Terminal::Console(1)));
-        assert_eq!(terminal_of_path("/dev/ttyS0"), Some(Terminal::Serial));
-        assert_eq!(terminal_of_path("/dev/tty"), None);
-        assert_eq!(terminal_of_path("/dev/pts/ptmx"), None);
-    }
-
-    proptest! {
-        #[test]
-        fn no_text_makes_the_readers_panic(text in "(?s).{0,120}") {
-            let _ = authenticated_user(&text);
-            let _ = title_user(&text);
-            let _ = parse_ssh_connection(&text);
-            let _ = parse_tmux_clients(&text);
-            let _ = terminal_of_path(&text);
-        }
-    }
 }

@@ -3,9 +3,9 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
-use super::reader::{Reader, Row, cell, folded};
+use super::reader::{Reader, Row, folded};
 use crate::transaction::{Phase, Progress};
-use crate::tui::widgets::{Canvas, Scroll, cells};
+use crate::tui::widgets::{Canvas, Scroll, cell, cells};
 use crate::tui::{Button, Effect, Event, Key, Nav, Page, PageId, Question, Shared, Tone, theme, words};
 
 /// Rows of the page that are not steps: text above, gauge, output, log.

@@ -3,9 +3,8 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
-use super::reader::cell;
 use crate::transaction::{Trial, TxnId};
-use crate::tui::widgets::{Canvas, Field, Focus, Handled};
+use crate::tui::widgets::{Canvas, Field, Focus, Handled, cell, wrap};
 use crate::tui::wizard::waiting;
 use crate::tui::{Button, Effect, Event, Key, Nav, Page, Question, Shared, Tone, theme, words};
 
@@ -29,6 +28,8 @@ pub struct Confirm {
     trial: Option<(TxnId, u8)>,
     /// What the last word could not do.
     refused: Option<String>,
+    /// What the world refused, when the message line cannot hold it.
+    failure: Option<String>,
     /// `keep` was sent; the answer is on its way.
     sent: bool,
     rang: bool,
@@ -41,6 +42,7 @@ impl Default for Confirm {
             focus: Focus::default(),
             trial: None,
             refused: None,
+            failure: None,
             sent: false,
             rang: false,
         }
@@ -64,6 +66,7 @@ impl Confirm {
     fn key(&mut self, key: Key, shared: &Shared) -> Option<Nav> {
         let trial = waiting(shared)?;
         self.refused = None;
+        self.failure = None;
         let buttons = button_count(shared);
         if matches!(key, Key::Ctrl('c') | Key::F(10)) {
             return Some(undo_question(trial));
@@ -121,6 +124,18 @@ impl Confirm {
                 self.refused = Some(format!("\"{other}\" is neither keep nor undo"));
                 None
             }
+        }
+    }
+
+    /// A refusal that the message line cannot hold, on the rows between what was seen and the word.
+    fn view_failure(&self, canvas: &mut Canvas<'_, '_>, below: u16) {
+        let width = usize::from(canvas.width().saturating_sub(2));
+        let Some(failure) = self.failure.as_ref().filter(|line| line.len() + 7 > width) else {
+            return;
+        };
+        let rows = below..canvas.height().saturating_sub(1);
+        for (line, row) in wrap(failure, width).iter().zip(rows) {
+            canvas.text(1, row, line.as_str());
         }
     }
 
@@ -197,7 +212,7 @@ fn view_seen(canvas: &mut Canvas<'_, '_>, trial: &Trial, y: u16) -> u16 {
         y + 2,
         format!("{} {:>6}", cell("refused packets", 26), trial.refused),
     );
-    y + 4
+    y + 3
 }
 
 impl Page for Confirm {
@@ -210,8 +225,9 @@ impl Page for Confirm {
                 self.trial_told(shared);
                 None
             }
-            Event::Failed(_) => {
+            Event::Failed(line) => {
                 self.sent = false;
+                self.failure = Some(line.clone());
                 None
             }
             _ => None,
@@ -234,7 +250,8 @@ impl Page for Confirm {
         let whole = (trial.window_s * 1000).max(trial.left_ms).max(1);
         canvas.gauge(24, 1, 42, trial.left_ms, whole);
         let y = view_steps(&mut canvas, shared, trial, 3);
-        view_seen(&mut canvas, trial, y);
+        let below = view_seen(&mut canvas, trial, y);
+        self.view_failure(&mut canvas, below);
         let y = canvas.height().saturating_sub(1);
         let label = "Type keep or undo, then Enter:";
         let focused = self.focus.button(1).is_none();

@@ -3,10 +3,9 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
-use super::reader::cell;
 use crate::facts::{BackendFact, BackendId, ChainFact, Facts, InboundDefault};
 use crate::tui::theme;
-use crate::tui::widgets::{Canvas, Focus, Handled, Mark, cells, move_in_list, wrap};
+use crate::tui::widgets::{Canvas, Focus, Handled, Mark, cell, cells, move_in_list, wrap};
 use crate::tui::{Button, Effect, Event, Key, Nav, Page, Shared, Tone, words};
 
 const BUTTONS: usize = 2;

@@ -9,7 +9,7 @@ use ratatui::layout::Rect;
 
 use super::{Next, back_and_next, chosen_role, need, press};
 use crate::answers::Legacy22;
-use crate::catalogue::PortAnswer;
+use crate::catalogue::{Catalogue, PortAnswer};
 use crate::tui::widgets::{Canvas, Field, Focus, Handled, Mark, move_in_list};
 use crate::tui::words::read_networks as networks;
 use crate::tui::{Button, Event, Key, Nav, Page, Shared, Tone, theme, words};
@@ -141,7 +141,15 @@ impl LegacyPage {
                 format!("to leave 22 open to everyone, type  {OPEN_WORDS}"),
             )),
             Choice::Until => match self.day(shared).text().parse::<Date>() {
-                Ok(day) => Some((Tone::Warn, format!("TCP/22 stays open to everyone until {day}"))),
+                Ok(day) if shared.today.parse::<Date>().is_ok_and(|today| day <= today) => {
+                    Some((Tone::Bad, "the day of the reminder has to come yet".to_owned()))
+                }
+                Ok(day) => Some((
+                    Tone::Warn,
+                    format!(
+                        "TCP/22 stays open to everyone; from {day} on the status reminds you to close it"
+                    ),
+                )),
                 Err(_) => Some((
                     Tone::Bad,
                     "the day is written year-month-day, such as 2027-01-31".to_owned(),
@@ -150,11 +158,11 @@ impl LegacyPage {
             Choice::Restrict => match networks(self.networks(shared).text()) {
                 Err(why) => Some((Tone::Bad, why)),
                 Ok(nets) if nets.is_empty() => Some((Tone::Bad, "name at least one network".to_owned())),
-                Ok(nets) => outside(&nets, shared).map(|address| {
-                    (
-                        Tone::Warn,
-                        format!("your own address {address} is not in these networks"),
-                    )
+                Ok(nets) => refused(&nets, shared).map(|why| (Tone::Bad, why)).or_else(|| {
+                    outside(&nets, shared).map(|address| {
+                        let text = format!("your own address {address} is not in these networks");
+                        (Tone::Warn, text)
+                    })
                 }),
             },
         }
@@ -246,7 +254,7 @@ impl LegacyPage {
         );
         let (who, then) = match (port, self.chosen(shared)) {
             (22, Choice::Open) | (_, Choice::Open) => ("everyone  ", "open    <-- this line"),
-            (_, Choice::Until) => ("everyone  ", "open until then  <-- this line"),
+            (_, Choice::Until) => ("everyone  ", "open, with a reminder  <-- this line"),
             (_, Choice::Restrict) => ("these nets", "open, shut for all others"),
             (_, Choice::Close | Choice::Move) => ("everyone  ", "CLOSED, after proof"),
         };
@@ -306,7 +314,7 @@ impl LegacyPage {
                     let width = canvas.width().saturating_sub(32).min(60);
                     canvas.field(29, y, width, &self.networks(shared), on && here);
                 }
-                Choice::Until => canvas.field(44, y, 10, &self.day(shared), on && here),
+                Choice::Until => canvas.field(44, y, 11, &self.day(shared), on && here),
                 Choice::Open => {
                     y += 1;
                     canvas.field(5, y, 12, &self.typed(shared), on && here);
@@ -330,6 +338,18 @@ fn own_network(shared: &Shared) -> Option<String> {
         IpAddr::V6(_) => 64,
     };
     Some(IpNet::new(address, length).ok()?.trunc().to_string())
+}
+
+/// What an answers file with these networks would be refused for.
+fn refused(nets: &[IpNet], shared: &Shared) -> Option<String> {
+    let mut answers = shared.answers.clone();
+    answers.ssh.legacy_22 = Legacy22::Restrict;
+    answers.ssh.restrict_22_to = nets.to_vec();
+    answers
+        .check(Catalogue::builtin())
+        .into_iter()
+        .find(|mistake| mistake.key.starts_with("ssh."))
+        .map(|mistake| mistake.fault.to_string())
 }
 
 /// The operator's address, if the networks leave it out.
@@ -422,7 +442,8 @@ impl Page for LegacyPage {
     }
 
     fn in_text_field(&self) -> bool {
-        self.focus.part() == LIST && matches!(self.chosen, Some(Choice::Restrict | Choice::Open))
+        self.focus.part() == LIST
+            && matches!(self.chosen, Some(Choice::Restrict | Choice::Until | Choice::Open))
     }
 
     fn help(&self) -> &'static [(&'static str, &'static str)] {

@@ -24,7 +24,6 @@ use super::widgets::{Canvas, cells};
 use super::wizard::Pages;
 use super::{Button, Key, Nav, PageId, Shared};
 use crate::catalogue::{Need, NeedDefault, PortAnswer, Role};
-use crate::port::Direction;
 
 /// Every page, with its state as at the start.
 pub fn all() -> Pages {
@@ -84,14 +83,9 @@ fn need(role: &Role, answer: PortAnswer) -> Option<&Need> {
         .find(|need| need.answer == answer && need.default != NeedDefault::Loopback)
 }
 
-/// Whether others log in to a host of this role by SSH.
-fn takes_ssh(role: &Role) -> bool {
-    need(role, PortAnswer::SshPort).is_some_and(|need| need.direction == Direction::In)
-}
-
 /// Whether the chosen role takes SSH; without a role in the catalogue it is taken to do so.
 pub(super) fn role_takes_ssh(shared: &Shared) -> bool {
-    chosen_role(shared).is_none_or(takes_ssh)
+    chosen_role(shared).is_none_or(Role::takes_ssh)
 }
 
 /// Draws text broken to `width` beginning at a row; returns the row after it.

@@ -6,8 +6,9 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 
 use super::slots::{self, SLOTS, Slot};
-use super::{Next, back_and_next, below, press, row};
+use super::{Next, back_and_next, below, press};
 use crate::catalogue::{Need, NeedDefault, PortAnswer};
+use crate::port::Direction;
 use crate::tui::widgets::{Canvas, Field, Focus, Handled, Mark};
 use crate::tui::words::read_networks as networks;
 use crate::tui::{Button, Event, Key, Nav, Page, Shared, Tone, words};
@@ -17,7 +18,10 @@ const BUTTONS: usize = 2;
 const FIELD_AT: u16 = 29;
 const FIELD_WIDTH: u16 = 11;
 
-const EVERYONE: usize = 2 * SLOTS.len();
+/// Ports with a fixed number for which there is room; no role has more.
+const EXTRAS: usize = 6;
+const FIRST_EXTRA: usize = 2 * SLOTS.len();
+const EVERYONE: usize = FIRST_EXTRA + EXTRAS;
 const NETWORKS: usize = EVERYONE + 1;
 
 /// Where the focus can be.
@@ -27,6 +31,8 @@ enum Stop {
     Mark(Slot),
     /// Its field.
     Port(Slot),
+    /// The mark of a port that has a fixed number, by its place among them.
+    Extra(usize),
     /// Everyone may reach the ports.
     Everyone,
     /// Only the networks of the field.
@@ -34,13 +40,14 @@ enum Stop {
 }
 
 /// Every stop that there can be, two for each slot; those of ports that the role does not have are passed over.
-const PARTS: usize = 2 * SLOTS.len() + 2;
+const PARTS: usize = NETWORKS + 1;
 
 /// The stop with this number.
 fn stop(part: usize) -> Option<Stop> {
     match (SLOTS.get(part / 2), part) {
         (Some(slot), _) if part.is_multiple_of(2) => Some(Stop::Mark(*slot)),
         (Some(slot), _) => Some(Stop::Port(*slot)),
+        (None, FIRST_EXTRA..EVERYONE) => Some(Stop::Extra(part - FIRST_EXTRA)),
         (None, EVERYONE) => Some(Stop::Everyone),
         (None, NETWORKS) => Some(Stop::Networks),
         _ => None,
@@ -51,6 +58,7 @@ fn stop(part: usize) -> Option<Stop> {
 fn shown(part: usize, shared: &Shared) -> bool {
     match stop(part) {
         Some(Stop::Mark(slot) | Stop::Port(slot)) => slots::need_of(slot, shared).is_some(),
+        Some(Stop::Extra(place)) => place < slots::extras(shared).len(),
         _ => true,
     }
 }
@@ -154,7 +162,7 @@ impl OptionsPage {
         slots::offered(shared)
             .into_iter()
             .find_map(|(slot, _)| self.mistake(slot, shared))
-            .or_else(|| slots::collision(shared))
+            .or_else(|| slots::mistake(shared))
             .or_else(|| {
                 if !self.only(shared) {
                     return None;
@@ -189,13 +197,14 @@ impl OptionsPage {
             }
             (_, Some(Stop::Mark(slot))) => self.mark(key, slot, shared),
             (_, Some(Stop::Port(slot))) => self.edit(key, slot, shared),
+            (Key::Char(' '), Some(Stop::Extra(place))) => toggle_extra(place, shared),
             (Key::Char(' '), Some(Stop::Everyone)) => {
                 self.only = false;
                 shared.answers.firewall.sources.clear();
                 Handled::Yes
             }
             (_, Some(Stop::Networks)) => self.edit_networks(key, shared),
-            (_, Some(Stop::Everyone) | None) => Handled::No,
+            (_, Some(Stop::Everyone | Stop::Extra(_)) | None) => Handled::No,
         };
         if handled == Handled::No {
             self.move_focus(key, shared);
@@ -277,11 +286,27 @@ impl OptionsPage {
         }
     }
 
+    fn view_extra(&self, canvas: &mut Canvas<'_, '_>, y: u16, place: usize, need: &Need, shared: &Shared) {
+        let on = shared.answers.extra.contains(&need.id);
+        let focused = self.stop() == Some(Stop::Extra(place));
+        canvas.choice(0, y, Mark::check(on), focused, &need.id);
+        canvas.text(25, y, need.protocol.to_string().to_uppercase());
+        canvas.text(FIELD_AT + 1, y, need.ports.as_str());
+        canvas.text(44, y, "(fixed, off)");
+        if need.direction == Direction::Out {
+            canvas.text(58, y, "on the way out");
+        }
+    }
+
     /// Why the focused port is needed.
     fn reason(&self, shared: &Shared) -> String {
         match self.stop() {
             Some(Stop::Mark(slot) | Stop::Port(slot)) => slots::need_of(slot, shared)
                 .map(|need| format!("{}: {} Source: {}", slot.name, need.why, need.source))
+                .unwrap_or_default(),
+            Some(Stop::Extra(place)) => slots::extras(shared)
+                .get(place)
+                .map(|need| format!("{}: {} Source: {}", need.id, need.why, need.source))
                 .unwrap_or_default(),
             _ => "Networks limit who may reach the opened ports. Rules are written for IPv4 and IPv6; \
                   a family of which no network is named stays shut."
@@ -290,10 +315,27 @@ impl OptionsPage {
     }
 }
 
+fn toggle_extra(place: usize, shared: &mut Shared) -> Handled {
+    if let Some(id) = slots::extras(shared).get(place).map(|need| need.id.clone()) {
+        let extra = &mut shared.answers.extra;
+        match extra.iter().position(|one| *one == id) {
+            Some(at) => drop(extra.remove(at)),
+            None => extra.push(id),
+        }
+    }
+    Handled::Yes
+}
+
 fn in_full(shared: &Shared) -> String {
-    slots::offered(shared)
+    let named = slots::offered(shared)
         .into_iter()
-        .map(|(slot, need)| {
+        .map(|(slot, need)| (slot.name, need));
+    let extras = slots::extras(shared)
+        .into_iter()
+        .map(|need| (need.id.as_str(), need));
+    named
+        .chain(extras)
+        .map(|(name, need)| {
             let when = if need.condition.is_empty() {
                 String::new()
             } else {
@@ -301,7 +343,7 @@ fn in_full(shared: &Shared) -> String {
             };
             format!(
                 "{}, {}/{}\n  {}\n{when}  Source: {}\n",
-                slot.name,
+                name,
                 need.protocol.to_string().to_uppercase(),
                 need.ports,
                 need.why,
@@ -316,7 +358,10 @@ impl Page for OptionsPage {
     fn update(&mut self, event: &Event, shared: &mut Shared) -> Option<Nav> {
         match event {
             Event::Key(key) => return self.key(*key, shared),
-            Event::Entered if !shown(self.focus.part(), shared) => self.focus = Focus::on(EVERYONE),
+            Event::Entered if !shown(self.focus.part(), shared) => {
+                let first = (0..PARTS).find(|part| shown(*part, shared));
+                self.focus = Focus::on(first.unwrap_or(EVERYONE));
+            }
             Event::Paste(text) => match self.stop() {
                 Some(Stop::Networks) => {
                     let mut field = self.sources(shared);
@@ -339,12 +384,17 @@ impl Page for OptionsPage {
         let mut canvas = Canvas::new(frame, area);
         let name = super::chosen_role(shared).map_or("this role", |role| role.name.as_str());
         canvas.text(1, 0, format!("Other ports of: {name}"));
-        canvas.text(44, 0, "usual in ( )");
-        let offered = slots::offered(shared);
-        for (number, (slot, need)) in offered.iter().enumerate() {
-            self.view_slot(&mut canvas, row(number) + 2, *slot, need, shared);
+        canvas.text(area.width.saturating_sub(22), 0, "the usual port in ( )");
+        let mut y = 1;
+        for (slot, need) in slots::offered(shared) {
+            self.view_slot(&mut canvas, y, slot, need, shared);
+            y += 1;
         }
-        let mut y = row(offered.len()) + 3;
+        for (place, need) in slots::extras(shared).into_iter().take(EXTRAS).enumerate() {
+            self.view_extra(&mut canvas, y, place, need, shared);
+            y += 1;
+        }
+        y += 1;
         let at = self.stop();
         let only = self.only(shared);
         canvas.text(1, y, "Who may reach them?");

@@ -101,15 +101,6 @@ pub fn folded(text: &str, width: u16, indent: usize, style: Style) -> Vec<Row> {
     rows
 }
 
-/// A cell of a table: filled to `width` columns, and cut with `~` when it is longer.
-pub fn cell(text: &str, width: usize) -> String {
-    if text.chars().count() <= width {
-        return format!("{text:width$}");
-    }
-    let kept: String = text.chars().take(width.saturating_sub(1)).collect();
-    format!("{kept}~")
-}
-
 /// Where in the text one is.
 #[derive(Debug, Clone, Copy, Default)]
 pub struct Reader {
@@ -199,12 +190,6 @@ mod tests {
             .collect();
         assert_eq!(joined, text);
         assert_eq!(folded("", 20, 4, theme::PLAIN).len(), 1);
-    }
-
-    #[test]
-    fn a_cell_that_is_cut_says_so() {
-        assert_eq!(cell("abc", 5), "abc  ");
-        assert_eq!(cell("abcdef", 5), "abcd~");
     }
 
     #[test]

@@ -1,13 +1,15 @@
 //! W2: which Aspera product runs here, and what that opens.
 
+use std::collections::BTreeMap;
+
 use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::Line;
 
-use super::{Next, back_and_next, chosen_role, need, press, row};
-use crate::answers::{Answers, HttpPorts, Vlink};
-use crate::catalogue::{Need, NeedDefault, PortAnswer, Role};
-use crate::port::{Direction, PortRange};
+use super::{Next, back_and_next, chosen_role, need, press, row, slots};
+use crate::answers::Answers;
+use crate::catalogue::{Need, NeedDefault, Role};
+use crate::port::Direction;
 use crate::tui::widgets::{Canvas, Focus, Handled, Mark, Scroll, move_in_list, wrap};
 use crate::tui::{Button, Event, Key, Nav, Page, Shared, Tone, theme};
 
@@ -21,12 +23,12 @@ pub struct RolePage {
     focus: Focus,
     /// The operator chose; what is found on the host does not choose any more.
     decided: bool,
-    /// Answers that the present role has no use for, for the case that the operator comes back to one that has.
-    shelf: Option<Answers>,
+    /// The answers of the roles that were chosen before, by role: coming back to one loses nothing.
+    shelf: BTreeMap<String, Answers>,
 }
 
 impl RolePage {
-    /// Chooses a role and fits the answers to it.
+    /// Chooses a role: its own answers of before, or its defaults, with what was answered meanwhile.
     fn choose(&mut self, id: &str, shared: &mut Shared) {
         if shared.answers.role == id {
             return;
@@ -34,10 +36,16 @@ impl RolePage {
         let Some(role) = shared.roles.iter().find(|role| role.id == id) else {
             return;
         };
-        let shelf = self.shelf.get_or_insert_with(|| shared.answers.clone());
-        keep(&shared.answers, shelf);
-        shared.answers.role = id.to_owned();
-        fit(&mut shared.answers, role, shelf);
+        let mut answers = match self.shelf.get(id) {
+            Some(kept) => kept.clone(),
+            None => Answers::for_role(role),
+        };
+        match chosen_role(shared) {
+            Some(before) => carry(before, &shared.answers, role, &mut answers),
+            None => answers.firewall.clone_from(&shared.answers.firewall),
+        }
+        let before = std::mem::replace(&mut shared.answers, answers);
+        self.shelf.insert(before.role.clone(), before);
     }
 
     /// The role of the product that was found is chosen, unless the operator has chosen or resumed.
@@ -136,39 +144,30 @@ fn next(shared: &Shared) -> Next {
     Next::from(chosen_role(shared).is_some())
 }
 
-/// Puts the answers that are there on the shelf.
-fn keep(answers: &Answers, shelf: &mut Answers) {
-    let pair = |from: HttpPorts, to: &mut HttpPorts| {
-        to.http = from.http.or(to.http);
-        to.https = from.https.or(to.https);
-    };
-    pair(answers.http_fallback, &mut shelf.http_fallback);
-    pair(answers.web_ui, &mut shelf.web_ui);
-    shelf.node_api = answers.node_api.or(shelf.node_api);
-    if answers.vlink.is_some() {
-        shelf.vlink.clone_from(&answers.vlink);
+/// Takes over what both roles know: SSH, the firewall, the ports. A port that was off stays off, unless the new role
+/// has it on by default.
+fn carry(before: &Role, from: &Answers, role: &Role, to: &mut Answers) {
+    to.firewall.clone_from(&from.firewall);
+    to.accept.clone_from(&from.accept);
+    if before.takes_ssh() && role.takes_ssh() {
+        to.ssh.clone_from(&from.ssh);
     }
-}
-
-/// Gives every answer that the role has a use for its value from the shelf, or the catalogue's if it is on by default;
-/// takes away those it has no use for.
-fn fit(answers: &mut Answers, role: &Role, shelf: &Answers) {
-    let port = |answer: PortAnswer, kept: Option<u16>| {
-        let need = need(role, answer)?;
-        let usual = need.ports.parse::<PortRange>().ok().map(PortRange::first);
-        kept.or(usual.filter(|_| need.default == NeedDefault::On))
-    };
-    answers.http_fallback = HttpPorts {
-        http: port(PortAnswer::FallbackHttp, shelf.http_fallback.http),
-        https: port(PortAnswer::FallbackHttps, shelf.http_fallback.https),
-    };
-    answers.web_ui = HttpPorts {
-        http: port(PortAnswer::WebHttp, shelf.web_ui.http),
-        https: port(PortAnswer::WebHttps, shelf.web_ui.https),
-    };
-    answers.node_api = port(PortAnswer::NodeHttps, shelf.node_api);
-    let vlink: Option<&Vlink> = shelf.vlink.as_ref();
-    answers.vlink = need(role, PortAnswer::VlinkUdp).and(vlink.cloned());
+    for slot in slots::SLOTS {
+        let (Some(_), Some(need)) = (need(before, slot.answer), need(role, slot.answer)) else {
+            continue;
+        };
+        let port = slots::value(from, slot.answer);
+        if port.is_some() || need.default == NeedDefault::Off {
+            // Comes from answers that were valid, so that it fits.
+            let _ = slots::set(to, slot.answer, port.as_deref());
+        }
+    }
+    let known = |id: &&String| role.extras().any(|need| need.id == **id);
+    for id in from.extra.iter().filter(known) {
+        if !to.extra.contains(id) {
+            to.extra.push(id.clone());
+        }
+    }
 }
 
 /// One line about a need: `in  TCP 33001  ssh`, with `opt` for what has to be asked for.

@@ -4,8 +4,8 @@ use ipnet::IpNet;
 
 use super::{chosen_role, need};
 use crate::answers::{Answers, Vlink};
-use crate::catalogue::{Need, PortAnswer};
-use crate::port::{PortRange, Protocol, parse_port};
+use crate::catalogue::{Catalogue, Need, PortAnswer};
+use crate::port::{Direction, PortRange, Protocol, parse_port};
 use crate::tui::Shared;
 
 /// The slots in the order of the page.
@@ -124,38 +124,32 @@ pub fn other_use(port: u16, shared: &Shared) -> Option<&'static str> {
         .map(|(slot, _)| slot.name)
 }
 
-/// Two slots of the same protocol that share a port, SSH included.
-pub fn collision(shared: &Shared) -> Option<String> {
-    let mut taken: Vec<(&str, Protocol, PortRange)> = Vec::new();
-    if let Ok(ssh) = PortRange::single(shared.answers.ssh.port) {
-        taken.push(("SSH", Protocol::Tcp, ssh));
-    }
-    for (slot, need) in offered(shared) {
-        let Some(range) = value(&shared.answers, slot.answer).and_then(|text| text.parse().ok()) else {
-            continue;
-        };
-        if let Some((other, ..)) = taken
-            .iter()
-            .find(|(_, protocol, ports)| *protocol == need.protocol && ports.overlaps(range))
-        {
-            return Some(format!("{} and {other} share a port", slot.name));
-        }
-        taken.push((slot.name, need.protocol, range));
-    }
-    None
+/// The needs of the chosen role that are off and have no port to choose.
+pub fn extras(shared: &Shared) -> Vec<&Need> {
+    chosen_role(shared)
+        .map(|role| role.extras().collect())
+        .unwrap_or_default()
 }
 
-/// `TCP/33001`, `UDP/33001`: every port that would be opened.
+/// What is wrong with the answers, pages of SSH left aside; the same check that an answers file goes through.
+pub fn mistake(shared: &Shared) -> Option<String> {
+    shared
+        .answers
+        .check(Catalogue::builtin())
+        .into_iter()
+        .find(|mistake| !mistake.key.starts_with("ssh."))
+        .map(|mistake| mistake.fault.to_string())
+}
+
+/// `TCP/33001`, `UDP/33001`: every port that would be opened for others.
 pub fn opened(shared: &Shared) -> Vec<String> {
-    let mut ports = Vec::new();
-    if super::role_takes_ssh(shared) {
-        ports.push(format!("TCP/{}", shared.answers.ssh.port));
-    }
-    for (slot, need) in offered(shared) {
-        if let Some(text) = value(&shared.answers, slot.answer)
-            && need.direction == crate::port::Direction::In
-        {
-            ports.push(format!("{}/{text}", need.protocol.to_string().to_uppercase()));
+    let mut ports: Vec<String> = Vec::new();
+    for need in chosen_role(shared).into_iter().flat_map(|role| &role.needs) {
+        if let (Direction::In, Ok(Some(range))) = (need.direction, shared.answers.ports_of(need)) {
+            let port = format!("{}/{range}", need.protocol.to_string().to_uppercase());
+            if !ports.contains(&port) {
+                ports.push(port);
+            }
         }
     }
     ports

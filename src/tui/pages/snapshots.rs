@@ -3,9 +3,8 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
-use super::reader::cell;
 use crate::transaction::Kept;
-use crate::tui::widgets::{Canvas, Focus, Handled, Scroll, cells, move_in_list, wrap};
+use crate::tui::widgets::{Canvas, Focus, Handled, Scroll, cell, cells, move_in_list, wrap};
 use crate::tui::{Button, Effect, Event, Key, Nav, Page, Question, Shared, Tone, frame, theme, words};
 
 const BUTTONS: usize = 2;

@@ -3,9 +3,9 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
-use super::reader::{MARGIN, Reader, Row, cell, paragraph};
+use super::reader::{MARGIN, Reader, Row, paragraph};
 use crate::transaction::{Progress, Status};
-use crate::tui::widgets::{Canvas, Focus, Handled};
+use crate::tui::widgets::{Canvas, Focus, Handled, cell};
 use crate::tui::{
     Button, Effect, Event, Key, Nav, Page, PageId, Question, Shared, Tone, frame, theme, words,
 };

@@ -5,7 +5,8 @@ use ratatui::Terminal;
 use ratatui::backend::TestBackend;
 use ratatui::layout::Position;
 
-use crate::answers::{Daemon, Legacy22};
+use crate::answers::{Answers, Daemon, Legacy22};
+use crate::catalogue::Catalogue;
 use crate::facts::Facts;
 use crate::transaction::Progress;
 use crate::tui::samples;
@@ -232,7 +233,7 @@ fn a_port_that_another_program_uses_is_refused() {
 #[test]
 fn twenty_two_stays_open_only_after_its_words_were_typed() {
     let mut desk = Desk::at(PageId::Legacy22);
-    desk.keys(&[Key::Down, Key::Down, Key::Enter]);
+    desk.keys(&[Key::Down, Key::Down, Key::Down, Key::Enter]);
     assert_eq!(desk.wizard.page(), PageId::Legacy22);
     assert_eq!(desk.wizard.shared().answers.ssh.legacy_22, Legacy22::Close);
     desk.event(&Event::Paste("open 22".into()));
@@ -242,9 +243,30 @@ fn twenty_two_stays_open_only_after_its_words_were_typed() {
     assert_eq!(desk.wizard.page(), PageId::Options);
     assert_eq!(desk.wizard.shared().answers.ssh.legacy_22, Legacy22::Keep);
     assert_eq!(desk.wizard.shared().answers.accept, ["FW001"]);
-    desk.keys(&[Key::Esc, Key::Up, Key::Up]);
+    desk.keys(&[Key::Esc, Key::Up, Key::Up, Key::Up]);
     assert_eq!(desk.wizard.shared().answers.ssh.legacy_22, Legacy22::Close);
     assert!(desk.wizard.shared().answers.accept.is_empty());
+}
+
+#[test]
+fn twenty_two_can_stay_with_a_reminder_on_a_day_to_come() {
+    let mut desk = Desk::at(PageId::Legacy22);
+    desk.keys(&[Key::Down, Key::Down]);
+    assert!(desk.picture().contains("[2026-12-23 ]"), "{}", desk.picture());
+    let until = |desk: &Desk| desk.wizard.shared().answers.ssh.keep_22_until;
+    assert_eq!(until(&desk).unwrap().to_string(), "2026-12-23");
+    desk.keys(&[Key::Backspace; 10])
+        .types("2026-11-23")
+        .keys(&[Key::Enter]);
+    assert_eq!(desk.wizard.page(), PageId::Legacy22, "today is no day to come");
+    desk.keys(&[Key::Backspace; 10]).types("soon").keys(&[Key::Enter]);
+    assert_eq!(desk.wizard.page(), PageId::Legacy22, "{}", desk.picture());
+    assert_eq!(desk.wizard.shared().answers.ssh.legacy_22, Legacy22::Close);
+    desk.keys(&[Key::Backspace; 4])
+        .types("2027-01-31")
+        .keys(&[Key::Enter]);
+    assert_eq!(desk.wizard.page(), PageId::Options, "{}", desk.picture());
+    assert_eq!(until(&desk).unwrap().to_string(), "2027-01-31");
 }
 
 #[test]
@@ -340,6 +362,105 @@ fn the_cursor_stands_on_the_focused_item_of_every_page() {
             desk.keys(&[Key::Tab]);
         }
     }
+}
+
+/// A wizard with the roles of the real catalogue, on the page of roles.
+fn real_roles() -> Desk {
+    let roles = Catalogue::builtin().roles.clone();
+    let shared = Shared {
+        answers: Answers::for_role(&roles[0]),
+        roles,
+        ..samples::shared()
+    };
+    Desk::with(shared, Look::FULL, PageId::Role)
+}
+
+#[test]
+fn every_role_can_be_walked_through_and_its_answers_are_good() {
+    let count = Catalogue::builtin().roles.len();
+    for number in 0..count {
+        let mut desk = real_roles();
+        desk.keys(&vec![Key::Down; number])
+            .keys(&[Key::Enter, Key::Enter]);
+        if desk.wizard.page() == PageId::Legacy22 {
+            desk.keys(&[Key::Enter]);
+        }
+        assert_eq!(desk.wizard.page(), PageId::Options, "{}", desk.picture());
+        // Everything that can be switched is switched on, each in its line.
+        let offered = desk.picture().matches("[ ]").count();
+        for _ in 0..12 {
+            if desk.cursor_row().contains("[ ]") {
+                desk.keys(&[Key::Char(' ')]);
+            }
+            desk.keys(&[Key::Down]);
+        }
+        assert!(!desk.picture().contains("[ ]"), "{offered}\n{}", desk.picture());
+        let answers = &desk.wizard.shared().answers;
+        assert_eq!(answers.check(Catalogue::builtin()), [], "{}", desk.picture());
+        desk.keys(&[Key::Enter]);
+        assert_eq!(desk.wizard.page(), PageId::Firewall, "{}", desk.picture());
+    }
+}
+
+#[test]
+fn ports_with_a_fixed_number_can_be_chosen() {
+    let mut desk = real_roles();
+    desk.keys(&[Key::Down, Key::Down, Key::Down]);
+    let shared = desk.wizard.into_shared();
+    assert_eq!(shared.answers.role, "high-speed-transfer-server");
+    let mut desk = Desk::with(shared, Look::FULL, PageId::Options);
+    insta::assert_snapshot!("options_of_hsts", desk.picture());
+    for _ in 0..12 {
+        if desk.cursor_row().contains("websocket") {
+            break;
+        }
+        desk.keys(&[Key::Down]);
+    }
+    desk.keys(&[Key::Char(' ')]);
+    assert_eq!(desk.wizard.shared().answers.extra, ["websocket"]);
+    desk.keys(&[Key::Char(' ')]);
+    assert_eq!(desk.wizard.shared().answers.extra, [""; 0]);
+}
+
+#[test]
+fn two_services_on_one_port_stop_the_page() {
+    let mut desk = Desk::at(PageId::Options);
+    desk.keys(&[Key::Down, Key::Char(' '), Key::Right]);
+    desk.keys(&[Key::Backspace; 4]).types("33001");
+    assert!(desk.picture().contains("ERROR"), "{}", desk.picture());
+    desk.keys(&[Key::Enter]);
+    assert_eq!(desk.wizard.page(), PageId::Options);
+}
+
+#[test]
+fn help_opens_on_every_page_and_closes_with_the_same_key() {
+    for page in ALL_PAGES {
+        for key in [Key::F(1), Key::Char('?')] {
+            let mut desk = Desk::at(page);
+            let before = desk.picture();
+            desk.keys(&[key]);
+            assert!(desk.picture().contains("Help: "), "{page:?}");
+            assert!(desk.picture().contains("Keys here"), "{page:?}");
+            desk.keys(&[key]);
+            assert_eq!(desk.picture(), before, "{page:?}");
+        }
+    }
+}
+
+#[test]
+fn a_countdown_on_a_small_screen_takes_the_words() {
+    let mut shared = samples::shared();
+    let trial = samples::trial(1, 90);
+    let txn = trial.txn.clone();
+    shared.progress.push(Progress::Awaiting(Box::new(trial)));
+    let mut desk = Desk::with(shared, Look::FULL, PageId::Confirm).sized(60, 15);
+    assert!(desk.picture().contains("undone in 90 s"), "{}", desk.picture());
+    desk.keys(&[Key::Enter, Key::Char('q'), Key::Enter]);
+    assert_eq!(desk.effects, []);
+    desk.types("undo").keys(&[Key::Enter]);
+    assert_eq!(desk.effects, [Effect::Undo(txn.clone())]);
+    desk.types("keep").keys(&[Key::Enter]);
+    assert_eq!(desk.effects.last(), Some(&Effect::Keep(txn)));
 }
 
 fn any_key() -> impl Strategy<Value = Key> {

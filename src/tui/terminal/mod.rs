@@ -118,6 +118,7 @@ pub fn run(
     // The reader must not steal a line from whoever reads the terminal next.
     wake.stop();
     signals.close();
+    reader::default_signals()?;
     let _ = keys.join();
     drop(device);
     Ok(ending?)

@@ -2,6 +2,8 @@
 
 use std::io::{self, Write};
 use std::os::unix::net::UnixStream;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 use std::sync::mpsc::{Receiver, Sender};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
@@ -9,6 +11,7 @@ use std::time::Duration;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 use signal_hook::consts::{SIGHUP, SIGINT, SIGTERM, SIGWINCH};
+use signal_hook::flag::register_conditional_default;
 use signal_hook::iterator::{Handle, Signals};
 
 use super::Message;
@@ -128,6 +131,14 @@ pub fn signals(sender: Sender<Message>) -> io::Result<Handle> {
         }
     });
     Ok(handle)
+}
+
+/// Lets signals that ask to end do so by themselves again, for whoever uses the terminal next.
+pub fn default_signals() -> io::Result<()> {
+    for signal in [SIGTERM, SIGINT, SIGHUP] {
+        register_conditional_default(signal, Arc::new(AtomicBool::new(true)))?;
+    }
+    Ok(())
 }
 
 /// Hands on what the worker says, and says when there is no worker any more.

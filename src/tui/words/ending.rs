@@ -57,11 +57,9 @@ impl<'a> Ending<'a> {
     /// The first line of the page and of the summary.
     pub fn headline(&self) -> String {
         match self.outcome {
-            Some(outcome) if outcome.kept => format!("KEPT. {}", reason(outcome)),
-            Some(outcome) if !outcome.remaining.is_empty() => {
-                format!("UNDO INCOMPLETE. {}", reason(outcome))
-            }
-            Some(outcome) => format!("UNDONE. {}", reason(outcome)),
+            Some(outcome) if outcome.kept => headed("KEPT", outcome),
+            Some(outcome) if !outcome.remaining.is_empty() => headed("UNDO INCOMPLETE", outcome),
+            Some(outcome) => headed("UNDONE", outcome),
             None => "NOT APPLIED. This host was not changed.".to_owned(),
         }
     }
@@ -77,9 +75,13 @@ impl<'a> Ending<'a> {
     }
 }
 
-/// Who confirmed, or why it was undone, as a sentence.
-fn reason(outcome: &Outcome) -> String {
-    capital(&sentence(&outcome.reason))
+/// The end in a word, then who confirmed or why it was undone; a reason that says the word again continues it.
+fn headed(word: &str, outcome: &Outcome) -> String {
+    let reason = sentence(&outcome.reason);
+    match reason.split_once(' ') {
+        Some((first, rest)) if first.eq_ignore_ascii_case(word) => format!("{word} {rest}"),
+        _ => format!("{word}. {}", capital(&reason)).trim_end().to_owned(),
+    }
 }
 
 /// The lines that stay on the normal screen after the program has left.
@@ -108,7 +110,7 @@ pub fn summary(ending: &Ending<'_>, answers: &Answers, answers_path: &Path) -> V
     } else {
         "undone"
     };
-    lines.push(format!("faspwall: {end}. {}", reason(outcome)));
+    lines.push(format!("faspwall: {}", headed(end, outcome)));
     if let Some(compared) = ending.compared() {
         lines.push(format!("host:   {compared}"));
     }

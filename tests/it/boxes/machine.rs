@@ -10,6 +10,10 @@ use std::process::{Child, Command, Stdio};
 use super::terminal::Terminal;
 use super::{Ran, Suite, base, host, host_ok, host_run, seconds, wait};
 
+/// Process 1 of a machine without systemd.
+const PLAIN_INIT: &str = "#!/bin/sh\nmkdir -p /run/sshd\nssh-keygen -A >/dev/null\nnft -f /etc/nftables.conf\n\
+    /usr/sbin/sshd\n: >/run/up\nwhile :; do sleep 1; done\n";
+
 /// A booted Debian; halted and cleared away on drop.
 #[derive(Debug)]
 pub struct Machine {
@@ -18,6 +22,8 @@ pub struct Machine {
     nspawn: Option<Child>,
     /// Its process 1, as this host numbers it.
     leader: u32,
+    /// Whether process 1 is systemd; else it is [`PLAIN_INIT`].
+    systemd: bool,
     /// Keeps the number ours.
     _number_lock: File,
 }
@@ -25,6 +31,21 @@ pub struct Machine {
 impl Machine {
     /// Boots a fresh machine of that suite.
     pub fn boot(suite: Suite) -> Self {
+        let mut machine = Self::off(suite);
+        machine.power_on();
+        machine
+    }
+
+    /// The same with a shell script as process 1: the ruleset is loaded from `/etc/nftables.conf`, sshd runs by itself.
+    pub fn boot_without_systemd(suite: Suite) -> Self {
+        let mut machine = Self::off(suite);
+        machine.systemd = false;
+        machine.put("/sbin/plain-init", PLAIN_INIT, 0o755);
+        machine.power_on();
+        machine
+    }
+
+    fn off(suite: Suite) -> Self {
         assert!(
             rustix::process::geteuid().is_root(),
             "real machines need root: sudo bash tests/run"
@@ -64,15 +85,14 @@ impl Machine {
             "mount",
             &["-t", "overlay", "overlay", "-o", &layers, text(&dir.join("root"))],
         );
-        let mut machine = Self {
+        Self {
             number,
             dir,
             nspawn: None,
             leader: 0,
+            systemd: true,
             _number_lock: lock,
-        };
-        machine.power_on();
-        machine
+        }
     }
 
     /// The number in its addresses.
@@ -101,13 +121,13 @@ impl Machine {
                 "-q",
                 "--register=no",
                 "--keep-unit",
-                "-b",
                 "--network-veth",
                 "--private-users=no",
             ])
             .arg(format!("--machine={name}"))
             .arg("-D")
             .arg(self.root())
+            .arg(if self.systemd { "-b" } else { "/sbin/plain-init" })
             .stderr(console.try_clone().expect("console.log twice"))
             .stdout(console)
             .process_group(0);
@@ -138,6 +158,9 @@ impl Machine {
         );
         host_ok("ip", &["link", "set", &veth, "up"]);
         wait("the machine to be up", seconds(60), || {
+            if !self.systemd {
+                return self.get("/run/up").map(drop);
+            }
             let state = self.run(&["systemctl", "is-system-running", "--wait"]).stdout;
             ["running", "degraded"].contains(&state.trim()).then_some(())
         });
@@ -153,8 +176,11 @@ impl Machine {
         self.power_on();
     }
 
-    /// Shuts it down in order.
+    /// Shuts it down in order; without systemd nobody knows how to.
     pub fn power_off(&mut self) {
+        if !self.systemd {
+            return self.power_loss();
+        }
         self.run(&["systemctl", "poweroff"]);
         self.gone();
     }

@@ -1,5 +1,6 @@
 //! A terminal that a test types into: a private tmux server of its own.
 
+use std::path::PathBuf;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
@@ -15,6 +16,7 @@ impl Terminal {
     /// Starts the words as a program (no shell between) in a terminal of that size.
     pub fn start(columns: u16, rows: u16, words: &[String]) -> Self {
         static NEXT: AtomicU32 = AtomicU32::new(0);
+        end_of_killed_tests();
         let number = NEXT.fetch_add(1, Ordering::Relaxed);
         let terminal = Self {
             socket: format!("faspwall-test-{}-{number}", std::process::id()),
@@ -126,5 +128,19 @@ impl Drop for Terminal {
             eprintln!("last screen:\n{}", self.screen());
         }
         drop(host("tmux").args(["-L", &self.socket, "kill-server"]).output());
+    }
+}
+
+/// Ends the terminals of tests that were killed: the number in their name is a process that is no more.
+fn end_of_killed_tests() {
+    for entry in std::fs::read_dir(sockets()).into_iter().flatten().flatten() {
+        let name = entry.file_name().to_string_lossy().into_owned();
+        let owner = name
+            .strip_prefix("faspwall-test-")
+            .and_then(|rest| rest.split_once('-')?.0.parse::<u32>().ok());
+        if owner.is_some_and(|pid| !std::path::Path::new(&format!("/proc/{pid}")).exists()) {
+            host_run("tmux", &["-L", &name, "kill-server"]);
+            let _ = std::fs::remove_file(entry.path());
+        }
     }
 }

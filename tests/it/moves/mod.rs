@@ -2,7 +2,12 @@
 //! as before. Each test is named after the promise that it shows.
 
 mod attacks;
+mod choices;
+mod documents;
 mod faults;
+mod login_loop;
+mod plain;
+mod power;
 mod refused;
 mod unconfirmed;
 mod whole;
@@ -101,6 +106,19 @@ pub fn fingerprint(machine: &Machine) -> String {
         ruleset(machine),
         machine.sh(&format!("{files}; {ports}; {units}"))
     )
+}
+
+/// Fails the test unless everything becomes as it was. What the last logins leave behind is gone a moment later.
+pub fn assert_as_before(machine: &Machine, before: &str, when: &str) {
+    let start = std::time::Instant::now();
+    while fingerprint(machine) != before {
+        if start.elapsed() > seconds(5) {
+            let now = fingerprint(machine);
+            let diff = similar::TextDiff::from_lines(before, &now);
+            panic!("{when}, the host is not as before:\n{}", diff.unified_diff());
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
 }
 
 /// Starts an apply in a login on port 22, which must bring trial 1 to life; returns its document.

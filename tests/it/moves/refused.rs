@@ -3,8 +3,8 @@
 use serde_json::Value;
 
 use super::{
-    Family, Login, Machine, Ran, Suite, apply, assert_open, code, confirm, document, fingerprint, ruleset,
-    server, status, until_over,
+    Family, Login, Machine, Ran, Suite, apply, assert_as_before, assert_open, code, confirm, document,
+    fingerprint, ruleset, server, status, until_over,
 };
 
 /// Refused with that status and a reason that holds the words.
@@ -99,6 +99,6 @@ fn a_confirmation_after_the_deadline_is_refused() {
     document(&machine.run(&["faspwall", "rollback", "--json"]));
     let none = confirm(&machine, 22, &code(&trial));
     assert_refused(&none, 9, "no change waits");
-    assert_eq!(fingerprint(&machine), before);
+    assert_as_before(&machine, &before, "after the undo");
     until_over(&machine, 5);
 }

@@ -1,7 +1,8 @@
 //! Nobody confirms: the host is as before.
 
 use super::{
-    Family, Login, Suite, apply, assert_open, code, confirm, document, fingerprint, server, until_over,
+    Family, Login, Suite, apply, assert_as_before, assert_open, code, confirm, document, fingerprint, server,
+    until_over,
 };
 
 #[test]
@@ -13,7 +14,7 @@ fn an_unconfirmed_trial_1_leaves_nothing_behind() {
     assert!(machine.ssh(33001, Family::V6, "true").ok());
     let status = until_over(&machine, 20);
     assert!(status["applied"].is_null(), "{status}");
-    assert_eq!(fingerprint(&machine), before);
+    assert_as_before(&machine, &before, "after the undo");
     first.assert_alive("after the undo");
     assert_open(&machine, &[22]);
     let events = status["events"].to_string();
@@ -33,7 +34,7 @@ fn an_unconfirmed_trial_2_leaves_nothing_behind() {
     let mut second = Login::open(&machine, 33001);
     let status = until_over(&machine, 20);
     assert!(status["applied"].is_null(), "{status}");
-    assert_eq!(fingerprint(&machine), before);
+    assert_as_before(&machine, &before, "after the undo");
     first.assert_alive("after the undo");
     second.assert_alive("a login through the trial's door, after the undo");
     assert_open(&machine, &[22]);
@@ -76,5 +77,5 @@ fn with_every_process_of_ours_dead_and_the_link_cut_the_kernel_alone_opens_22_ag
     let undone = document(&machine.ssh(22, Family::V4, "faspwall rollback --json"));
     assert_eq!(undone["state"], "rolled-back", "{undone}");
     assert_eq!(undone["restored"], "equal", "{undone}");
-    assert_eq!(fingerprint(&machine), before);
+    assert_as_before(&machine, &before, "after the undo");
 }

@@ -1,4 +1,5 @@
-//! Reading `aspera.conf` and `product-info.mf`: XML that people edit by hand, so mistakes are told and read over.
+//! Reading `aspera.conf` and `product-info.mf`: XML that people edit by hand, so mistakes are told and read over. A pull
+//! parser does that; one that builds a tree refuses the whole file for a forgotten end tag.
 //!
 //! Names and defaults: the schema of aspera.conf 4.4.7 as published with IBM's command line tool; `<WEB>` from the
 //! manuals of Connect Server 3.5.

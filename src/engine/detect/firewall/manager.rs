@@ -256,7 +256,7 @@ mod tests {
 
     #[test]
     fn what_is_dropped_on_its_way_to_a_container_owns_nothing() {
-        let json = machine!("debian-12-docker-28");
+        let json = machine!("debian-12-docker-shape");
         let own = ["203.0.113.20".parse().expect("an address")];
         let inspection = inspect_on(json, &own).expect("recorded from nft");
         assert!(managers(&inspection).is_empty());

@@ -6,9 +6,9 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::reader::{MARGIN, Reader, Row, cell};
+use super::reader::{MARGIN, Reader, Row};
 use crate::change::Preview;
-use crate::tui::widgets::{Canvas, Field, Focus, Handled, cells};
+use crate::tui::widgets::{Canvas, Field, Focus, Handled, cell, cells};
 use crate::tui::{Button, Effect, Event, Key, Nav, Page, Question, Shared, Tone, frame, theme, words};
 use tabs::Tab;
 

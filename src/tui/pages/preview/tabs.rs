@@ -2,8 +2,9 @@
 
 use crate::advice::{Advice, Severity};
 use crate::change::{Preview, RuleLine};
-use crate::tui::pages::reader::{Row, cell, folded, paragraph};
+use crate::tui::pages::reader::{Row, folded, paragraph};
 use crate::tui::theme;
+use crate::tui::widgets::cell;
 use crate::tui::words::{self, CommandKind};
 use crate::tui::{Shared, Tone};
 

@@ -272,3 +272,26 @@ fn done_after_going_back_does_not_tell_to_open_what_was_closed() {
         "{picture}"
     );
 }
+
+#[test]
+fn a_long_failure_is_shown_in_full() {
+    let text = "No new login on port 33001 has been seen since this trial began: an open session proves nothing. \
+                Log in anew on the new port.";
+    let mut stage = on_trial(samples::seen(samples::trial(1, 90)));
+    stage.told(Event::Failed(text.into()));
+    insta::assert_snapshot!("confirm_refused", stage.picture());
+    stage.key(Key::Tab);
+    assert!(
+        !stage.picture().contains("proves nothing"),
+        "gone with the next key"
+    );
+    let mut stage = Stage::new(PageId::Preview, samples::shared());
+    stage.told(Event::Failed(text.into()));
+    assert!(
+        stage.picture().contains("Log in anew on the new port."),
+        "{}",
+        stage.picture()
+    );
+    stage.key(Key::Esc);
+    assert_eq!(stage.wizard.page(), PageId::Preview);
+}

@@ -1,14 +1,18 @@
 //! The wizard: every page, which of them is shown, and what the world told. Pure: events go in, effects come out.
 
+mod leave;
+mod route;
+
 use ratatui::Frame;
 
+use self::route::{next_page, page_before};
 use super::keymap::{self, Command};
 use super::overlay::{Answer, Overlay};
 use super::theme::Look;
-use super::{Effect, Event, Key, Nav, Page, PageId, Question, Shared, Tone, frame, pages};
-use crate::facts::Listener;
-use crate::port::Protocol;
+use super::{Effect, Event, Key, Nav, Page, PageId, Shared, Tone, frame, pages};
 use crate::transaction::{Progress, Status, Trial};
+
+pub use self::route::asks_about_22;
 
 /// Every page, in the order of the steps.
 pub const ALL_PAGES: [PageId; 12] = [
@@ -266,82 +270,6 @@ impl Wizard {
         }
     }
 
-    /// While something is applied or waits, the page decides what leaving means; elsewhere nothing was changed.
-    fn quit(&mut self, key: Key) -> Vec<Effect> {
-        match self.page {
-            PageId::Apply | PageId::Confirm | PageId::Done => {
-                let nav = self.tell_page(&Event::Key(key));
-                self.follow(nav)
-            }
-            PageId::Status | PageId::Snapshots => vec![Effect::Quit(0, self.farewell())],
-            PageId::Welcome => vec![Effect::Quit(3, self.farewell())],
-            _ => {
-                let question = Question {
-                    text: "Leave faspwall? Nothing has been changed on this host.\n\
-                           Your answers are kept for the next start."
-                        .to_owned(),
-                    yes: Box::new(Nav::Do(Effect::Quit(3, self.farewell()))),
-                };
-                self.follow(Some(Nav::Ask(question)))
-            }
-        }
-    }
-
-    /// What stays on the normal screen after leaving without a change.
-    fn farewell(&self) -> Vec<String> {
-        let open = self
-            .shared
-            .status
-            .as_ref()
-            .and_then(|status| status.open.as_ref())
-            .or_else(|| waiting(&self.shared));
-        match open {
-            None => vec!["faspwall: nothing was changed.".to_owned()],
-            Some(trial) => vec![
-                format!(
-                    "faspwall: a change still waits and is undone at {}.",
-                    trial.deadline
-                ),
-                format!(
-                    "keep it: faspwall confirm {}   undo it now: faspwall rollback",
-                    trial.code
-                ),
-            ],
-        }
-    }
-
-    /// Keys on the page for small screens: with a countdown the words keep and undo, else the line mode.
-    fn small_key(&mut self, key: Key) -> Vec<Effect> {
-        let Some(trial) = self.countdown() else {
-            let busy = matches!(self.page, PageId::Apply | PageId::Confirm);
-            return match key {
-                Key::Char('p') => vec![Effect::LineMode],
-                Key::Char('q') | Key::F(10) | Key::Ctrl('c') if !busy => {
-                    vec![Effect::Quit(3, self.farewell())]
-                }
-                _ => Vec::new(),
-            };
-        };
-        let txn = trial.txn.clone();
-        match key {
-            Key::Char(letter) if letter.is_ascii_alphabetic() && self.typed.len() < 8 => {
-                self.typed.push(letter);
-            }
-            Key::Backspace => {
-                self.typed.pop();
-            }
-            Key::Enter => {
-                return match std::mem::take(&mut self.typed).as_str() {
-                    "keep" => vec![Effect::Keep(txn)],
-                    "undo" => vec![Effect::Undo(txn)],
-                    _ => Vec::new(),
-                };
-            }
-            _ => {}
-        }
-        Vec::new()
-    }
-
     /// Something other than a key: the shared state is brought up to date, then every page may look at it.
     fn world(&mut self, event: &Event) -> Vec<Effect> {
         let shared = &mut self.shared;
@@ -369,7 +297,10 @@ impl Wizard {
                 shared.said = Some(Ok(line.clone()));
                 self.said_for = 0;
             }
-            Event::Failed(line) => shared.said = Some(Err(line.clone())),
+            Event::Failed(line) => {
+                shared.said = Some(Err(line.clone()));
+                self.explain(line);
+            }
             _ => {}
         }
         let mut effects = match event {
@@ -386,6 +317,15 @@ impl Wizard {
         }
         effects.extend(self.follow(asked));
         effects
+    }
+
+    /// A failure that the message line cannot hold is shown in full; never over a countdown.
+    fn explain(&mut self, line: &str) {
+        let room = usize::from(self.size.0).saturating_sub(8);
+        let long = line.contains('\n') || line.chars().count() > room;
+        if long && self.overlay.is_none() && self.countdown().is_none() {
+            self.overlay = Some(Overlay::text("It could not be done".to_owned(), line.to_owned()));
+        }
     }
 
     /// The countdown of a change that another process began; without one the status tells what there is.
@@ -534,46 +474,4 @@ fn pass_time(shared: &mut Shared, millis: u64) {
     if let Some(trial) = shared.status.as_mut().and_then(|status| status.open.as_mut()) {
         trial.left_ms = trial.left_ms.saturating_sub(millis);
     }
-}
-
-/// Whether there is anything to ask about TCP/22: it is the chosen port, or something answers there.
-pub fn asks_about_22(shared: &Shared) -> bool {
-    let on_22 = |listener: &Listener| {
-        listener.protocol == Protocol::Tcp && listener.port == 22 && !listener.loopback()
-    };
-    pages::role_takes_ssh(shared)
-        && (!shared.detected
-            || shared.answers.ssh.port == 22
-            || shared.facts.ssh.ports.contains(&22)
-            || shared.facts.listeners.iter().any(on_22))
-}
-
-/// The page after a page.
-fn next_page(page: PageId, shared: &Shared) -> Option<PageId> {
-    Some(match page {
-        PageId::Welcome => PageId::Role,
-        PageId::Role => PageId::Ssh,
-        PageId::Ssh if asks_about_22(shared) => PageId::Legacy22,
-        PageId::Ssh | PageId::Legacy22 => PageId::Options,
-        PageId::Options => PageId::Firewall,
-        PageId::Firewall => PageId::Preview,
-        PageId::Preview => PageId::Apply,
-        PageId::Apply => PageId::Confirm,
-        PageId::Confirm => PageId::Done,
-        PageId::Done | PageId::Snapshots | PageId::Status => return None,
-    })
-}
-
-/// The page before a page, when the operator did not come from anywhere.
-fn page_before(page: PageId, shared: &Shared) -> Option<PageId> {
-    Some(match page {
-        PageId::Role | PageId::Snapshots | PageId::Status => PageId::Welcome,
-        PageId::Ssh => PageId::Role,
-        PageId::Legacy22 => PageId::Ssh,
-        PageId::Options if asks_about_22(shared) => PageId::Legacy22,
-        PageId::Options => PageId::Ssh,
-        PageId::Firewall => PageId::Options,
-        PageId::Preview => PageId::Firewall,
-        PageId::Welcome | PageId::Apply | PageId::Confirm | PageId::Done => return None,
-    })
 }

@@ -1,0 +1,91 @@
+//! Who has logged in through a port, as proof that it can be reached.
+
+use std::net::{IpAddr, SocketAddr};
+
+use super::super::processes::{self, Process, Processes};
+use super::super::sockets::{self, Socket};
+use super::words::authenticated_user;
+use super::{connection_group, mirror};
+use crate::facts::Session;
+use crate::system::System;
+
+/// A login that sshd has authenticated.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Login {
+    /// User name.
+    pub user: String,
+    /// Address and port it comes from.
+    pub client: SocketAddr,
+    /// Address and port of this host that it reached.
+    pub server: SocketAddr,
+    /// The sshd process that was started for the connection.
+    pub pid: u32,
+    /// When that process started, in milliseconds since boot (CLOCK_BOOTTIME).
+    pub started_ms: u64,
+}
+
+/// Logins over this host's TCP port `port` whose connection began at `since_ms` (CLOCK_BOOTTIME) or later.
+///
+/// Only authenticated ones count: sshd names the user without a bracket in its title, and a process of that user runs
+/// below it. A scanner that merely connects, and a password that is still being asked for, do not. Nor does a login from
+/// this host itself: it says nothing about the way from outside.
+pub fn logins_on(system: &dyn System, port: u16, since_ms: u64) -> Vec<Login> {
+    let all = sockets::established(system);
+    let here = |c: &Socket| c.local.port() == port && mirror(&all, c.remote, c.local).is_none();
+    let connections: Vec<Socket> = all.iter().copied().filter(here).collect();
+    if connections.is_empty() {
+        return Vec::new();
+    }
+    let processes = Processes::read(system);
+    let mut logins: Vec<Login> = processes
+        .all()
+        .filter(|p| p.is_sshd())
+        .filter_map(|sshd| login(system, &processes, &connections, sshd))
+        .filter(|login| login.started_ms >= since_ms)
+        .collect();
+    logins.sort_by_key(|login| (login.started_ms, login.pid));
+    logins.dedup_by(|a, b| (a.client, a.server) == (b.client, b.server));
+    logins
+}
+
+/// Whether the other end of a session's connection is on this host too, as with `ssh -p PORT localhost`.
+pub fn comes_from_here(system: &dyn System, session: &Session) -> bool {
+    let end = |ip: Option<IpAddr>, port: Option<u16>| Some(SocketAddr::new(ip?.to_canonical(), port?));
+    match (
+        end(session.client, session.client_port),
+        end(session.server, session.server_port),
+    ) {
+        (Some(client), Some(server)) => {
+            client.ip().is_loopback() || mirror(&sockets::established(system), client, server).is_some()
+        }
+        _ => false,
+    }
+}
+
+fn login(
+    system: &dyn System,
+    processes: &Processes,
+    connections: &[Socket],
+    sshd: &Process,
+) -> Option<Login> {
+    let user = authenticated_user(&processes::title(system, sshd.pid))?.to_owned();
+    let group = connection_group(system, processes, sshd);
+    let first = group.last().copied()?;
+    if !processes.descendants(sshd.pid).iter().any(|p| !p.is_sshd()) {
+        return None;
+    }
+    let held = |p: &&Process| {
+        let inodes = processes::sockets_of(system, p.pid);
+        inodes
+            .into_iter()
+            .find_map(|inode| connections.iter().find(|c| c.inode == inode))
+    };
+    let socket = group.iter().find_map(held)?;
+    Some(Login {
+        user,
+        client: socket.remote,
+        server: socket.local,
+        pid: first.pid,
+        started_ms: first.started_ms,
+    })
+}

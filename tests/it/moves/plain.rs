@@ -1,0 +1,86 @@
+//! Hosts without systemd: sshd runs by itself, the guard is a process that leaves its login.
+
+use super::{
+    ANSWERS, Family, Login, Machine, RULES, Suite, apply, assert_as_before, assert_open, code, confirm,
+    datagram_arrives, document, fingerprint, status, until_over,
+};
+
+fn plain_server() -> Machine {
+    let machine = Machine::boot_without_systemd(Suite::Bookworm);
+    machine.install();
+    machine.put("/etc/nftables.conf", RULES, 0o755);
+    machine.put("/root/answers.toml", ANSWERS, 0o600);
+    machine.ok(&["nft", "-f", "/etc/nftables.conf"]);
+    machine
+}
+
+/// Everything is as before, and no process of ours is left.
+fn assert_nothing_left(machine: &Machine, before: &str, when: &str) {
+    assert_as_before(machine, before, when);
+    super::wait("the end of the guard", super::seconds(5), || {
+        (!machine.sh("ps -eo comm").contains("faspwall")).then_some(())
+    });
+    assert_eq!(machine.sh("ls /run/faspwall"), "", "{when}");
+}
+
+#[test]
+fn without_systemd_ssh_moves_and_everything_is_kept_and_comes_back() {
+    let mut machine = plain_server();
+    let before = fingerprint(&machine);
+    let mut first = Login::open(&machine, 22);
+    assert_open(&machine, &[22]);
+    let seen = document(&machine.ssh(22, Family::V4, "faspwall detect --json"));
+    assert_eq!(seen["ssh"]["activation"]["kind"], "plain", "{seen}");
+
+    let trial = apply(&machine, 120);
+    assert_open(&machine, &[22, 33001]);
+    let guards = machine.sh("ps -eo comm,args | grep -c '^faspwall .*--watch' || true");
+    assert!(
+        guards.trim().parse::<u32>().is_ok_and(|n| n >= 1),
+        "no guard is alive"
+    );
+    let trial = document(&confirm(&machine, 33001, &code(&trial)));
+    assert_eq!(trial["trial"], 2, "{trial}");
+    assert_open(&machine, &[33001]);
+    let done = document(&confirm(&machine, 33001, &code(&trial)));
+    assert_eq!(done["state"], "committed", "{done}");
+    first.assert_alive("after the commit");
+    for round in ["now", "after a reboot"] {
+        assert_open(&machine, &[33001]);
+        for family in [Family::V4, Family::V6] {
+            assert!(datagram_arrives(&machine, family), "{round} {family:?}");
+            assert!(machine.ssh(33001, family, "true").ok(), "{round} {family:?}");
+        }
+        let now = status(&machine);
+        assert_eq!(now["drift"], serde_json::json!([]), "{now}");
+        if round == "now" {
+            machine.reboot();
+        }
+    }
+
+    let back = document(&machine.ssh(33001, Family::V4, "faspwall rollback --json"));
+    let back = document(&confirm(&machine, 22, &code(&back)));
+    let back = document(&confirm(&machine, 22, &code(&back)));
+    assert_eq!(back["state"], "committed", "{back}");
+    assert_open(&machine, &[22]);
+    assert_nothing_left(&machine, &before, "after the way back");
+}
+
+#[test]
+fn without_systemd_an_unconfirmed_move_leaves_nothing_behind() {
+    let machine = plain_server();
+    let before = fingerprint(&machine);
+    for trials in [1, 2] {
+        let trial = apply(&machine, 10);
+        let mut door = Login::open(&machine, 33001);
+        if trials == 2 {
+            document(&confirm(&machine, 33001, &code(&trial)));
+            assert_open(&machine, &[33001]);
+        }
+        until_over(&machine, 25);
+        door.assert_alive("a login through the trial's door");
+        drop(door);
+        assert_open(&machine, &[22]);
+        assert_nothing_left(&machine, &before, &format!("unconfirmed in trial {trials}"));
+    }
+}
