@@ -2,6 +2,7 @@
 #![allow(
     clippy::disallowed_types,
     clippy::disallowed_methods,
+    clippy::too_many_lines,
     reason = "tests prepare and observe the world themselves"
 )]
 

@@ -131,6 +131,12 @@ impl Drop for Terminal {
     }
 }
 
+/// Where tmux keeps the sockets of this user's servers.
+fn sockets() -> PathBuf {
+    let temporary = std::env::var_os("TMUX_TMPDIR").map_or_else(|| PathBuf::from("/tmp"), PathBuf::from);
+    temporary.join(format!("tmux-{}", rustix::process::geteuid().as_raw()))
+}
+
 /// Ends the terminals of tests that were killed: the number in their name is a process that is no more.
 fn end_of_killed_tests() {
     for entry in std::fs::read_dir(sockets()).into_iter().flatten().flatten() {
