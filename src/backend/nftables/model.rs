@@ -171,7 +171,9 @@ impl Ruleset {
                 family: text(table, "family"),
                 name: text(table, "name"),
                 owned: flags.iter().any(|flag| flag == "owner"),
-                dormant: flags.iter().any(|flag| !matches!(flag.as_str(), "owner" | "persist")),
+                dormant: flags
+                    .iter()
+                    .any(|flag| !matches!(flag.as_str(), "owner" | "persist")),
             });
         } else if let Some(chain) = item.get("chain") {
             let base = chain.get("hook").and_then(Value::as_str).map(|hook| Base {
