@@ -43,7 +43,7 @@ pub struct Parts<'a> {
     pub systemd: bool,
     /// What loads the ruleset at boot.
     pub boot: &'a BootFacts,
-    /// Path of this program, for the boot-time unit.
+    /// This program and the state directory, for the boot-time unit.
     pub program: &'a str,
     /// The port to be proved.
     pub door: Option<u16>,

@@ -24,7 +24,7 @@ pub struct Setting {
     pub id: TxnId,
     /// Seconds of a confirm window.
     pub window_s: u64,
-    /// Path of this program.
+    /// This program and the state directory, as in `ExecStart=` of a unit.
     pub program: String,
     /// Our nft file as it is now; empty when there is none.
     pub kept: String,

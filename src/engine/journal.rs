@@ -122,6 +122,16 @@ impl Transaction {
     }
 }
 
+fn second_of(id: &TxnId) -> Option<i64> {
+    let time = jiff::civil::DateTime::strptime("%Y%m%d-%H%M%S", id.as_str()).ok()?;
+    Some(
+        time.to_zoned(jiff::tz::TimeZone::UTC)
+            .ok()?
+            .timestamp()
+            .as_second(),
+    )
+}
+
 impl Engine<'_> {
     /// Directory of a transaction.
     pub fn dir(&self, id: &TxnId) -> PathBuf {
@@ -246,9 +256,12 @@ impl Engine<'_> {
         }
     }
 
-    /// A name for a new transaction: the time of day, in UTC, never one that was used.
+    /// A name for a new transaction: the time of day, in UTC, never one that was used. Names are the order of things, so
+    /// it comes after all others, also when the clock was set back.
     pub fn new_id(&self) -> TxnId {
-        let mut second = self.system.now().as_second();
+        let newest = self.ids().pop().and_then(|id| second_of(&id));
+        let now = self.system.now().as_second();
+        let mut second = newest.map_or(now, |newest| now.max(newest + 1));
         loop {
             let text = jiff::Timestamp::from_second(second)
                 .map(|t| t.strftime("%Y%m%d-%H%M%S").to_string())
@@ -260,21 +273,18 @@ impl Engine<'_> {
         }
     }
 
-    /// Removes the oldest ended transactions, all but `keep`; returns what was removed. The last committed one stays.
+    /// Removes the oldest ended transactions, all but `keep`; returns what was removed. The one in force stays, or there
+    /// would be no way back.
     pub fn prune(&self, keep: usize) -> Result<Vec<TxnId>, EngineError> {
         let all = self.transactions();
-        let last = all
-            .iter()
-            .rev()
-            .find(|t| t.state == State::Committed)
-            .map(|t| t.id.clone());
+        let in_force = self.in_force().map(|t| t.id);
         let ended: Vec<&Transaction> = all.iter().filter(|t| !t.state.is_open()).collect();
         let surplus = ended.len().saturating_sub(keep);
         let mut removed = Vec::new();
         for transaction in ended
             .into_iter()
             .take(surplus)
-            .filter(|t| Some(&t.id) != last.as_ref())
+            .filter(|t| Some(&t.id) != in_force.as_ref())
         {
             self.system.remove_dir(&self.dir(&transaction.id))?;
             removed.push(transaction.id.clone());
@@ -301,5 +311,22 @@ impl Engine<'_> {
             source: Box::new(error),
         })?;
         self.note(id, &Entry::Done { phase, number })
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::system::System;
+    use crate::system::real::RealSystem;
+
+    #[test]
+    fn a_new_name_comes_after_all_others_though_the_clock_was_set_back() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let system = RealSystem;
+        let engine = Engine::new(&system, dir.path().to_owned());
+        let future = TxnId::new("20991231-235959").expect("an id");
+        system.make_dir(&engine.dir(&future), 0o700).expect("made");
+        assert_eq!(engine.new_id().as_str(), "21000101-000000");
     }
 }

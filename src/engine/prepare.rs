@@ -13,17 +13,30 @@ use crate::facts::Facts;
 use crate::plan::{PlanError, plan};
 use crate::step::Tool;
 
+/// A path as a word of `ExecStart=`.
+fn in_unit(path: &Path) -> String {
+    let text = path.display().to_string();
+    let plain = text
+        .chars()
+        .all(|c| c.is_ascii_alphanumeric() || "/._-+".contains(c));
+    if plain {
+        return text;
+    }
+    let text = text.replace('\\', r"\\").replace('"', r#"\""#);
+    format!("\"{}\"", text.replace('%', "%%").replace('$', "$$"))
+}
+
 impl Engine<'_> {
     /// What a rendering needs besides facts and answers.
     pub fn setting(&self, window_s: u64) -> Setting {
         Setting {
             id: self.new_id(),
             window_s,
-            program: self
-                .system
-                .locate(Tool::Faspwall)
-                .map(|p| p.display().to_string())
-                .unwrap_or_default(),
+            program: format!(
+                "{} --state-dir {}",
+                in_unit(&self.system.locate(Tool::Faspwall).unwrap_or_default()),
+                in_unit(&self.state_dir)
+            ),
             kept: self.system.read_text(Path::new(NFT_FILE)).unwrap_or_default(),
         }
     }

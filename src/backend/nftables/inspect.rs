@@ -79,6 +79,10 @@ pub fn path_chains(ruleset: &Ruleset) -> Vec<&Chain> {
         .chains
         .iter()
         .filter(|chain| matches!(chain.family.as_str(), "inet" | "ip" | "ip6" | "netdev"))
+        .filter(|chain| {
+            let mut tables = ruleset.tables.iter();
+            !tables.any(|t| t.dormant && t.family == chain.family && t.name == chain.table)
+        })
         .filter_map(|chain| {
             let base = chain.base.as_ref()?;
             let filters = matches!(base.kind.as_str(), "filter" | "route");

@@ -31,6 +31,8 @@ pub struct Table {
     pub name: String,
     /// Whether another process owns it (`flags owner`): it cannot be changed by us.
     pub owned: bool,
+    /// Whether it is switched off (`flags dormant`): its chains see no packet.
+    pub dormant: bool,
 }
 
 /// Where a base chain is hooked in.
@@ -163,10 +165,15 @@ impl Ruleset {
 
     fn take(&mut self, item: &Value) {
         if let Some(table) = item.get("table") {
+            // nft 1.0.6 prints another word than "dormant".
+            let flags = names(table, "flags");
             self.tables.push(Table {
                 family: text(table, "family"),
                 name: text(table, "name"),
-                owned: names(table, "flags").iter().any(|flag| flag == "owner"),
+                owned: flags.iter().any(|flag| flag == "owner"),
+                dormant: flags
+                    .iter()
+                    .any(|flag| !matches!(flag.as_str(), "owner" | "persist")),
             });
         } else if let Some(chain) = item.get("chain") {
             let base = chain.get("hook").and_then(Value::as_str).map(|hook| Base {
@@ -254,7 +261,8 @@ impl Ruleset {
     pub fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for table in &self.tables {
-            lines.push(format!("table {} {}", table.family, table.name));
+            let state = if table.dormant { " dormant" } else { "" };
+            lines.push(format!("table {} {}{state}", table.family, table.name));
         }
         for chain in &self.chains {
             let hook = chain.base.as_ref().map(|b| {

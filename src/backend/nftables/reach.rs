@@ -250,6 +250,8 @@ fn is_condition(expression: &Value) -> bool {
         .iter()
         .any(|key| expression.get(key).is_some())
         || expression.as_str() == Some("xt")
+        // `update @set { ip saddr limit rate over 5/minute } drop`
+        || expression.get("set").is_some_and(|set| set.get("stmt").is_some())
 }
 
 fn verdict_name(expression: &Value) -> Option<&'static str> {

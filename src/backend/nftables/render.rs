@@ -1,9 +1,11 @@
 //! Writes nft text: the rules that let a requirement through, the timed sets of the trial, the deny of closed ports.
 
+use std::collections::BTreeSet;
 use std::fmt::Write;
 
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
+use serde_json::Value;
 
 use super::inspect::{families, is_inbound, path_chains};
 use super::model::{Chain, Ruleset};
@@ -11,7 +13,7 @@ use super::packet::{Family, Kind, Packet};
 use super::reach;
 use crate::facts::Session;
 use crate::plan::{Port22, Requirement};
-use crate::port::{Direction, Protocol};
+use crate::port::{Direction, PortRange, Protocol};
 
 /// Our table for what is kept.
 pub const TABLE: &str = "faspwall";
@@ -80,8 +82,34 @@ fn kind_for(requirement: &Requirement, chain: &Chain) -> Kind {
     }
 }
 
+fn numbers(value: &Value, range: PortRange, found: &mut BTreeSet<u16>) {
+    match value {
+        Value::Number(number) => {
+            let port = number.as_u64().and_then(|n| u16::try_from(n).ok());
+            let near = port.map(|p| [p.saturating_sub(1), p, p.saturating_add(1)]);
+            found.extend(near.into_iter().flatten().filter(|p| range.contains(*p)));
+        }
+        Value::Array(items) => items.iter().for_each(|item| numbers(item, range, found)),
+        Value::Object(map) => map.values().for_each(|item| numbers(item, range, found)),
+        _ => {}
+    }
+}
+
+/// The ports of a range that a ruleset may treat differently from their neighbours, its ends among them.
+fn telling_ports(ruleset: &Ruleset, range: PortRange) -> Vec<u16> {
+    let mut found = BTreeSet::from([range.first(), range.last()]);
+    if range.first() != range.last() {
+        let rules = ruleset.rules.iter().flat_map(|rule| &rule.expressions);
+        let elements = ruleset.sets.iter().flat_map(|set| &set.elements);
+        for value in rules.chain(elements) {
+            numbers(value, range, &mut found);
+        }
+    }
+    found.into_iter().collect()
+}
+
 /// What could drop this requirement's packets in this chain.
-fn obstacle(ruleset: &Ruleset, chain: &Chain, requirement: &Requirement) -> Option<String> {
+fn obstacle(ruleset: &Ruleset, chain: &Chain, requirement: &Requirement, ports: &[u16]) -> Option<String> {
     let kind = kind_for(requirement, chain);
     let wanted = |family: &&Family| {
         let of_family = |net: &IpNet| matches!(net, IpNet::V4(_)) == (**family == Family::V4);
@@ -90,12 +118,13 @@ fn obstacle(ruleset: &Ruleset, chain: &Chain, requirement: &Requirement) -> Opti
             && (requirement.peers.is_empty() || requirement.peers.iter().any(of_family))
     };
     families(&chain.family).iter().filter(wanted).find_map(|family| {
-        let first = reach::fate(ruleset, chain, packet(requirement, *family, kind)).dropped_by;
-        let last_port = Packet {
-            port: requirement.ports.last(),
-            ..packet(requirement, *family, kind)
-        };
-        first.or_else(|| reach::fate(ruleset, chain, last_port).dropped_by)
+        ports.iter().find_map(|port| {
+            let packet = Packet {
+                port: *port,
+                ..packet(requirement, *family, kind)
+            };
+            reach::fate(ruleset, chain, packet).dropped_by
+        })
     })
 }
 
@@ -105,8 +134,9 @@ pub fn gaps<'r>(ruleset: &Ruleset, requirements: &'r [Requirement]) -> Vec<(&'r 
     requirements
         .iter()
         .filter_map(|requirement| {
+            let ports = telling_ports(ruleset, requirement.ports);
             chains.iter().find_map(|chain| {
-                let reason = obstacle(ruleset, chain, requirement)?;
+                let reason = obstacle(ruleset, chain, requirement, &ports)?;
                 Some((
                     requirement,
                     format!("{} {} {}: {reason}", chain.family, chain.table, chain.name),
@@ -165,9 +195,13 @@ fn address_matches(peers: &[IpNet], group: Option<IpNet>, field: &str, family: &
 /// The rules that are missing: one for each requirement, chain and, with source networks, address family.
 pub fn place(ruleset: &Ruleset, requirements: &[Requirement]) -> Vec<Placed> {
     let mut placed = Vec::new();
+    let ports: Vec<Vec<u16>> = requirements
+        .iter()
+        .map(|requirement| telling_ports(ruleset, requirement.ports))
+        .collect();
     for chain in path_chains(ruleset) {
-        for requirement in requirements {
-            let Some(because) = obstacle(ruleset, chain, requirement) else {
+        for (requirement, ports) in requirements.iter().zip(&ports) {
+            let Some(because) = obstacle(ruleset, chain, requirement, ports) else {
                 continue;
             };
             let opening = kind_for(requirement, chain) == Kind::Opening;
@@ -447,7 +481,6 @@ pub fn pin(placed: &[Placed], session: &Session) -> Vec<Placed> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::port::PortRange;
 
     fn requirement(peers: &[&str], group: Option<&str>) -> Requirement {
         Requirement {
@@ -514,5 +547,38 @@ mod tests {
             gaps(&accepting(rule), &[requirement(&[], Some("192.0.2.0/24"))]).len(),
             1
         );
+    }
+
+    #[test]
+    fn a_hole_in_the_middle_of_a_range_is_found() {
+        let holed = |right: &str| {
+            default_drop(&format!(
+                r#", {{"rule": {{"family": "inet", "table": "t", "chain": "input", "handle": 4, "expr": [
+                {{"match": {{"op": "==", "left": {{"payload": {{"protocol": "udp", "field": "dport"}}}}, "right": {right}}}}},
+                {{"accept": null}}]}}}}"#
+            ))
+        };
+        let mut wanted = requirement(&[], None);
+        wanted.ports = "33001-33010".parse().expect("a range");
+        let wanted = [wanted];
+        assert_eq!(gaps(&holed(r#"{"range": [33001, 33010]}"#), &wanted), vec![]);
+        let hole = r#"{"set": [{"range": [33001, 33004]}, {"range": [33006, 33010]}]}"#;
+        assert_eq!(gaps(&holed(hole), &wanted).len(), 1);
+    }
+
+    #[test]
+    fn a_rate_limit_in_a_set_and_a_sleeping_table_shut_nothing_for_certain() {
+        let limit = r#", {"rule": {"family": "inet", "table": "t", "chain": "input", "handle": 4, "expr": [
+            {"set": {"op": "update", "elem": {"payload": {"protocol": "ip", "field": "saddr"}}, "set": "@m",
+             "stmt": [{"limit": {"rate": 5, "per": "minute", "inv": true}}]}}, {"drop": null}]}},
+            {"rule": {"family": "inet", "table": "t", "chain": "input", "handle": 5, "expr": [{"accept": null}]}}"#;
+        let ruleset = default_drop(limit);
+        let chain = &ruleset.chains[0];
+        let packet = Packet::inbound(Protocol::Tcp, Family::V4, 22, Kind::Opening);
+        assert!(!reach::fate(&ruleset, chain, packet).certain);
+        let mut asleep = default_drop("");
+        assert_eq!(gaps(&asleep, &[requirement(&[], None)]).len(), 1);
+        asleep.tables[0].dormant = true;
+        assert_eq!(gaps(&asleep, &[requirement(&[], None)]), vec![]);
     }
 }
