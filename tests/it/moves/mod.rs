@@ -13,6 +13,7 @@ mod power;
 mod refused;
 mod unconfirmed;
 mod whole;
+mod wizard;
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::UdpSocket;
