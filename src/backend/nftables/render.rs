@@ -7,7 +7,7 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
-use super::inspect::{families, is_inbound, path_chains};
+use super::inspect::{families, is_inbound, path_chains, translating_chains};
 use super::model::{Chain, Ruleset};
 use super::packet::{Family, Kind, Packet};
 use super::reach;
@@ -128,6 +128,22 @@ fn obstacle(ruleset: &Ruleset, chain: &Chain, requirement: &Requirement, ports: 
     })
 }
 
+/// What sends this requirement's packets to another port or host.
+fn diversion(ruleset: &Ruleset, chain: &Chain, requirement: &Requirement, ports: &[u16]) -> Option<String> {
+    if requirement.direction == Direction::Out {
+        return None;
+    }
+    families(&chain.family).iter().find_map(|family| {
+        ports.iter().find_map(|port| {
+            let packet = Packet {
+                port: *port,
+                ..packet(requirement, *family, Kind::Opening)
+            };
+            reach::diverted(ruleset, chain, packet)
+        })
+    })
+}
+
 /// Requirements that the ruleset does not let through, each with the chain and the rule that is in the way.
 pub fn gaps<'r>(ruleset: &Ruleset, requirements: &'r [Requirement]) -> Vec<(&'r Requirement, String)> {
     let chains = path_chains(ruleset);
@@ -135,12 +151,19 @@ pub fn gaps<'r>(ruleset: &Ruleset, requirements: &'r [Requirement]) -> Vec<(&'r 
         .iter()
         .filter_map(|requirement| {
             let ports = telling_ports(ruleset, requirement.ports);
-            chains.iter().find_map(|chain| {
+            let named = |chain: &Chain, reason: String| {
+                let text = format!("{} {} {}: {reason}", chain.family, chain.table, chain.name);
+                (requirement, text)
+            };
+            let dropped = chains.iter().find_map(|chain| {
                 let reason = obstacle(ruleset, chain, requirement, &ports)?;
-                Some((
-                    requirement,
-                    format!("{} {} {}: {reason}", chain.family, chain.table, chain.name),
-                ))
+                Some(named(chain, reason))
+            });
+            dropped.or_else(|| {
+                translating_chains(ruleset).find_map(|chain| {
+                    let reason = diversion(ruleset, chain, requirement, &ports)?;
+                    Some(named(chain, reason))
+                })
             })
         })
         .collect()
@@ -580,5 +603,32 @@ mod tests {
         assert_eq!(gaps(&asleep, &[requirement(&[], None)]).len(), 1);
         asleep.tables[0].dormant = true;
         assert_eq!(gaps(&asleep, &[requirement(&[], None)]), vec![]);
+    }
+
+    #[test]
+    fn a_port_that_is_sent_elsewhere_before_the_filter_is_no_open_port() {
+        let translating = |matches: &str| {
+            Ruleset::parse(&format!(
+                r#"{{"nftables": [{{"table": {{"family": "ip", "name": "nat"}}}},
+                {{"chain": {{"family": "ip", "table": "nat", "name": "pre", "type": "nat", "hook": "prerouting", "prio": -100, "policy": "accept"}}}},
+                {{"rule": {{"family": "ip", "table": "nat", "chain": "pre", "handle": 7, "expr": [{matches}
+                {{"match": {{"op": "==", "left": {{"payload": {{"protocol": "udp", "field": "dport"}}}}, "right": 55001}}}},
+                {{"dnat": {{"addr": "172.17.0.2"}}}}]}}}}]}}"#
+            ))
+            .expect("JSON")
+        };
+        let wanted = [requirement(&[], None)];
+        let on = |op: &str, name: &str| {
+            translating(&format!(
+                r#"{{"match": {{"op": "{op}", "left": {{"meta": {{"key": "iifname"}}}}, "right": "{name}"}}}},"#
+            ))
+        };
+        for ruleset in [translating(""), on("!=", "docker0"), on("==", "eth0")] {
+            let found = gaps(&ruleset, &wanted);
+            assert_eq!(found[0].1, "ip nat pre: rule 7 of pre: sent elsewhere");
+        }
+        for ruleset in [on("==", "br-none"), on("!=", "eth0")] {
+            assert_eq!(gaps(&ruleset, &wanted), vec![]);
+        }
     }
 }
