@@ -181,3 +181,67 @@ fn networks_and_a_multicast_group_can_be_chosen() {
     assert_eq!(kept["state"], "committed", "{kept}");
     assert_open(&machine, &[33001]);
 }
+
+#[test]
+fn on_a_host_that_filters_nothing_the_way_back_is_open_by_rollback_and_by_new_answers() {
+    let machine = server(Suite::Bookworm);
+    let open = "#!/usr/sbin/nft -f\nflush ruleset\ntable inet filter {\n}\n";
+    machine.put("/etc/nftables.conf", open, 0o755);
+    machine.ok(&["systemctl", "restart", "nftables"]);
+    let before = fingerprint(&machine);
+    let there = || {
+        let trial = apply(&machine, 60);
+        document(&confirm(&machine, 33001, &code(&trial)));
+        document(&confirm(&machine, 33001, &code(&trial)));
+        assert!(!machine.ssh(22, Family::V4, "true").ok());
+    };
+    there();
+    let trial = document(&machine.ssh(33001, Family::V4, "faspwall rollback --json"));
+    document(&confirm(&machine, 22, &code(&trial)));
+    document(&confirm(&machine, 22, &code(&trial)));
+    assert_eq!(fingerprint(&machine), before);
+
+    there();
+    let answers = ANSWERS.replace("33001", "22").replace("close", "keep");
+    machine.put(
+        "/root/back.toml",
+        format!("accept = [\"FW001\"]\n{answers}"),
+        0o600,
+    );
+    let trial = document(&machine.ssh(33001, Family::V4, "faspwall apply -f /root/back.toml --json"));
+    document(&confirm(&machine, 22, &code(&trial)));
+    assert!(machine.ssh(22, Family::V6, "true").ok());
+}
+
+#[test]
+fn a_terminal_that_is_gone_stops_nothing_and_names_of_programs_cannot_command_it() {
+    let machine = server(Suite::Bookworm);
+    let titled = "import ctypes, socket, time\n\
+                  ctypes.CDLL(None).prctl(15, b'\\x1b[2Jx\\x07', 0, 0, 0)\n\
+                  s = socket.socket(); s.bind(('0.0.0.0', 33001)); s.listen(); time.sleep(1000)\n";
+    machine.put("/root/titled.py", titled, 0o600);
+    machine.ok(&["systemd-run", "-q", "--unit=titled", "python3", "/root/titled.py"]);
+    wait("the program", seconds(10), || {
+        machine.ok(&["ss", "-Hltn"]).contains(":33001 ").then_some(())
+    });
+    let ran = machine.run(&["faspwall", "plan", "-f", "/root/answers.toml"]);
+    assert!(ran.stderr.contains("already used by ?[2Jx?"), "{ran:?}");
+    assert!(
+        !format!("{}{}", ran.stdout, ran.stderr).contains('\u{1b}'),
+        "{ran:?}"
+    );
+    machine.ok(&["systemctl", "stop", "titled"]);
+
+    machine.sh("(faspwall apply -f /root/answers.toml; echo $? >/root/status) 2>&1 | true");
+    wait("the end of apply", seconds(20), || {
+        machine.get("/root/status").filter(|s| !s.is_empty())
+    });
+    assert_eq!(machine.get("/root/status").as_deref(), Some("0\n"));
+    assert_eq!(status(&machine)["open"]["trial"], 1);
+
+    machine.ok(&["systemctl", "reload", "nftables"]);
+    let ran = machine.run(&["faspwall", "extend", "300s"]);
+    assert!(ran.stderr.contains("was the firewall loaded anew?"), "{ran:?}");
+    let journal = machine.sh("grep -c armed /var/lib/faspwall/2*/journal.jsonl");
+    assert_eq!(journal.trim(), "2", "the guard keeps its time");
+}
