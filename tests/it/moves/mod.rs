@@ -10,6 +10,7 @@ mod killed;
 mod login_loop;
 mod plain;
 mod power;
+mod preview;
 mod refused;
 mod unconfirmed;
 mod whole;
