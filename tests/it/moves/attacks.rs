@@ -80,7 +80,7 @@ fn a_journal_that_was_cut_off_is_undone_all_the_same() {
 fn a_disk_that_cannot_be_written_does_not_stop_the_undo() {
     let machine = server(Suite::Bookworm);
     let before = fingerprint(&machine);
-    machine.sh("mkdir -p /var/lib/faspwall; mount -t tmpfs tmpfs /var/lib/faspwall");
+    machine.sh("mkdir -p /var/lib/faspwall; mount -t tmpfs -o mode=700 tmpfs /var/lib/faspwall");
     apply(&machine, 60);
     machine.sh("mount -o remount,ro /var/lib/faspwall");
     let ran = machine.run(&["faspwall", "rollback"]);
@@ -253,4 +253,23 @@ fn a_terminal_that_is_gone_stops_nothing_and_names_of_programs_cannot_command_it
     assert!(ran.stderr.contains("was the firewall loaded anew?"), "{ran:?}");
     let journal = machine.sh("grep -c armed /var/lib/faspwall/2*/journal.jsonl");
     assert_eq!(journal.trim(), "2", "the guard keeps its time");
+}
+
+#[test]
+fn a_state_directory_that_others_can_write_to_is_refused() {
+    let machine = server(Suite::Bookworm);
+    machine.sh("mkdir -m 777 /root/open; mkdir -m 700 /root/theirs; chown nobody /root/theirs; mkdir -m 700 /root/linked; ln -s /etc/shadow /root/linked/lock");
+    for dir in ["open", "theirs", "linked"] {
+        let ran = machine.run(&[
+            "faspwall",
+            "--state-dir",
+            &format!("/root/{dir}"),
+            "apply",
+            "-f",
+            "/root/answers.toml",
+            "--no-confirm",
+        ]);
+        assert!(!ran.ok(), "{dir}: {ran:?}");
+    }
+    assert_open(&machine, &[22]);
 }
