@@ -5,7 +5,7 @@ use std::collections::BTreeSet;
 use ipnet::IpNet;
 use serde_json::Value;
 
-use super::inspect::{families, is_inbound, path_chains};
+use super::inspect::{families, is_inbound, path_chains, translating_chains};
 use super::model::{Chain, Ruleset};
 use super::packet::{Family, Kind, Packet};
 use super::reach;
@@ -101,6 +101,22 @@ fn obstacle(ruleset: &Ruleset, chain: &Chain, requirement: &Requirement, ports: 
     })
 }
 
+/// What sends this requirement's packets to another port or host.
+fn diversion(ruleset: &Ruleset, chain: &Chain, requirement: &Requirement, ports: &[u16]) -> Option<String> {
+    if requirement.direction == Direction::Out {
+        return None;
+    }
+    families(&chain.family).iter().find_map(|family| {
+        ports.iter().find_map(|port| {
+            let packet = Packet {
+                port: *port,
+                ..packet(requirement, *family, Kind::Opening)
+            };
+            reach::diverted(ruleset, chain, packet)
+        })
+    })
+}
+
 /// Requirements that the ruleset does not let through, each with the chain and the rule that is in the way.
 pub fn gaps<'r>(ruleset: &Ruleset, requirements: &'r [Requirement]) -> Vec<(&'r Requirement, String)> {
     let chains = path_chains(ruleset);
@@ -108,12 +124,19 @@ pub fn gaps<'r>(ruleset: &Ruleset, requirements: &'r [Requirement]) -> Vec<(&'r 
         .iter()
         .filter_map(|requirement| {
             let ports = telling_ports(ruleset, requirement.ports);
-            chains.iter().find_map(|chain| {
+            let named = |chain: &Chain, reason: String| {
+                let text = format!("{} {} {}: {reason}", chain.family, chain.table, chain.name);
+                (requirement, text)
+            };
+            let dropped = chains.iter().find_map(|chain| {
                 let reason = obstacle(ruleset, chain, requirement, &ports)?;
-                Some((
-                    requirement,
-                    format!("{} {} {}: {reason}", chain.family, chain.table, chain.name),
-                ))
+                Some(named(chain, reason))
+            });
+            dropped.or_else(|| {
+                translating_chains(ruleset).find_map(|chain| {
+                    let reason = diversion(ruleset, chain, requirement, &ports)?;
+                    Some(named(chain, reason))
+                })
             })
         })
         .collect()

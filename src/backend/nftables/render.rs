@@ -357,4 +357,31 @@ mod tests {
         asleep.tables[0].dormant = true;
         assert_eq!(gaps(&asleep, &[requirement(&[], None)]), vec![]);
     }
+
+    #[test]
+    fn a_port_that_is_sent_elsewhere_before_the_filter_is_no_open_port() {
+        let translating = |matches: &str| {
+            Ruleset::parse(&format!(
+                r#"{{"nftables": [{{"table": {{"family": "ip", "name": "nat"}}}},
+                {{"chain": {{"family": "ip", "table": "nat", "name": "pre", "type": "nat", "hook": "prerouting", "prio": -100, "policy": "accept"}}}},
+                {{"rule": {{"family": "ip", "table": "nat", "chain": "pre", "handle": 7, "expr": [{matches}
+                {{"match": {{"op": "==", "left": {{"payload": {{"protocol": "udp", "field": "dport"}}}}, "right": 55001}}}},
+                {{"dnat": {{"addr": "172.17.0.2"}}}}]}}}}]}}"#
+            ))
+            .expect("JSON")
+        };
+        let wanted = [requirement(&[], None)];
+        let on = |op: &str, name: &str| {
+            translating(&format!(
+                r#"{{"match": {{"op": "{op}", "left": {{"meta": {{"key": "iifname"}}}}, "right": "{name}"}}}},"#
+            ))
+        };
+        for ruleset in [translating(""), on("!=", "docker0"), on("==", "eth0")] {
+            let found = gaps(&ruleset, &wanted);
+            assert_eq!(found[0].1, "ip nat pre: rule 7 of pre: sent elsewhere");
+        }
+        for ruleset in [on("==", "br-none"), on("!=", "eth0")] {
+            assert_eq!(gaps(&ruleset, &wanted), vec![]);
+        }
+    }
 }
