@@ -258,3 +258,6 @@ pub fn pin(placed: &[Placed], session: &Session) -> Vec<Placed> {
     }
     pins
 }
+
+#[cfg(test)]
+mod tests;
