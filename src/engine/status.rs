@@ -6,6 +6,7 @@ use super::Engine;
 use super::detect::session::logins_on;
 use super::detect::sockets::tcp_listeners;
 use super::journal::Transaction;
+use crate::backend::nftables::Ruleset;
 use crate::backend::nftables::render::gaps;
 use crate::change::Change;
 use crate::change::render::is_shut;
@@ -202,6 +203,15 @@ impl Engine<'_> {
                 listener: self.listener(port),
             });
         }
+        self.compare_closed(change, &live, status);
+    }
+
+    fn compare_closed(&self, change: &Change, live: &Ruleset, status: &mut Status) {
+        let kept_deny = change
+            .before
+            .files
+            .iter()
+            .any(|(_, _, after)| after.as_ref().is_some_and(|text| text.contains("chain shut")));
         for port in &change.closed {
             let number = port
                 .rsplit('/')
@@ -212,9 +222,13 @@ impl Engine<'_> {
                 .rules
                 .iter()
                 .any(|rule| rule.table == "faspwall" && rule.chain == "shut");
-            let closed = ours || is_shut(&live, number) || tcp_listeners(self.system, number).is_empty();
+            let closed = ours || is_shut(live, number) || tcp_listeners(self.system, number).is_empty();
             if !closed {
                 status.drift.push(format!("{port} should be closed but is open"));
+            } else if !ours && kept_deny {
+                status.drift.push(format!(
+                    "{port} is closed, but the rule that keeps it so is gone from the live ruleset"
+                ));
             }
             status.ports.push(PortStatus {
                 port: port.clone(),

@@ -33,7 +33,8 @@ impl<'m> Fault<'m> {
         let name = program.rsplit('/').next().expect("a name");
         machine.put(
             program,
-            format!("#!/bin/sh\n{body}exec {REAL}/{name} \"$@\"\n"),
+            // Under the name it was called by: sshd starts itself anew by that.
+            format!("#!/bin/bash\n{body}exec -a \"$0\" {REAL}/{name} \"$@\"\n"),
             0o755,
         );
         Self { machine, program }

@@ -98,8 +98,13 @@ fn a_disk_that_fills_at_any_moment_leaves_the_host_as_before() {
             return;
         }
         eprintln!("{kilobytes} KiB: {ran:?}");
-        assert_eq!(ran.status, Some(6), "{kilobytes} KiB: {ran:?}");
-        let told = ["before anything was changed", "restored: equal"];
+        // 7 when not even the end of the undo could be written down.
+        assert!(matches!(ran.status, Some(6 | 7)), "{kilobytes} KiB: {ran:?}");
+        let told = [
+            "before anything was changed",
+            "restored: equal",
+            "once the journal can be written again",
+        ];
         assert!(
             ran.stderr.contains("No space left") && told.iter().any(|words| ran.stderr.contains(words)),
             "{kilobytes} KiB: {ran:?}"

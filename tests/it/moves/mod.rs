@@ -8,6 +8,7 @@ mod faults;
 mod hosts;
 mod killed;
 mod login_loop;
+mod others;
 mod plain;
 mod power;
 mod preview;
