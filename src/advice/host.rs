@@ -55,9 +55,16 @@ pub fn not_active_at_boot(case: &Case<'_>) -> Option<Advice> {
         .map_or_else(|| "the rules".to_owned(), |file| file.display().to_string());
     let text = format!(
         "{unit} is not enabled, so {file} is not loaded at boot: after a restart this host would have no firewall, \
-         whatever is kept now. Enable it:   systemctl enable {unit}"
+         whatever is kept now. Enable it:   systemctl enable {unit}   or accept FW005 when something else loads it."
     );
-    Some(Advice::new("FW005", Severity::Warning, text))
+    // Where nothing drops today a boot without rules changes nothing.
+    let drops = case.facts.chains.iter().any(|chain| chain.drops.is_some());
+    let severity = if drops {
+        Severity::Blocker
+    } else {
+        Severity::Warning
+    };
+    Some(Advice::new("FW005", severity, text))
 }
 
 /// Programs that hold a published port for a container.

@@ -181,6 +181,7 @@ pub fn apply(engine: &Engine<'_>, global: &Global, order: &Apply) -> Result<u8, 
         &mut report,
     )?;
     if order.no_confirm {
+        engine.system.ignore_hang_up();
         let outcome =
             engine.commit_unconfirmed(&id, &format!("{by}, without proof (--no-confirm)"), &mut report)?;
         out(&if order.json {
@@ -218,6 +219,8 @@ pub fn confirm(
     verbose: bool,
 ) -> Result<u8, Failure> {
     let mut report: Box<dyn FnMut(Progress)> = Box::new(print::reporter(as_json, verbose));
+    // The login that confirms may break off; what it began is finished, or undone by us, not left to the guard.
+    engine.system.ignore_hang_up();
     match engine.confirm(&Proof::Session(code), &mut *report)? {
         Confirmed::Trial2(trial) => {
             out(&if as_json {

@@ -218,6 +218,9 @@ pub trait System: Send + Sync {
     /// A random number for confirm codes.
     fn random(&self) -> Result<u64, SystemError>;
 
+    /// Goes on when the terminal or the connection goes away: for the moments in which files are being written.
+    fn ignore_hang_up(&self);
+
     /// Leaves the login's session and control group so that its end does not end us, ignores hang-ups, and asks not to
     /// be chosen when memory runs out. For the guard.
     fn become_independent(&self);

@@ -478,6 +478,12 @@ impl System for RealSystem {
         }
     }
 
+    fn ignore_hang_up(&self) {
+        // A handler that only notes the signal takes the place of the default, which would end us.
+        let noted = std::sync::Arc::new(std::sync::atomic::AtomicBool::new(false));
+        let _ = signal_hook::flag::register(signal_hook::consts::SIGHUP, noted);
+    }
+
     fn become_independent(&self) {
         let _ = rustix::process::setsid();
         // Best effort, each: without cgroups, or without the right to write there, the guard lives in the login's
