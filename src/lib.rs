@@ -6,6 +6,20 @@
 //! [`advice`], [`backend`], [`sshd`], [`change`]. Above them [`system`], the one door to the host, then [`engine`]
 //! (detect, apply, confirm, guard, roll back) and [`lab`]. [`tui`] knows the pure core only; [`cli`] joins the two.
 //!
+//! # Promises, each with the tests that fail when it is broken
+//!
+//! 1. Nothing changes before the operator applies: `native_rules_are_taken_on_and_looking_changes_nothing`.
+//! 2. A trial only adds: `ssh_moves_to_33001_and_22_closes_with_everything_kept_over_a_reboot_and_back`.
+//! 3. The kernel itself opens 22 again:
+//!    `with_every_process_of_ours_dead_and_the_link_cut_the_kernel_alone_opens_22_again`.
+//! 4. Only a new login through the new port makes it permanent:
+//!    `a_confirmation_that_proves_nothing_is_refused_with_the_reason_and_changes_nothing`.
+//! 5. Undo takes our own objects and nothing else: `an_unconfirmed_trial_2_leaves_nothing_behind`.
+//! 6. A reboot leaves the old state or the new one: `a_power_loss_in_the_middle_of_a_commit_leaves_the_host_as_before`.
+//! 7. What is previewed is what is run: `what_is_previewed_is_what_is_run`.
+//! 8. It opens what it says and nothing else: `of_all_65535_ports_only_the_wanted_ones_change`.
+//! 9. What is not understood is left alone: `what_an_admin_writes_during_the_trial_is_not_overwritten`.
+//!
 //! # Glossary
 //!
 //! * **role**: a kind of Aspera host; **need**: a port it uses; **requirement**: a need with the answers filled in.

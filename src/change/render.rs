@@ -376,7 +376,8 @@ impl<'a> Wanted<'a> {
             },
             spared,
             placed,
-            lift: false,
+            // Our own deny would stand before the door: back to 22 after it was shut.
+            lift: self.closing.is_empty() && has_our_deny(&self.inspection.ruleset),
             live: (self.setting.kept.clone(), self.live_after.clone()),
             sshd_files: self.sshd_files.clone(),
             ssh_ports: (self.ports_before.clone(), self.ports_after.clone()),
@@ -388,8 +389,8 @@ impl<'a> Wanted<'a> {
             .requirements
             .iter()
             .map(|r| format!("{}/{}", r.protocol.to_string().to_uppercase(), r.ports));
-        let mut opened: Vec<String> = opened.collect();
-        opened.dedup();
+        let mut seen = std::collections::BTreeSet::new();
+        let opened: Vec<String> = opened.filter(|port| seen.insert(port.clone())).collect();
         let closed = self.closing.iter().map(|port| format!("TCP/{port}")).collect();
         parts.assemble(self.inspection.fingerprint.clone(), opened, closed, None)
     }

@@ -45,11 +45,8 @@ impl Failure {
     /// Prints it.
     pub fn tell(&self) {
         for (number, line) in self.lines.iter().enumerate() {
-            if number == 0 {
-                eprintln!("faspwall: {line}");
-            } else {
-                eprintln!("          {line}");
-            }
+            let margin = if number == 0 { "faspwall: " } else { "          " };
+            super::print::err(&format!("{margin}{line}\n"));
         }
     }
 }

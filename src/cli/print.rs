@@ -191,6 +191,18 @@ pub fn plan(preview: &Preview, with_diff: bool) -> String {
     text
 }
 
+/// Text without control characters: names of programs, users and rules are chosen by others, and a terminal obeys them.
+pub fn tame(text: &str) -> String {
+    let good = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
+    text.chars().map(|c| if good(c) { c } else { '?' }).collect()
+}
+
+/// Prints to standard error. A terminal that is gone is no reason to stop in the middle of a change.
+pub fn err(text: &str) {
+    use std::io::Write;
+    drop(std::io::stderr().write_all(tame(text).as_bytes()));
+}
+
 /// Tells on standard error what is being done; silent for programs.
 pub fn reporter(json: bool, verbose: bool) -> impl FnMut(Progress) {
     let mut say: Vec<String> = Vec::new();
@@ -200,12 +212,10 @@ pub fn reporter(json: bool, verbose: bool) -> impl FnMut(Progress) {
         }
         match progress {
             Progress::Steps { say: steps, .. } => say = steps,
-            Progress::Started { command, .. } if verbose => eprintln!("  $ {command}"),
+            Progress::Started { command, .. } if verbose => err(&format!("  $ {command}\n")),
             Progress::Finished { number, millis } => {
-                eprintln!(
-                    "  done  {} ({millis} ms)",
-                    say.get(number).map_or("", String::as_str)
-                );
+                let what = say.get(number).map_or("", String::as_str);
+                err(&format!("  done  {what} ({millis} ms)\n"));
             }
             _ => {}
         }

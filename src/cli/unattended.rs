@@ -40,7 +40,7 @@ pub struct Apply {
 pub(super) fn out(text: &str) {
     use std::io::Write;
     // A reader that has had enough (`| head`) is no failure.
-    drop(std::io::stdout().write_all(text.as_bytes()));
+    drop(std::io::stdout().write_all(print::tame(text).as_bytes()));
 }
 
 pub(super) fn facts(engine: &Engine<'_>) -> Facts {

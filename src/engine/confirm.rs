@@ -193,13 +193,19 @@ impl Engine<'_> {
             .deadline()
             .map_or(0, |d| d.at_ms.saturating_sub(self.uptime_ms()));
         let total = (left_ms / 1000 + seconds).min(LONGEST_S);
-        self.arm(&transaction.id, total)?;
         let mut text = refresh(&transaction.change.clocks, total);
         if transaction.state == State::Waiting(2) {
             text.push_str(&refresh(&transaction.change.deny, total));
         }
+        // The kernel's timers first: without them there is nothing to be extended, and the guard keeps its time.
         self.system
-            .run_ok(&Invocation::new(Tool::Nft, ["-f", "-"]).with_stdin(text))?;
+            .run_ok(&Invocation::new(Tool::Nft, ["-f", "-"]).with_stdin(text))
+            .map_err(|error| {
+                EngineError::Refused(format!(
+                    "the trial's rules are no longer in the kernel; was the firewall loaded anew? ({error}). The countdown goes on. Type: faspwall rollback, and apply again"
+                ))
+            })?;
+        self.arm(&transaction.id, total)?;
         let live = self.loaded(&transaction.id)?;
         Ok(self.trial_view(&live))
     }

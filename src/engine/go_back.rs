@@ -19,7 +19,13 @@ use crate::transaction::{State, TxnId};
 impl Engine<'_> {
     /// The committed transaction that is in force: the last one that no later one took back.
     pub fn in_force(&self) -> Option<Transaction> {
-        let all = self.transactions();
+        self.in_force_before(None)
+    }
+
+    /// The same as it was before a transaction began.
+    fn in_force_before(&self, id: Option<&TxnId>) -> Option<Transaction> {
+        let mut all = self.transactions();
+        all.retain(|t| id.is_none_or(|id| t.id < *id));
         let committed: Vec<&Transaction> = all.iter().filter(|t| t.state == State::Committed).collect();
         let taken_back: Vec<&str> = committed
             .iter()
@@ -53,6 +59,7 @@ impl Engine<'_> {
                 last.id, last.id
             )));
         }
+        let earlier = self.in_force_before(Some(&last.id));
         let before = last.change.before.clone();
         let mut sshd_files = Vec::new();
         let mut old_rules = String::new();
@@ -99,8 +106,8 @@ impl Engine<'_> {
         };
         Ok(parts.assemble(
             fingerprint(&ruleset),
-            last.change.closed.clone(),
-            last.change.opened.clone(),
+            without(&last.change.closed, earlier.as_ref().map(|t| &t.change.closed)),
+            without(&last.change.opened, earlier.as_ref().map(|t| &t.change.opened)),
             Some(last.id.to_string()),
         ))
     }
@@ -125,6 +132,12 @@ impl Engine<'_> {
             after: old.cloned(),
         })
     }
+}
+
+/// What an earlier change had done already stays so.
+fn without(ports: &[String], earlier: Option<&Vec<String>>) -> Vec<String> {
+    let known = |port: &&String| earlier.is_none_or(|earlier| !earlier.contains(port));
+    ports.iter().filter(known).cloned().collect()
 }
 
 fn ssh_requirement(port: u16) -> Option<Requirement> {

@@ -163,6 +163,9 @@ pub trait System: Send + Sync {
     /// The path with every symbolic link resolved.
     fn resolve(&self, path: &Path) -> Option<PathBuf>;
 
+    /// Number of the user who owns a file.
+    fn owner(&self, path: &Path) -> Option<u32>;
+
     /// Permission bits of a file.
     fn mode(&self, path: &Path) -> Option<u32>;
 

@@ -7,7 +7,7 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -285,6 +285,10 @@ impl System for RealSystem {
         fs::canonicalize(path).ok()
     }
 
+    fn owner(&self, path: &Path) -> Option<u32> {
+        fs::metadata(path).ok().map(|m| m.uid())
+    }
+
     fn mode(&self, path: &Path) -> Option<u32> {
         fs::metadata(path).ok().map(|m| m.permissions().mode() & 0o7777)
     }
@@ -362,14 +366,20 @@ impl System for RealSystem {
     }
 
     fn lock(&self, path: &Path) -> Result<Option<Lock>, SystemError> {
+        let no_follow = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or(0);
         let file = OpenOptions::new()
             .write(true)
             .create(true)
             .truncate(false)
             .mode(0o600)
+            .custom_flags(no_follow)
             .open(path)
             // A disk that became read-only must not stop an undo.
-            .or_else(|error| File::open(path).map_err(|_| error))
+            .or_else(|error| {
+                let mut reading = OpenOptions::new();
+                let reading = reading.read(true).custom_flags(no_follow);
+                reading.open(path).map_err(|_| error)
+            })
             .map_err(file_error("open", path))?;
         match file.try_lock() {
             Ok(()) => Ok(Some(Lock {

@@ -233,3 +233,31 @@ fn a_planted_violation_is_found() {
     assert!(violations("plan", "//! See [`crate::system`].\nuse crate::port::PortRange;").is_empty());
     assert!(!violations("unheard_of", "").is_empty());
 }
+
+/// The crate's own list of promises names tests; a name without a test would promise nothing.
+#[test]
+fn every_promise_has_the_tests_that_it_names() {
+    let root = std::path::Path::new(env!("CARGO_MANIFEST_DIR"));
+    let text = std::fs::read_to_string(root.join("src/lib.rs")).expect("src/lib.rs");
+    let (_, promises) = text.split_once("# Promises").expect("a list of promises");
+    let (promises, _) = promises.split_once("# Glossary").expect("its end");
+    let names: Vec<&str> = promises.split('`').skip(1).step_by(2).collect();
+    assert!(names.len() >= 9, "{names:?}");
+    let mut tests = String::new();
+    let mut folders = vec![root.join("tests/it")];
+    while let Some(folder) = folders.pop() {
+        for entry in std::fs::read_dir(folder).expect("a folder").flatten() {
+            if entry.path().is_dir() {
+                folders.push(entry.path());
+            } else if let Ok(source) = std::fs::read_to_string(entry.path()) {
+                tests.push_str(&source);
+            }
+        }
+    }
+    for name in names {
+        assert!(
+            tests.contains(&format!("#[test]\nfn {name}()")),
+            "no test is called {name}"
+        );
+    }
+}

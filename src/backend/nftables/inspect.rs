@@ -95,6 +95,18 @@ pub fn path_chains(ruleset: &Ruleset) -> Vec<&Chain> {
     chains.into_iter().map(|(_, _, chain)| chain).collect()
 }
 
+/// Chains of others that may send an inbound packet elsewhere before it is filtered.
+pub fn translating_chains(ruleset: &Ruleset) -> impl Iterator<Item = &Chain> {
+    ruleset.chains.iter().filter(|chain| {
+        matches!(chain.family.as_str(), "inet" | "ip" | "ip6")
+            && !chain.table.starts_with("faspwall")
+            && chain
+                .base
+                .as_ref()
+                .is_some_and(|base| base.kind == "nat" && base.hook == "prerouting")
+    })
+}
+
 /// Whether packets towards this host walk the chain (else: packets that leave it).
 pub fn is_inbound(chain: &Chain) -> bool {
     chain

@@ -9,6 +9,7 @@ pub mod address;
 pub mod inspect;
 pub mod model;
 pub mod packet;
+mod place;
 pub mod reach;
 pub mod render;
 pub mod target;

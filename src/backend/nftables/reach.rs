@@ -33,6 +33,8 @@ struct Walk<'r> {
     packet: Packet<'r>,
     fate: Fate,
     accepts: bool,
+    /// Whether address translation is looked for; then the interface is taken for the one that the packet comes in by.
+    translation: bool,
 }
 
 /// The fate of the packet in a base chain. `chain` must have a hook.
@@ -42,6 +44,7 @@ pub fn fate<'r>(ruleset: &'r Ruleset, chain: &Chain, packet: Packet<'r>) -> Fate
         packet,
         fate: Fate::default(),
         accepts: false,
+        translation: false,
     };
     let flow = walk.chain(chain, Answer::Yes, 0);
     let policy = chain.base.as_ref().map_or("accept", |b| b.policy.as_str());
@@ -53,7 +56,57 @@ pub fn fate<'r>(ruleset: &'r Ruleset, chain: &Chain, packet: Packet<'r>) -> Fate
     walk.fate
 }
 
+/// The rule of a NAT chain that sends every such packet to another port or host, in words.
+pub fn diverted<'r>(ruleset: &'r Ruleset, chain: &Chain, packet: Packet<'r>) -> Option<String> {
+    let mut walk = Walk {
+        ruleset,
+        packet,
+        fate: Fate::default(),
+        accepts: false,
+        translation: true,
+    };
+    walk.chain(chain, Answer::Yes, 0);
+    walk.fate
+        .dropped_by
+        .filter(|reason| reason.contains("sent elsewhere"))
+}
+
+/// Beginnings of the names of links that only containers and virtual machines on this host use.
+const INTERNAL: [&str; 9] = [
+    "lo", "br-", "docker", "virbr", "veth", "vnet", "lxc", "lxd", "cni",
+];
+
+/// Whether a condition holds for the interface that strangers come in by, as far as its name tells.
+fn stranger_comes_in(condition: &Value) -> bool {
+    let key = condition
+        .get("left")
+        .and_then(|left| left.get("meta")?.get("key")?.as_str());
+    let name = condition.get("right").and_then(Value::as_str);
+    let internal = name.is_some_and(|name| INTERNAL.iter().any(|beginning| name.starts_with(beginning)));
+    let other_than = condition.get("op").and_then(Value::as_str) == Some("!=");
+    matches!(key, Some("iif" | "iifname")) && name.is_some() && internal == other_than
+}
+
 impl Walk<'_> {
+    /// Whether a statement gives the packet another destination.
+    fn translates(&self, place: Place<'_>, expression: &Value) -> bool {
+        if let Some(redirect) = expression.get("redirect") {
+            return redirect.get("port").is_some();
+        }
+        let Some(target) = expression.get("dnat") else {
+            return false;
+        };
+        let Some(map) = target.get("addr").and_then(|addr| addr.get("map")) else {
+            return true;
+        };
+        let entries = map.get("data").and_then(|data| data.get("set")?.as_array());
+        let Some(key) = map.get("key") else { return false };
+        entries.into_iter().flatten().any(|entry| {
+            let value = entry.as_array().and_then(|pair| pair.first());
+            value.is_some_and(|v| self.packet.compare(place, key, v, false) == Answer::Yes)
+        })
+    }
+
     fn drop_by(&mut self, certainty: Answer, reason: String) {
         if certainty == Answer::OneSource {
             self.fate.bans = true;
@@ -82,7 +135,15 @@ impl Walk<'_> {
         };
         let mut holds = Answer::Yes;
         for expression in &rule.expressions {
+            if self.translation && certainty.and(holds) == Answer::Yes && self.translates(place, expression) {
+                let words = format!("rule {} of {}: sent elsewhere", rule.handle, rule.chain);
+                self.drop_by(Answer::Yes, words);
+                return Flow::Ended;
+            }
             if let Some(condition) = expression.get("match") {
+                if self.translation && stranger_comes_in(condition) {
+                    continue;
+                }
                 holds = holds.and(self.packet.matches(place, condition));
             } else if let Some(target) = compat_target(expression) {
                 if COMPAT_HARMLESS.contains(&target) {

@@ -11,9 +11,11 @@ mod login_loop;
 mod others;
 mod plain;
 mod power;
+mod preview;
 mod refused;
 mod unconfirmed;
 mod whole;
+mod wizard;
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::UdpSocket;

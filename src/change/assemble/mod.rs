@@ -4,6 +4,14 @@
 //! Every prefix of the steps leaves a door open, and so does every prefix of the undo. Files are written so that a
 //! power cut between any two of them leaves a host that can be reached: accepts first, then sshd, the deny last.
 
+mod boot;
+mod daemon;
+
+use self::boot::without_include;
+use self::daemon::drain;
+
+pub use self::boot::boot_file_change;
+
 use std::path::PathBuf;
 
 use ipnet::IpNet;
@@ -11,10 +19,10 @@ use ipnet::IpNet;
 use super::{Before, Change};
 use crate::backend::nftables::model::Ruleset;
 use crate::backend::nftables::render::{self, BRIDGE_TABLE, Placed, TABLE, TRIAL_TABLE, Timed};
-use crate::facts::{Activation, BackendId, BootFacts, SshFacts};
+use crate::facts::{BackendId, BootFacts, SshFacts};
 use crate::plan::Requirement;
 use crate::sshd::change::FileChange;
-use crate::step::{Action, Invocation, Signal, Step, Tool};
+use crate::step::{Action, Invocation, Step, Tool};
 use crate::transaction::TxnId;
 
 /// Where what is kept is written.
@@ -85,20 +93,6 @@ fn action(say: impl Into<String>, step: Step, undo: Vec<Step>) -> Action {
     }
 }
 
-/// New logins already go elsewhere; those on their way in are let through before a listener ends.
-fn drain(port: u16) -> Action {
-    let step = Step::Drain {
-        port,
-        quiet_ms: 150,
-        timeout_ms: 3_000,
-    };
-    action(
-        format!("let logins on their way to TCP/{port} arrive"),
-        step,
-        vec![],
-    )
-}
-
 fn write(path: &str, content: &str) -> Step {
     Step::Write {
         path: PathBuf::from(path),
@@ -165,120 +159,6 @@ impl Parts<'_> {
 
     fn needs_door(&self) -> bool {
         self.moves_sshd() && self.door.is_some_and(|door| !self.ssh.ports.contains(&door))
-    }
-
-    fn config_path(&self) -> String {
-        self.ssh.config.main.display().to_string()
-    }
-
-    /// A second sshd with the host's own configuration on another port, and how it is ended. Only the listener is
-    /// ended: logins through it live on.
-    fn second_sshd(&self, name: &str, port: u16) -> (Step, Vec<Step>) {
-        let pid_file = format!("{RUN_DIR}/{name}-{}.pid", self.id);
-        let sshd_args = [
-            "-f",
-            &self.config_path(),
-            "-p",
-            &port.to_string(),
-            "-o",
-            &format!("PidFile={pid_file}"),
-        ]
-        .map(str::to_owned);
-        if self.systemd {
-            let unit = format!("faspwall-{name}-{}", self.id);
-            let program = self
-                .ssh
-                .program
-                .as_ref()
-                .map_or("/usr/sbin/sshd".into(), |p| p.display().to_string());
-            let mut args: Vec<String> = vec![
-                format!("--unit={unit}"),
-                "--collect".into(),
-                "--quiet".into(),
-                "--property=KillMode=process".into(),
-                format!(
-                    "--description=faspwall: sshd on {port} for transaction {}",
-                    self.id
-                ),
-                "--".into(),
-                program,
-                "-D".into(),
-            ];
-            args.extend(sshd_args);
-            let stop = Invocation::new(Tool::Systemctl, ["stop", "--quiet", &format!("{unit}.service")]);
-            (
-                Step::Run(Invocation::new(Tool::SystemdRun, args)),
-                vec![Step::Try(stop)],
-            )
-        } else {
-            let end = Step::SignalPidFile {
-                pid_file: PathBuf::from(pid_file),
-                comm: String::from("sshd"),
-                signal: Signal::Term,
-            };
-            (Step::Run(Invocation::new(Tool::Sshd, sshd_args)), vec![end])
-        }
-    }
-
-    /// `verb` is systemd's: an undo must also start an sshd that ended over its new configuration.
-    fn reload(&self, verb: &str) -> Vec<Step> {
-        match &self.ssh.activation {
-            Activation::Service(unit) => {
-                vec![Step::Run(Invocation::new(Tool::Systemctl, [verb, unit.as_str()]))]
-            }
-            Activation::Plain(Some(pid_file)) => vec![Step::SignalPidFile {
-                pid_file: pid_file.clone(),
-                comm: String::from("sshd"),
-                signal: Signal::Hup,
-            }],
-            Activation::Plain(None) => {
-                let pid_file = format!("{RUN_DIR}/sshd-{}.pid", self.id);
-                let pid = self.ssh.pid.map(|pid| format!("{pid}\n")).unwrap_or_default();
-                vec![
-                    write(&pid_file, &pid),
-                    Step::SignalPidFile {
-                        pid_file: PathBuf::from(pid_file),
-                        comm: String::from("sshd"),
-                        signal: Signal::Hup,
-                    },
-                ]
-            }
-            Activation::Socket(_) | Activation::None => Vec::new(),
-        }
-    }
-
-    /// For the way back: an sshd that could not bind its new port has ended, and cannot be reloaded.
-    fn start_if_silent(&self) -> Option<Step> {
-        let call = match &self.ssh.activation {
-            Activation::Service(unit) => Invocation::new(Tool::Systemctl, ["restart", unit.as_str()]),
-            Activation::Plain(_) => Invocation::new(Tool::Sshd, ["-f", &self.config_path()]),
-            Activation::Socket(_) | Activation::None => return None,
-        };
-        let port = *self.ssh_ports.0.first()?;
-        Some(Step::StartIfSilent {
-            port,
-            comm: String::from("sshd"),
-            call,
-            patience_ms: 2_000,
-        })
-    }
-
-    /// Undo's reload, until sshd listens as before. A daemon that could not get its new port has ended: it is started
-    /// again.
-    fn revive(&self) -> Vec<Step> {
-        let mut steps = self.reload("reload-or-restart");
-        steps.extend(self.start_if_silent());
-        steps.extend(self.ssh_ports.0.iter().map(|port| self.await_sshd(*port, true)));
-        steps
-    }
-
-    fn await_sshd(&self, port: u16, listening: bool) -> Step {
-        Step::AwaitTcp {
-            port,
-            listening,
-            comm: String::from("sshd"),
-            timeout_ms: 8_000,
-        }
     }
 
     fn check(&self) -> Vec<Action> {
@@ -468,138 +348,6 @@ impl Parts<'_> {
         actions
     }
 
-    /// Exists only while files change: a power cut in between is made good before sshd and the network start.
-    fn boot_check(&self) -> Vec<Action> {
-        let unit = include_str!("../../assets/faspwall-recover.service").replace("@PROGRAM@", self.program);
-        let call =
-            |verb: &str| Invocation::new(Tool::Systemctl, [verb, "--quiet", "faspwall-recover.service"]);
-        vec![
-            action(
-                "write the boot-time check, in case the power fails while files are written",
-                write(RECOVER_UNIT, &unit),
-                vec![Step::Remove(PathBuf::from(RECOVER_UNIT))],
-            ),
-            action(
-                "arm it",
-                Step::Run(call("enable")),
-                vec![Step::Try(call("disable"))],
-            ),
-        ]
-    }
-
-    fn write_rules(&self) -> Vec<Action> {
-        let mut actions = Vec::new();
-        let before = (!self.live.0.is_empty()).then_some(&self.live.0);
-        let path = PathBuf::from(NFT_FILE);
-        if self.live.1.is_empty() {
-            if before.is_some() {
-                actions.push(action(
-                    format!("remove {NFT_FILE}"),
-                    Step::Remove(path.clone()),
-                    vec![put(&path, before)],
-                ));
-            }
-        } else {
-            actions.push(action(
-                format!("write {NFT_FILE} for the next boot"),
-                write(NFT_FILE, &accepts(&self.live.1)),
-                vec![put(&path, before)],
-            ));
-        }
-        if let Some(conf) = boot_file_change(self.boot, self.live.1.is_empty()) {
-            let verb = if self.live.1.is_empty() {
-                "no longer reads"
-            } else {
-                "reads"
-            };
-            actions.push(action(
-                format!("{} {verb} it", conf.path.display()),
-                put(&conf.path, conf.after.as_ref()),
-                vec![put(&conf.path, conf.before.as_ref())],
-            ));
-        }
-        if let (Some(file), false) = (&self.boot.file, self.live.1.is_empty()) {
-            // An include line of the operator's may stand above the table that our rules go into.
-            let call = Invocation::new(Tool::Nft, ["-c", "-f", &file.display().to_string()]);
-            actions.push(action(
-                format!("nft accepts {} as it stands now", file.display()),
-                Step::Run(call),
-                vec![],
-            ));
-        }
-        actions
-    }
-
-    fn move_sshd(&self) -> Vec<Action> {
-        if !self.moves_sshd() {
-            return Vec::new();
-        }
-        let mut actions = Vec::new();
-        // Undo runs backwards: the reload stands with the first file, so it comes after all files are back.
-        for (number, file) in self.sshd_files.iter().enumerate() {
-            let mut undo = vec![put(&file.path, file.before.as_ref())];
-            if number == 0 {
-                undo.extend(self.revive());
-            }
-            let verb = if file.after.is_some() { "write" } else { "remove" };
-            actions.push(action(
-                format!("{verb} {}", file.path.display()),
-                put(&file.path, file.after.as_ref()),
-                undo,
-            ));
-        }
-        let test = Invocation::new(Tool::Sshd, ["-t", "-f", &self.config_path()]);
-        actions.push(action(
-            "sshd accepts its new configuration",
-            Step::Run(test),
-            vec![],
-        ));
-        let (start, stop) = self.second_sshd("bridge", self.helper_port);
-        actions.push(action(
-            "start a helper sshd, so that nobody meets a closed door meanwhile",
-            start,
-            stop.clone(),
-        ));
-        actions.push(action(
-            "see it listen",
-            self.await_sshd(self.helper_port, true),
-            vec![],
-        ));
-        actions.push(action(
-            "turn new logins to the helper",
-            Step::Run(nft(&self.bridge_text())),
-            vec![self.sweep(
-                format!("{}:trial:bridge", self.id.tag()),
-                &[BRIDGE_TABLE],
-                String::new(),
-            )],
-        ));
-        if let (Some(door), true) = (self.door, self.needs_door()) {
-            let (_, stop) = self.second_sshd("door", door);
-            actions.push(drain(door));
-            actions.extend(
-                stop.into_iter()
-                    .map(|step| action("end the trial's sshd; logins through it live on", step, vec![])),
-            );
-            actions.push(action(
-                format!("see TCP/{door} free"),
-                self.await_sshd(door, false),
-                vec![],
-            ));
-        }
-        for step in self.reload("reload") {
-            actions.push(action("let sshd read its configuration again", step, vec![]));
-        }
-        for port in &self.ssh_ports.1 {
-            actions.push(action(
-                format!("see sshd listen on TCP/{port}"),
-                self.await_sshd(*port, true),
-                vec![],
-            ));
-        }
-        actions
-    }
-
     /// The whole change.
     pub fn assemble(
         &self,
@@ -654,46 +402,4 @@ impl Parts<'_> {
             },
         }
     }
-}
-
-/// Reads our file and no other: what else lies in that directory may be switched off on purpose.
-const INCLUDE: &str = "include \"/etc/nftables.d/faspwall*.nft\"";
-/// A line of the operator's own that reads our file as well.
-const THEIR_INCLUDE: &str = "include \"/etc/nftables.d/*.nft\"";
-const INCLUDE_NOTE: &str = "# The next line was added by faspwall; it reads the rules that faspwall keeps.";
-
-/// The include line is added to the file that is loaded at boot, and taken out again with the last of our rules.
-pub fn boot_file_change(boot: &BootFacts, no_rules: bool) -> Option<FileChange> {
-    let (path, content) = (boot.file.clone()?, boot.content.clone()?);
-    let after = if no_rules {
-        without_include(&content)
-    } else {
-        with_include(&content)
-    };
-    (after != content).then_some(FileChange {
-        path,
-        before: Some(content),
-        after: Some(after),
-    })
-}
-
-/// The boot file with our include line at its end. A glob that matches nothing is no error for nft, a missing file is.
-fn with_include(content: &str) -> String {
-    if content
-        .lines()
-        .any(|line| matches!(line.trim(), INCLUDE | THEIR_INCLUDE))
-    {
-        return content.to_owned();
-    }
-    let end = if content.is_empty() || content.ends_with('\n') {
-        ""
-    } else {
-        "\n"
-    };
-    format!("{content}{end}{INCLUDE_NOTE}\n{INCLUDE}\n")
-}
-
-/// The boot file without the lines that we added; an include line of the operator's own stays.
-fn without_include(content: &str) -> String {
-    content.replace(&format!("{INCLUDE_NOTE}\n{INCLUDE}\n"), "")
 }

@@ -1,0 +1,69 @@
+//! The wizard on a real machine, in a real terminal of 80x24, over a real login on port 22.
+
+use super::{Family, Suite, assert_as_before, assert_open, confirm, document, fingerprint, server, status};
+use crate::boxes::seconds;
+use crate::lab::wizard::{code_on, fill, to_the_trial};
+
+const COMMAND: &str = "LANG=C.UTF-8 faspwall";
+
+#[test]
+fn a_person_at_the_wizard_moves_ssh_and_everything_is_kept_over_a_reboot() {
+    let mut machine = server(Suite::Bookworm);
+    assert_open(&machine, &[22]);
+    let terminal = machine.terminal(22, COMMAND);
+    to_the_trial(&terminal);
+    assert_open(&machine, &[22, 33001]);
+    let code = code_on(&terminal.screen());
+
+    // Enter alone keeps nothing, and neither does the word while nobody has proved the new port.
+    terminal.keys(&["Enter"]);
+    fill(&terminal, "keep");
+    terminal.wait_for("No new login on port 33001", seconds(10));
+
+    let trial = document(&confirm(&machine, 33001, &code));
+    assert_eq!(trial["trial"], 2, "{trial}");
+    terminal.wait_for("TRIAL 2", seconds(10));
+    assert_open(&machine, &[33001]);
+
+    // A login that is seen makes the word count.
+    let mut witness = super::Login::open(&machine, 33001);
+    terminal.wait_for("keeping is reasonable", seconds(10));
+    fill(&terminal, "keep");
+    terminal.wait_for("KEPT", seconds(20));
+    witness.assert_alive("after the commit");
+    assert_open(&machine, &[33001]);
+    terminal.keys(&["Enter"]);
+    assert_eq!(terminal.end(seconds(10)), 0);
+    assert!(
+        terminal.screen().contains("faspwall: kept."),
+        "{}",
+        terminal.screen()
+    );
+
+    machine.reboot();
+    assert_open(&machine, &[33001]);
+    assert!(machine.ssh(33001, Family::V6, "true").ok());
+}
+
+#[test]
+fn a_window_that_is_closed_takes_no_guard_along_and_the_next_start_shows_the_countdown() {
+    let machine = server(Suite::Bookworm);
+    let before = fingerprint(&machine);
+    let terminal = machine.terminal(22, COMMAND);
+    to_the_trial(&terminal);
+    drop(terminal);
+    let open = status(&machine);
+    assert!(
+        open["guard"]
+            .as_str()
+            .is_some_and(|guard| guard.ends_with(".timer")),
+        "{open}"
+    );
+    assert_eq!(open["open"]["trial"], 1, "{open}");
+
+    let terminal = machine.terminal(22, COMMAND);
+    terminal.wait_for("They will be undone in", seconds(15));
+    fill(&terminal, "undo");
+    terminal.wait_for("UNDONE", seconds(20));
+    assert_as_before(&machine, &before, "after the undo in the wizard");
+}
