@@ -105,7 +105,8 @@ pub fn fingerprint(machine: &Machine) -> String {
     let files = "find /etc/ssh /etc/nftables.conf /etc/nftables.d /etc/systemd/system -type f 2>/dev/null | sort \
                  | xargs sha256sum";
     let ports = "ss -Hltn | awk '{print $4}' | sort";
-    let units = "systemctl list-units --all --plain --no-legend 'faspwall*' | awk '{print $1}'";
+    // A unit that is over stays in systemd's list for as long as it likes.
+    let units = "systemctl list-units --all --plain --no-legend 'faspwall*' | awk '$3 != \"inactive\" {print $1, $3}'";
     format!(
         "{}{}",
         ruleset(machine),
@@ -120,7 +121,13 @@ pub fn assert_as_before(machine: &Machine, before: &str, when: &str) {
         if start.elapsed() > seconds(5) {
             let now = fingerprint(machine);
             let diff = similar::TextDiff::from_lines(before, &now);
-            panic!("{when}, the host is not as before:\n{}", diff.unified_diff());
+            let units = machine
+                .run(&["systemctl", "status", "--all", "--no-pager", "faspwall*"])
+                .stdout;
+            panic!(
+                "{when}, the host is not as before:\n{}\n{units}",
+                diff.unified_diff()
+            );
         }
         std::thread::sleep(std::time::Duration::from_millis(50));
     }
