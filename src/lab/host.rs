@@ -94,9 +94,9 @@ link set eth0 up
 /// Builds the lab, runs the command on the server in a login from the peer, and tells how the server was left.
 pub fn host(system: &dyn System, command: &[String]) -> Result<u8, LabError> {
     seal::check(system)?;
-    build(system)?;
-    // Its path as the other terminal can type it: it need not be installed.
+    // Its path as the other terminal can type it: it need not be installed. Asked before the lab hides what it hides.
     let program = system.locate(Tool::Faspwall).unwrap_or_default();
+    build(system)?;
     println!(
         "faspwall lab: a sealed server at {SERVER}, SSH on port 22. This host stays as it is.\n\
          The peer logs in now. To be the peer yourself, type in another terminal:\n  {} lab enter",
