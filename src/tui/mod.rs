@@ -179,29 +179,29 @@ pub struct Question {
 /// Every page. The order is the order of the steps.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum PageId {
-    /// W1, step 1.
+    /// Step 1.
     Welcome,
-    /// W2, step 2.
+    /// Step 2.
     Role,
-    /// W3, step 3.
+    /// Step 3.
     Ssh,
-    /// W4, step 3.
+    /// Step 3.
     Legacy22,
-    /// W5, step 4.
+    /// Step 4.
     Options,
-    /// W6, step 5.
+    /// Step 5.
     Firewall,
-    /// W7, step 6.
+    /// Step 6.
     Preview,
-    /// W9, step 7.
+    /// Step 7.
     Apply,
-    /// W10, step 8.
+    /// Step 8.
     Confirm,
-    /// W11, step 8.
+    /// Step 8.
     Done,
-    /// W12
+    /// Beside the steps: what was kept.
     Snapshots,
-    /// W13
+    /// Beside the steps: what is applied and live.
     Status,
 }
 

@@ -1,4 +1,4 @@
-//! W9: the steps while they run, what they print, and the way to stop.
+//! The steps while they run, what they print, and the way to stop.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;

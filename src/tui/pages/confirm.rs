@@ -1,4 +1,4 @@
-//! W10: the new rules are live and undo themselves unless they are kept by a typed word or from a new login.
+//! The new rules are live and undo themselves unless they are kept by a typed word or from a new login.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;

@@ -1,4 +1,4 @@
-//! W11: how it ended, what stays, and what people have to do next.
+//! How it ended, what stays, and what people have to do next.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;

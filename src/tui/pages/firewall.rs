@@ -1,4 +1,4 @@
-//! W6: which firewall owns this host, why, and what of it is left alone.
+//! Which firewall owns this host, why, and what of it is left alone.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;

@@ -1,4 +1,4 @@
-//! W4: TCP/22 would stay open. What to do about it, with the evidence of this host.
+//! TCP/22 would stay open. What to do about it, with the evidence of this host.
 
 use std::net::IpAddr;
 

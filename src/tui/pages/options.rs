@@ -1,4 +1,4 @@
-//! W5: the other ports of the role, and who may reach them.
+//! The other ports of the role, and who may reach them.
 
 use std::collections::BTreeMap;
 

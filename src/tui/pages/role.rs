@@ -1,4 +1,4 @@
-//! W2: which Aspera product runs here, and what that opens.
+//! Which Aspera product runs here, and what that opens.
 
 use std::collections::BTreeMap;
 

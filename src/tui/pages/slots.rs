@@ -1,4 +1,4 @@
-//! The ports that can be chosen on page W5: each belongs to one answer and to one need of the role.
+//! The ports that can be chosen on the page of options: each belongs to one answer and to one need of the role.
 
 use ipnet::IpNet;
 

@@ -1,4 +1,4 @@
-//! W12: what was kept, and the way back, which is a guarded change of its own.
+//! What was kept, and the way back, which is a guarded change of its own.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;

@@ -1,4 +1,4 @@
-//! W3: the port of sshd, checked while it is typed, and who changes sshd.
+//! The port of sshd, checked while it is typed, and who changes sshd.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;

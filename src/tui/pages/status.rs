@@ -1,4 +1,4 @@
-//! W13: what is applied, what is live, and whether the two agree. Read only.
+//! What is applied, what is live, and whether the two agree. Read only.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;

@@ -1,4 +1,4 @@
-//! W1: what the wizard does, what was found on the host, and how to begin.
+//! What the wizard does, what was found on the host, and how to begin.
 
 use ratatui::Frame;
 use ratatui::layout::Rect;

@@ -1,4 +1,4 @@
-//! W7: what would change, in words, as a diff, as commands, and why. Nothing is applied here.
+//! What would change, in words, as a diff, as commands, and why. Nothing is applied here.
 
 mod tabs;
 
