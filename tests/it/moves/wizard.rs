@@ -18,7 +18,10 @@ fn a_person_at_the_wizard_moves_ssh_and_everything_is_kept_over_a_reboot() {
     // Enter alone keeps nothing, and neither does the word while nobody has proved the new port.
     terminal.keys(&["Enter"]);
     fill(&terminal, "keep");
-    terminal.wait_for("No new login on port 33001", seconds(10));
+    terminal.wait_until("the word to be refused", seconds(10), |screen| {
+        screen.contains("keep is not taken yet") && !screen.contains("[keep")
+    });
+    assert_eq!(status(&machine)["open"]["trial"], 1);
 
     let trial = document(&confirm(&machine, 33001, &code));
     assert_eq!(trial["trial"], 2, "{trial}");
@@ -35,7 +38,7 @@ fn a_person_at_the_wizard_moves_ssh_and_everything_is_kept_over_a_reboot() {
     terminal.keys(&["Enter"]);
     assert_eq!(terminal.end(seconds(10)), 0);
     assert!(
-        terminal.screen().contains("faspwall: kept."),
+        terminal.screen().contains("undo:   faspwall rollback"),
         "{}",
         terminal.screen()
     );
