@@ -13,7 +13,7 @@ use crate::backend::nftables::packet::{Family, Kind, Packet};
 use crate::backend::nftables::{Inspection, inspect::path_chains, reach, render};
 use crate::facts::{BackendId, Facts, Listener};
 use crate::plan::{Plan, Port22, Requirement};
-use crate::port::{Direction, PortRange, Protocol};
+use crate::port::{PortRange, Protocol};
 use crate::sshd::change::{FileChange, listen_on};
 use crate::transaction::TxnId;
 
@@ -244,10 +244,7 @@ impl<'a> Wanted<'a> {
     }
 
     fn plan_sshd(&mut self, plan: &Plan) {
-        let inbound_ssh = self
-            .requirements
-            .iter()
-            .any(|r| r.id == "ssh" && r.direction == Direction::In);
+        let inbound_ssh = plan.inbound_ssh().is_some();
         if !plan.move_sshd || !inbound_ssh {
             return;
         }
@@ -346,10 +343,7 @@ impl<'a> Wanted<'a> {
     }
 
     fn change(&self, plan: &Plan) -> Change {
-        let inbound_ssh = self
-            .requirements
-            .iter()
-            .any(|r| r.id == "ssh" && r.direction == Direction::In);
+        let inbound_ssh = plan.inbound_ssh().is_some();
         let mut placed = self.placed.clone();
         if let Some(session) = &self.facts.session {
             placed.extend(render::pin(&self.placed, session));
@@ -483,7 +477,7 @@ pub fn diff(name: &str, before: &str, after: &str) -> Diff {
 }
 
 /// Whether the deny that we keep is live.
-fn has_our_deny(ruleset: &Ruleset) -> bool {
+pub fn has_our_deny(ruleset: &Ruleset) -> bool {
     ruleset
         .rules
         .iter()

@@ -4,7 +4,7 @@ use super::detect::sockets::tcp_listeners;
 use super::journal::Transaction;
 use super::{Engine, EngineError};
 use crate::change::Change;
-use crate::change::render::is_shut;
+use crate::change::render::{has_our_deny, is_shut};
 use crate::step::{Invocation, Tool};
 use crate::transaction::{Entry, Outcome, Phase, Progress, TxnId};
 
@@ -27,29 +27,17 @@ impl Engine<'_> {
             Ok(transaction)
         };
         let transaction = run(report).map_err(|error| self.give_up(id, error))?;
-        let at = self.stamp();
         self.note(
             id,
             &Entry::Committed {
-                at: at.clone(),
+                at: self.stamp(),
                 notes: Vec::new(),
             },
         )?;
         let transaction = self.load(id)?.unwrap_or(transaction);
         self.disarm(&transaction);
         self.prune_quietly();
-        Ok(Outcome {
-            txn: id.clone(),
-            kept: true,
-            reason: transaction.reason(),
-            at,
-            opened: transaction.change.opened.clone(),
-            closed: transaction.change.closed.clone(),
-            differs: Vec::new(),
-            remaining: Vec::new(),
-            files: transaction.change.files.clone(),
-            log: self.journal_path(id).display().to_string(),
-        })
+        Ok(self.outcome_of(&transaction))
     }
 
     /// Fails when a file to be written is no longer what it was when the change was previewed: what somebody wrote since
@@ -72,10 +60,7 @@ impl Engine<'_> {
         let change = &transaction.change;
         let live = self.live_ruleset()?;
         for port in &change.closing {
-            let ours = live
-                .rules
-                .iter()
-                .any(|rule| rule.table == "faspwall" && rule.chain == "shut");
+            let ours = has_our_deny(&live);
             let wanted_shut = change.closed.contains(&format!("TCP/{port}"));
             // On a host that filters nothing a port is shut as soon as nobody listens on it.
             let deserted = tcp_listeners(self.system, *port).is_empty();

@@ -9,7 +9,7 @@ use super::journal::Transaction;
 use crate::backend::nftables::Ruleset;
 use crate::backend::nftables::render::gaps;
 use crate::change::Change;
-use crate::change::render::is_shut;
+use crate::change::render::{has_our_deny, is_shut};
 use crate::step::{Invocation, Tool};
 use crate::transaction::{Entry, Kept, Outcome, PortStatus, State, Status, Trial};
 
@@ -218,10 +218,7 @@ impl Engine<'_> {
                 .next()
                 .and_then(|p| p.parse::<u16>().ok())
                 .unwrap_or(0);
-            let ours = live
-                .rules
-                .iter()
-                .any(|rule| rule.table == "faspwall" && rule.chain == "shut");
+            let ours = has_our_deny(live);
             let closed = ours || is_shut(live, number) || tcp_listeners(self.system, number).is_empty();
             if !closed {
                 status.drift.push(format!("{port} should be closed but is open"));

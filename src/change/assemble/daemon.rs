@@ -8,7 +8,7 @@ use crate::facts::Activation;
 use crate::step::{Action, Invocation, Signal, Step, Tool};
 
 /// New logins already go elsewhere; those on their way in are let through before a listener ends.
-pub(super) fn drain(port: u16) -> Action {
+fn drain(port: u16) -> Action {
     let step = Step::Drain {
         port,
         quiet_ms: 150,
@@ -73,6 +73,14 @@ impl Parts<'_> {
             };
             (Step::Run(Invocation::new(Tool::Sshd, sshd_args)), vec![end])
         }
+    }
+
+    /// Ends a second sshd once those who are on their way to it have arrived.
+    pub(super) fn end_second_sshd(&self, name: &str, port: u16, say: &str) -> Vec<Action> {
+        let (_, stop) = self.second_sshd(name, port);
+        let mut actions = vec![drain(port)];
+        actions.extend(stop.into_iter().map(|step| action(say, step, vec![])));
+        actions
     }
 
     /// `verb` is systemd's: an undo must also start an sshd that ended over its new configuration.
@@ -181,12 +189,11 @@ impl Parts<'_> {
             )],
         ));
         if let (Some(door), true) = (self.door, self.needs_door()) {
-            let (_, stop) = self.second_sshd("door", door);
-            actions.push(drain(door));
-            actions.extend(
-                stop.into_iter()
-                    .map(|step| action("end the trial's sshd; logins through it live on", step, vec![])),
-            );
+            actions.extend(self.end_second_sshd(
+                "door",
+                door,
+                "end the trial's sshd; logins through it live on",
+            ));
             actions.push(action(
                 format!("see TCP/{door} free"),
                 self.await_sshd(door, false),

@@ -8,7 +8,6 @@ mod boot;
 mod daemon;
 
 use self::boot::without_include;
-use self::daemon::drain;
 
 pub use self::boot::boot_file_change;
 
@@ -316,12 +315,8 @@ impl Parts<'_> {
             vec![self.sweep_all(both)],
         ));
         if self.moves_sshd() {
-            let (_, stop) = self.second_sshd("bridge", self.helper_port);
-            actions.push(drain(self.helper_port));
-            actions.extend(
-                stop.into_iter()
-                    .map(|step| action("end the helper sshd; logins through it live on", step, vec![])),
-            );
+            let say = "end the helper sshd; logins through it live on";
+            actions.extend(self.end_second_sshd("bridge", self.helper_port, say));
         }
         if self.live.1 != accepts(&self.live.1) {
             actions.push(action(
