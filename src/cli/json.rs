@@ -2,6 +2,7 @@
 
 use serde_json::{Value, json};
 
+use crate::advice::Advice;
 use crate::change::Preview;
 use crate::engine::journal::Transaction;
 use crate::facts::{Activation, Facts};
@@ -21,7 +22,7 @@ pub fn text(value: &Value) -> String {
 }
 
 /// `faspwall detect --json`
-pub fn detect(facts: &Facts) -> Value {
+pub fn detect(facts: &Facts, advice: &[Advice]) -> Value {
     let activation = match &facts.ssh.activation {
         Activation::Service(unit) => json!({"kind": "service", "unit": unit}),
         Activation::Socket(unit) => json!({"kind": "socket", "unit": unit}),
@@ -57,7 +58,7 @@ pub fn detect(facts: &Facts) -> Value {
         "listeners": facts.listeners,
         "selinux": facts.selinux,
         "addresses": facts.addresses,
-        "advice": [],
+        "advice": advice,
     })
 }
 

@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use super::{Failure, Global, failure, json, print};
+use crate::advice::{Advice, review};
 use crate::answers::Answers;
 use crate::catalogue::Catalogue;
 use crate::change::Preview;
@@ -11,6 +12,7 @@ use crate::engine::confirm::{Confirmed, Proof, who};
 use crate::engine::detect::{detect as look, session::session};
 use crate::engine::{Engine, EngineError};
 use crate::facts::Facts;
+use crate::plan::plan as plan_of;
 use crate::transaction::Progress;
 
 /// How `plan` prints.
@@ -51,11 +53,30 @@ pub(super) fn facts(engine: &Engine<'_>) -> Facts {
 pub fn detect(engine: &Engine<'_>, as_json: bool) -> Result<u8, Failure> {
     let facts = facts(engine);
     out(&if as_json {
-        json::text(&json::detect(&facts))
+        json::text(&json::detect(&facts, &host_advice(&facts)))
     } else {
         print::detect(&facts)
     });
     Ok(0)
+}
+
+/// Advice that is about the host alone and needs no answers: what is reviewed are the usual answers of its role.
+fn host_advice(facts: &Facts) -> Vec<Advice> {
+    const ABOUT_THE_HOST: [&str; 6] = ["FW004", "FW005", "FW009", "FW011", "FW012", "FW014"];
+    let catalogue = Catalogue::builtin();
+    let found = facts.aspera.as_ref().and_then(|aspera| aspera.role.as_deref());
+    let role = found
+        .and_then(|id| catalogue.role(id))
+        .or_else(|| catalogue.role(super::wizard::FIRST_ROLE));
+    let Some(answers) = role.map(Answers::for_role) else {
+        return Vec::new();
+    };
+    let Ok(plan) = plan_of(catalogue, &answers) else {
+        return Vec::new();
+    };
+    let mut advice = review(&plan, &answers, facts);
+    advice.retain(|one| ABOUT_THE_HOST.contains(&one.code.as_str()));
+    advice
 }
 
 /// `faspwall roles`

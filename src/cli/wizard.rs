@@ -12,7 +12,7 @@ use crate::tui::{PageId, Remembered, Shared};
 /// Seconds of a confirm window: "we are humans, not speedy robots".
 const WINDOW_S: u64 = 120;
 /// The role that a fresh start proposes: what most hosts are.
-const FIRST_ROLE: &str = "high-speed-transfer-server";
+pub(super) const FIRST_ROLE: &str = "high-speed-transfer-server";
 
 /// `faspwall` and `faspwall wizard`
 pub fn start(engine: &Engine<'static>, global: &Global) -> Result<u8, Failure> {
