@@ -40,6 +40,20 @@ pub fn preview(
 ) -> Preview {
     let mut obstacles = Vec::new();
     let inspection = inspected(facts, &mut obstacles);
+    if answers.firewall.default_deny {
+        obstacles.push(String::from(
+            "this version cannot turn on a default-deny set: set default_deny = false, and write such a ruleset by hand",
+        ));
+    }
+    if let Some(wanted) = answers
+        .firewall
+        .backend
+        .filter(|wanted| *wanted != BackendId::Nftables)
+    {
+        obstacles.push(format!(
+            "this version writes rules for nftables only, not for {wanted}: set backend = \"auto\""
+        ));
+    }
     for blocker in advice.iter().filter(|a| a.severity == Severity::Blocker) {
         obstacles.push(format!("{}: {}", blocker.code, blocker.text));
     }
