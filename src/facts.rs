@@ -6,6 +6,7 @@ use std::net::IpAddr;
 use std::path::PathBuf;
 use std::str::FromStr;
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::port::Protocol;
@@ -309,6 +310,21 @@ pub struct AsperaFacts {
     pub problems: Vec<String>,
 }
 
+/// A network interface of this host.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Link {
+    /// Its name, such as `eth0`.
+    pub name: String,
+    /// Its kind where it is no plain device: `bridge`, `veth`, `wireguard`, ...
+    pub kind: Option<String>,
+    /// Its addresses with their prefix lengths.
+    pub addresses: Vec<IpNet>,
+    /// Whether a default route leaves by it.
+    pub default_route: bool,
+    /// Whether strangers may come in by it: not loopback, and not a link to containers or machines on this host.
+    pub outside: bool,
+}
+
 /// What makes the ruleset come back after a reboot.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct BootFacts {
@@ -329,8 +345,10 @@ pub struct Observations {
     pub nft_json: Option<String>,
     /// Why the ruleset could not be read.
     pub nft_error: Option<String>,
-    /// Other outputs by the command line that printed them.
+    /// Other outputs by the command line that printed them, such as `iptables-nft-save`.
     pub outputs: BTreeMap<String, String>,
+    /// Files that a backend reads, with their content: persistence files, zones, our own. Absent files are not in it.
+    pub files: BTreeMap<PathBuf, String>,
 }
 
 /// Everything that was found out. Fields that could not be read stay empty; nothing is guessed.
@@ -346,6 +364,9 @@ pub struct Facts {
     pub backends: Vec<BackendFact>,
     /// The one that decides and can be used.
     pub backend: Option<BackendId>,
+    /// Others whose chains drop packets as well: each gets the accepts for its own chains, none of them a deny.
+    #[serde(default)]
+    pub also: Vec<BackendId>,
     /// Why none can be used: what was found, and what to do.
     pub refusal: Option<String>,
     /// What happens to a packet nobody names.
@@ -368,6 +389,9 @@ pub struct Facts {
     pub selinux: Option<String>,
     /// Addresses of this host that others may reach, for the text that tells how to log in.
     pub addresses: Vec<IpAddr>,
+    /// Network interfaces.
+    #[serde(default)]
+    pub links: Vec<Link>,
     /// What the backend reads.
     #[serde(skip)]
     pub observations: Observations,

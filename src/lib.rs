@@ -3,7 +3,7 @@
 //! # Map
 //!
 //! Pure core, bottom up: [`port`], [`step`], [`transaction`], [`facts`], [`catalogue`], [`answers`], [`plan`],
-//! [`advice`], [`backend`], [`sshd`], [`change`]. Above them [`system`], the one door to the host, then [`engine`]
+//! [`matrix`], [`advice`], [`backend`], [`sshd`], [`change`]. Above them [`system`], the one door to the host, then [`engine`]
 //! (detect, apply, confirm, guard, roll back) and [`lab`]. [`tui`] knows the pure core only; [`cli`] joins the two.
 //!
 //! # Promises, each with the tests that fail when it is broken
@@ -37,6 +37,7 @@ pub mod document;
 pub mod engine;
 pub mod facts;
 pub mod lab;
+pub mod matrix;
 pub mod plan;
 pub mod port;
 pub mod sshd;

@@ -55,6 +55,30 @@ pub enum Tool {
     IptablesLegacySave,
     /// ip6tables-legacy-save(8), for tables that the kernel has already
     Ip6tablesLegacySave,
+    /// iptables-nft-save(8), the variant that keeps its rules in nftables
+    IptablesNftSave,
+    /// ip6tables-nft-save(8)
+    Ip6tablesNftSave,
+    /// iptables-restore(8), where the variants have no names of their own
+    IptablesRestore,
+    /// ip6tables-restore(8)
+    Ip6tablesRestore,
+    /// iptables-nft-restore(8)
+    IptablesNftRestore,
+    /// ip6tables-nft-restore(8)
+    Ip6tablesNftRestore,
+    /// iptables-legacy-restore(8)
+    IptablesLegacyRestore,
+    /// ip6tables-legacy-restore(8)
+    Ip6tablesLegacyRestore,
+    /// firewall-offline-cmd(1), for the permanent configuration while the daemon is not running
+    FirewallOfflineCmd,
+    /// firewalld(1), started in a rehearsal on a bus of its own
+    Firewalld,
+    /// dbus-daemon(1), for that bus
+    DbusDaemon,
+    /// ipset(8), whose sets iptables rules may name
+    Ipset,
     /// journalctl(1), read for failed logins
     Journalctl,
     /// ascp(1), asked for its version
@@ -88,6 +112,18 @@ impl Tool {
             Self::Ip6tablesSave => "ip6tables-save",
             Self::IptablesLegacySave => "iptables-legacy-save",
             Self::Ip6tablesLegacySave => "ip6tables-legacy-save",
+            Self::IptablesNftSave => "iptables-nft-save",
+            Self::Ip6tablesNftSave => "ip6tables-nft-save",
+            Self::IptablesRestore => "iptables-restore",
+            Self::Ip6tablesRestore => "ip6tables-restore",
+            Self::IptablesNftRestore => "iptables-nft-restore",
+            Self::Ip6tablesNftRestore => "ip6tables-nft-restore",
+            Self::IptablesLegacyRestore => "iptables-legacy-restore",
+            Self::Ip6tablesLegacyRestore => "ip6tables-legacy-restore",
+            Self::FirewallOfflineCmd => "firewall-offline-cmd",
+            Self::Firewalld => "firewalld",
+            Self::DbusDaemon => "dbus-daemon",
+            Self::Ipset => "ipset",
             Self::Journalctl => "journalctl",
             Self::Ascp => "ascp",
             Self::Faspwall => "faspwall",
@@ -107,12 +143,22 @@ impl Tool {
             Self::Unshare | Self::Nsenter => "util-linux",
             Self::Mount => "mount (util-linux)",
             Self::Newuidmap | Self::Newgidmap => "uidmap (shadow-utils)",
-            Self::FirewallCmd => "firewalld",
+            Self::FirewallCmd | Self::FirewallOfflineCmd | Self::Firewalld => "firewalld",
+            Self::DbusDaemon => "dbus-daemon",
             Self::Ufw => "ufw",
+            Self::Ipset => "ipset",
             Self::IptablesSave
             | Self::Ip6tablesSave
             | Self::IptablesLegacySave
-            | Self::Ip6tablesLegacySave => "iptables",
+            | Self::Ip6tablesLegacySave
+            | Self::IptablesNftSave
+            | Self::Ip6tablesNftSave
+            | Self::IptablesRestore
+            | Self::Ip6tablesRestore
+            | Self::IptablesNftRestore
+            | Self::Ip6tablesNftRestore
+            | Self::IptablesLegacyRestore
+            | Self::Ip6tablesLegacyRestore => "iptables",
             Self::Ascp => "the Aspera product",
             Self::Faspwall => "faspwall",
         }

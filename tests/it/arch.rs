@@ -7,8 +7,9 @@ use std::path::{Path, PathBuf};
 ///
 /// A layer may name only layers above it in this table, so that no cycle can even be written down; the one exception
 /// is a pair that counts as one layer: the journal stores a change, and a change is cut into the journal's phases.
-const LAYERS: [(&str, &[&str]); 18] = [
+const LAYERS: [(&str, &[&str]); 19] = [
     ("port", &[]),
+    ("matrix", &["port"]),
     ("step", &[]),
     ("document", &[]),
     ("facts", &["port"]),

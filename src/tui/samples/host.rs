@@ -129,6 +129,8 @@ pub fn facts() -> Facts {
         }),
         selinux: None,
         addresses: vec!["203.0.113.20".parse().unwrap(), "2001:db8::20".parse().unwrap()],
+        also: Vec::new(),
+        links: Vec::new(),
         observations: Observations::default(),
     }
 }

@@ -1,0 +1,143 @@
+//! What a rehearsal found: every packet that was sent at a copy of this host's firewall, before and after the change.
+//!
+//! Pure data: `rehearse` fills it, the wizard and the command line show it, and a red cell keeps a change from being
+//! applied.
+
+use std::fmt;
+
+use serde::{Deserialize, Serialize};
+
+use crate::port::{Direction, Protocol};
+
+/// What became of a packet.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Verdict {
+    /// It arrived, and its answer came back.
+    Accept,
+    /// It, or its answer, was lost silently.
+    Drop,
+    /// It was refused with an answer by the firewall.
+    Reject,
+}
+
+impl Verdict {
+    /// Whether the port can be used.
+    pub fn lets_in(self) -> bool {
+        self == Self::Accept
+    }
+}
+
+impl fmt::Display for Verdict {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::Accept => "accept",
+            Self::Drop => "drop",
+            Self::Reject => "reject",
+        })
+    }
+}
+
+/// Address family of a probe.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Family {
+    /// IPv4
+    Ipv4,
+    /// IPv6
+    Ipv6,
+}
+
+/// One question and its two answers.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Cell {
+    /// Id of the requirement, `close-22`, or `control` for a port that nobody asked for.
+    pub id: String,
+    /// Address that the packet came from (inbound) or went to (outbound).
+    pub from: String,
+    /// Way of the opening packet.
+    pub direction: Direction,
+    /// TCP or UDP.
+    pub protocol: Protocol,
+    /// Port of the server.
+    pub port: u16,
+    /// IPv4 or IPv6.
+    pub family: Family,
+    /// What must become of it: accepted or not. `None` for a control, which must stay as it was.
+    pub wanted: Option<bool>,
+    /// On the host as it is.
+    pub before: Verdict,
+    /// With the change.
+    pub after: Verdict,
+}
+
+impl Cell {
+    /// Whether the answer is the wanted one.
+    pub fn ok(&self) -> bool {
+        match self.wanted {
+            Some(open) => self.after.lets_in() == open,
+            None => self.after == self.before,
+        }
+    }
+}
+
+/// Why a port stays shut although the rules are in.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Blocker {
+    /// `TCP/33001`
+    pub port: String,
+    /// `prerouting`, `netdev ingress`, `zone block`, `container`, `loopback listener`, ...
+    pub layer: String,
+    /// The rule or policy, as its own tool prints it.
+    pub rule: String,
+    /// What the operator can do about it.
+    pub hint: String,
+}
+
+/// The difference that a change makes to all ports of one protocol and family.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct SweepRow {
+    /// TCP or UDP.
+    pub protocol: Protocol,
+    /// IPv4 or IPv6.
+    pub family: Family,
+    /// Ports that were shut and are open, as ranges such as `33001` or `33001-33100`.
+    pub opened: Vec<String>,
+    /// Ports that were open and are shut.
+    pub closed: Vec<String>,
+    /// Opened or closed without having been asked for.
+    pub unasked: Vec<String>,
+}
+
+/// A whole rehearsal.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Rehearsal {
+    /// All probes.
+    pub cells: Vec<Cell>,
+    /// Whether an open session on the present SSH port went on, with its connection known to conntrack; `None` when it
+    /// could not be tried.
+    pub flow_tracked: Option<bool>,
+    /// The same without conntrack knowing it.
+    pub flow_untracked: Option<bool>,
+    /// Lines in which the copy differed after undo; empty means equal.
+    pub undo: Vec<String>,
+    /// Why required cells are red.
+    pub blockers: Vec<Blocker>,
+    /// All 65,535 ports, when that was asked for.
+    pub sweep: Vec<SweepRow>,
+    /// What cannot be seen this way, or was left out of the copy.
+    pub not_rehearsed: Vec<String>,
+    /// Milliseconds from the first namespace to the last packet.
+    pub millis: u64,
+}
+
+impl Rehearsal {
+    /// Whether the change may be applied: no red cell, no session hurt, undo equal, nothing unasked.
+    pub fn ok(&self) -> bool {
+        self.cells.iter().all(Cell::ok)
+            && self.flow_tracked != Some(false)
+            && self.flow_untracked != Some(false)
+            && self.undo.is_empty()
+            && self.sweep.iter().all(|row| row.unasked.is_empty())
+    }
+}
