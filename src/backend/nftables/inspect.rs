@@ -159,6 +159,7 @@ pub fn owner(ruleset: &Ruleset, family: &str, table: &str) -> Option<String> {
         "proxmox-firewall" | "proxmox-firewall-guests" => Some("Proxmox"),
         _ if table == "faspwall" || table.starts_with("faspwall_") => Some("faspwall"),
         _ if table.starts_with("crowdsec") => Some("crowdsec"),
+        _ if table.ends_with(" (legacy)") => Some("iptables-legacy"),
         _ => None,
     };
     if known.is_some() {
@@ -166,9 +167,11 @@ pub fn owner(ruleset: &Ruleset, family: &str, table: &str) -> Option<String> {
     }
     let of_table = |rule: &&Rule| rule.family == family && rule.table == table;
     let compat = ruleset.rules.iter().filter(of_table).any(|rule| {
-        rule.expressions
-            .iter()
-            .any(|e| e.get("xt").is_some() || e.as_str() == Some("xt"))
+        rule.native().is_some()
+            || rule
+                .expressions
+                .iter()
+                .any(|e| e.get("xt").is_some() || e.as_str() == Some("xt"))
     });
     let capitals = ruleset.chains.iter().any(|c| {
         c.family == family
