@@ -50,7 +50,9 @@ pub fn of_observations(observations: &Observations) -> Result<Option<Ruleset>, M
 pub fn view(json: &str, saves: &BTreeMap<String, String>) -> Result<Ruleset, ModelError> {
     let mut ruleset = Ruleset::parse(json)?;
     for (tool, family, variant) in SAVES {
-        let Some(text) = saves.get(tool.name()) else { continue };
+        let Some(text) = saves.get(tool.name()) else {
+            continue;
+        };
         let plain = matches!(tool, Tool::IptablesSave | Tool::Ip6tablesSave);
         let variant = if plain { variant_of(text) } else { variant };
         take(&mut ruleset, save::read(text, family, variant), variant);
@@ -73,10 +75,9 @@ pub fn families_of_iptables(ruleset: &Ruleset) -> Vec<&'static str> {
     ["ip", "ip6"]
         .into_iter()
         .filter(|family| {
-            ruleset
-                .tables
-                .iter()
-                .any(|t| t.family == *family && owner(ruleset, family, &t.name).as_deref() == Some("iptables-nft"))
+            ruleset.tables.iter().any(|t| {
+                t.family == *family && owner(ruleset, family, &t.name).as_deref() == Some("iptables-nft")
+            })
         })
         .collect()
 }
@@ -86,8 +87,16 @@ fn take(ruleset: &mut Ruleset, save: Ruleset, variant: Variant) {
     for table in save.tables {
         let of_table = |family: &str, name: &str| family == table.family && name == table.name;
         if variant == Variant::Nft {
-            let printed = ruleset.rules.iter().filter(|r| of_table(&r.family, &r.table)).count();
-            let saved = save.rules.iter().filter(|r| of_table(&r.family, &r.table)).count();
+            let printed = ruleset
+                .rules
+                .iter()
+                .filter(|r| of_table(&r.family, &r.table))
+                .count();
+            let saved = save
+                .rules
+                .iter()
+                .filter(|r| of_table(&r.family, &r.table))
+                .count();
             let known = ruleset.tables.iter().any(|t| of_table(&t.family, &t.name));
             // A save that leaves out rules, or was made while somebody changed them, says less than nft.
             if !known || printed != saved {

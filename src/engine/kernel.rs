@@ -55,12 +55,16 @@ pub fn read_saves(system: &dyn System, seen: &mut Observations) -> Result<(), Sy
             if !wanted {
                 continue;
             }
-            let tool = if system.locate(tool).is_some() { tool } else { plain };
+            let tool = if system.locate(tool).is_some() {
+                tool
+            } else {
+                plain
+            };
             // Rules of the nft variant can be read without iptables, if less well; legacy ones cannot.
             if tool == plain && !has_legacy && system.locate(plain).is_none() {
                 continue;
             }
-            let call = Invocation::new(tool, [] as [&str; 0]).within(RULESET_LIMIT);
+            let call = Invocation::new::<String>(tool, []).within(RULESET_LIMIT);
             let output = system.run_ok(&call)?;
             seen.outputs.insert(tool.name().to_owned(), output.stdout);
         }

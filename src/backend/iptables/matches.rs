@@ -106,7 +106,11 @@ impl Options {
     fn take(&mut self, given: &Given<'_>) {
         let taken = self.general(given) || self.transport(given) || self.module(given);
         if !taken {
-            let module = if self.module.is_empty() { given.name } else { &self.module };
+            let module = if self.module.is_empty() {
+                given.name
+            } else {
+                &self.module
+            };
             let unknown = opaque(module);
             if !self.expressions.contains(&unknown) {
                 self.push(unknown);
@@ -217,7 +221,11 @@ impl Options {
                 self.push(given.is(&left, &json!(lower(given.value()))));
             }
             ("addrtype", "--dst-type" | "--src-type") => {
-                let field = if given.name == "--dst-type" { "daddr" } else { "saddr" };
+                let field = if given.name == "--dst-type" {
+                    "daddr"
+                } else {
+                    "saddr"
+                };
                 let left = json!({ "fib": { "result": "type", "flags": [field] } });
                 self.push(given.is(&left, &set(&lower(given.value()))));
             }
@@ -225,13 +233,24 @@ impl Options {
             ("pkttype", "--pkt-type") => {
                 let left = json!({ "meta": { "key": "pkttype" } });
                 let unicast = given.value().eq_ignore_ascii_case("unicast");
-                let kind = if unicast { "host".to_owned() } else { lower(given.value()) };
+                let kind = if unicast {
+                    "host".to_owned()
+                } else {
+                    lower(given.value())
+                };
                 self.push(given.is(&left, &json!(kind)));
             }
             ("iprange", "--src-range" | "--dst-range") => {
-                let field = if given.name == "--src-range" { "saddr" } else { "daddr" };
+                let field = if given.name == "--src-range" {
+                    "saddr"
+                } else {
+                    "daddr"
+                };
                 let left = self.address(field);
-                let (low, high) = given.value().split_once('-').unwrap_or((given.value(), given.value()));
+                let (low, high) = given
+                    .value()
+                    .split_once('-')
+                    .unwrap_or((given.value(), given.value()));
                 self.push(given.is(&left, &json!({ "range": [low, high] })));
             }
             ("set", "--match-set") => self.match_set(given),
@@ -323,7 +342,9 @@ fn target(name: &str) -> Value {
 
 fn flag_names(text: &str) -> Vec<String> {
     match text {
-        "ALL" => ["fin", "syn", "rst", "psh", "ack", "urg"].map(str::to_owned).to_vec(),
+        "ALL" => ["fin", "syn", "rst", "psh", "ack", "urg"]
+            .map(str::to_owned)
+            .to_vec(),
         "NONE" => Vec::new(),
         list => list.split(',').map(str::to_lowercase).collect(),
     }
@@ -340,7 +361,11 @@ fn ports(text: &str) -> Value {
     let one = |text: &str| {
         if let Some((low, high)) = text.split_once(':') {
             let low = if low.is_empty() { Ok(0) } else { low.parse::<u64>() };
-            let high = if high.is_empty() { Ok(65_535) } else { high.parse::<u64>() };
+            let high = if high.is_empty() {
+                Ok(65_535)
+            } else {
+                high.parse::<u64>()
+            };
             return match (low, high) {
                 (Ok(low), Ok(high)) => json!({ "range": [low, high] }),
                 _ => json!({ "unknown": text }),

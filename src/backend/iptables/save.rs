@@ -136,7 +136,9 @@ fn rule(line: &str, family: &str, table: &str, variant: Variant) -> Option<Rule>
 fn place_numbers(ruleset: &mut Ruleset) {
     let mut counts = std::collections::HashMap::<(String, String), u64>::new();
     for rule in &mut ruleset.rules {
-        let count = counts.entry((rule.table.clone(), rule.chain.clone())).or_default();
+        let count = counts
+            .entry((rule.table.clone(), rule.chain.clone()))
+            .or_default();
         *count += 1;
         rule.handle = *count;
     }

@@ -39,18 +39,23 @@ pub fn inspect(json: &str) -> Result<Inspection, ModelError> {
 pub fn inspect_on(json: &str, addresses: &[IpAddr]) -> Result<Inspection, ModelError> {
     let mut ruleset = Ruleset::parse(json)?;
     ruleset.addresses = addresses.to_vec();
+    Ok(inspect_view(ruleset))
+}
+
+/// What a ruleset says that has been read already.
+pub fn inspect_view(ruleset: Ruleset) -> Inspection {
     let chains = path_chains(&ruleset)
         .into_iter()
         .map(|chain| chain_fact(&ruleset, chain))
         .collect();
     let fingerprint = fingerprint(&ruleset);
-    Ok(Inspection {
+    Inspection {
         chains,
         foreign: foreign(&ruleset),
         inbound_default: inbound_default(&ruleset),
         fingerprint,
         ruleset,
-    })
+    }
 }
 
 /// Digest of the ruleset without what changes by itself.

@@ -446,7 +446,12 @@ fn link(place: Place<'_>, right: &Value) -> Answer {
     let one = std::slice::from_ref(right);
     let elements = match right.as_str() {
         Some(name) if name.starts_with('@') => elements_of(place, right),
-        _ => Some(right.get("set").and_then(Value::as_array).map_or(one, Vec::as_slice)),
+        _ => Some(
+            right
+                .get("set")
+                .and_then(Value::as_array)
+                .map_or(one, Vec::as_slice),
+        ),
     };
     let names: Option<Vec<&str>> =
         elements.and_then(|all| all.iter().map(|e| element_value(e).as_str()).collect());
