@@ -63,7 +63,7 @@ fn read_ruleset(system: &dyn System, found: &mut Found) {
     let error = match system.run(&call) {
         Ok(output) if output.ok() => {
             // What is dropped on its way to a container says nothing about packets to this host.
-            let inspected = inspect::inspect_on(&output.stdout, &super::os::addresses(system));
+            let inspected = inspect::inspect_on(&output.stdout, &super::links::addresses(system));
             found.observations.nft_json = Some(output.stdout);
             match inspected {
                 Ok(inspection) => {
