@@ -113,11 +113,7 @@ pub trait Translator: Sync {
 pub fn translator(id: BackendId) -> Option<&'static dyn Translator> {
     match id {
         BackendId::Nftables => Some(&nftables::translate::Nftables),
-        BackendId::Iptables
-        | BackendId::Ufw
-        | BackendId::Firewalld
-        | BackendId::Pf
-        | BackendId::Ipfw
-        | BackendId::Windows => None,
+        BackendId::Iptables => Some(&iptables::translate::Iptables),
+        BackendId::Ufw | BackendId::Firewalld | BackendId::Pf | BackendId::Ipfw | BackendId::Windows => None,
     }
 }

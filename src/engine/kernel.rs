@@ -117,7 +117,12 @@ impl Engine<'_> {
         let mut ruleset = of_observations(&seen)
             .map_err(|error| unreadable(&error.to_string()))?
             .ok_or_else(|| unreadable("nft printed nothing"))?;
-        ruleset.addresses = detect::links::addresses(self.system);
+        ruleset.addresses = super::detect::links::addresses(self.system);
+        ruleset.links = super::detect::links::links(self.system, None)
+            .into_iter()
+            .filter(|link| link.outside)
+            .map(|link| link.name)
+            .collect();
         Ok(ruleset)
     }
 
