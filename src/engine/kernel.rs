@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
+use super::detect::links;
 use super::{Engine, EngineError};
 use crate::backend::kernel::{families_of_iptables, of_observations};
 use crate::backend::nftables::Ruleset;
@@ -117,12 +118,8 @@ impl Engine<'_> {
         let mut ruleset = of_observations(&seen)
             .map_err(|error| unreadable(&error.to_string()))?
             .ok_or_else(|| unreadable("nft printed nothing"))?;
-        ruleset.addresses = super::detect::links::addresses(self.system);
-        ruleset.links = super::detect::links::links(self.system, None)
-            .into_iter()
-            .filter(|link| link.outside)
-            .map(|link| link.name)
-            .collect();
+        ruleset.addresses = links::addresses(self.system);
+        ruleset.links = links::outside(&links::links(self.system, None));
         Ok(ruleset)
     }
 

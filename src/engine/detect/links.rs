@@ -60,6 +60,15 @@ pub fn links(system: &dyn System, reached: Option<IpAddr>) -> Vec<Link> {
     parse_links(&ask(system, &["-j", "-d", "address", "show"]), &routes, reached)
 }
 
+/// Names of the links by which strangers come in.
+pub fn outside(links: &[Link]) -> Vec<String> {
+    links
+        .iter()
+        .filter(|link| link.outside)
+        .map(|link| link.name.clone())
+        .collect()
+}
+
 fn ask(system: &dyn System, words: &[&str]) -> String {
     let call = Invocation::new(Tool::Ip, words.iter().copied()).within(PROBE_LIMIT);
     system.run(&call).map(|output| output.stdout).unwrap_or_default()
