@@ -79,7 +79,7 @@ impl Engine<'_> {
         let mut ruleset = of_observations(&seen)
             .map_err(|error| unreadable(&error.to_string()))?
             .ok_or_else(|| unreadable("nft printed nothing"))?;
-        ruleset.addresses = super::detect::os::addresses(self.system);
+        super::detect::links::known_to(&mut ruleset, self.system);
         Ok(ruleset)
     }
 

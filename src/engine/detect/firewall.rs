@@ -71,7 +71,7 @@ fn read_ruleset(system: &dyn System, found: &mut Found) {
                 Ok(ruleset) => {
                     // What is dropped on its way to a container says nothing about packets to this host.
                     let mut ruleset = ruleset.unwrap_or_default();
-                    ruleset.addresses = super::os::addresses(system);
+                    ruleset.addresses = super::links::addresses(system);
                     let inspection = inspect::inspect_view(ruleset);
                     found.managers = manager::managers(&inspection);
                     found.inspection = Some(inspection);
