@@ -46,7 +46,8 @@ fn preview_tabs() {
 
 #[test]
 fn preview_asks_before_it_applies_and_enter_is_no() {
-    let mut stage = Stage::new(PageId::Preview, samples::shared());
+    let mut stage = Stage::new(PageId::Preview, rehearsed());
+    stage.keys(&[Key::BackTab, Key::BackTab]);
     let effects = stage.key(Key::Enter);
     assert!(asked(&effects, |e| *e == Effect::FlushInput), "{effects:?}");
     insta::assert_snapshot!(stage.picture());
