@@ -14,7 +14,7 @@ use self::nftables::model::Ruleset;
 use self::nftables::render::Timed;
 use crate::facts::{BackendId, Facts};
 use crate::plan::Requirement;
-use crate::step::Action;
+use crate::step::{Action, Step};
 
 /// What is asked of a firewall.
 #[derive(Debug, Clone)]
@@ -51,6 +51,9 @@ pub struct Pieces {
     pub clocks: Vec<Timed>,
     /// Trial 1 of a way back: takes our own kept deny out of the live rules.
     pub lift: Vec<Action>,
+    /// Brings the tool's live rules back to what they were before the commit: undo of the commit's first action, and so
+    /// the last thing that an undone commit does.
+    pub restore: Vec<Step>,
     /// Commit, while sshd changes ports: lets the helper's port in, only for what was redirected where the tool can
     /// tell. Taken away by `settle`.
     pub bridge: Vec<Action>,
@@ -74,6 +77,7 @@ impl Pieces {
         self.open.extend(other.open);
         self.clocks.extend(other.clocks);
         self.lift.extend(other.lift);
+        self.restore.extend(other.restore);
         self.bridge.extend(other.bridge);
         self.keep.extend(other.keep);
         self.settle.extend(other.settle);
@@ -98,4 +102,17 @@ pub trait Translator: Sync {
 
     /// The change from `wish.kept` to `wanted`.
     fn pieces(&self, wish: &Wish<'_>, wanted: &str) -> Pieces;
+}
+
+/// The translator for a firewall; `None` for one that this version only recognises.
+pub fn translator(id: BackendId) -> Option<&'static dyn Translator> {
+    match id {
+        BackendId::Nftables => Some(&nftables::translate::Nftables),
+        BackendId::Iptables
+        | BackendId::Ufw
+        | BackendId::Firewalld
+        | BackendId::Pf
+        | BackendId::Ipfw
+        | BackendId::Windows => None,
+    }
 }

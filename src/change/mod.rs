@@ -5,6 +5,7 @@ use serde::{Deserialize, Serialize};
 pub mod assemble;
 pub mod render;
 
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use crate::advice::Advice;
@@ -62,6 +63,15 @@ pub struct Change {
 pub struct Before {
     /// Files: path, content before, content after; `None` where there was, or is, no such file.
     pub files: Vec<(PathBuf, Option<String>, Option<String>)>,
+    /// Files that a tool rewrites by itself in the commit: path and content before.
+    #[serde(default)]
+    pub rewritten: Vec<(PathBuf, Option<String>)>,
+    /// Which of `files` are sshd's.
+    #[serde(default)]
+    pub sshd_files: Vec<PathBuf>,
+    /// What each backend kept, in its own text: before and after.
+    #[serde(default)]
+    pub kept: BTreeMap<BackendId, (String, String)>,
     /// TCP ports on which sshd listened.
     pub ssh_ports: Vec<u16>,
     /// TCP ports on which it listens afterwards.

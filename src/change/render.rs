@@ -1,21 +1,24 @@
 //! From facts and plan to a preview: what is missing on this host, in words, as native text, as steps, as diffs.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use similar::TextDiff;
 
-use super::assemble::{NFT_FILE, Parts, boot_file_change};
+use super::assemble::Parts;
 use super::{Change, Diff, Preview, RuleLine, RuleState};
 use crate::advice::{Advice, Severity};
 use crate::answers::Answers;
 use crate::backend::nftables::model::Ruleset;
 use crate::backend::nftables::packet::{Family, Kind, Packet};
 use crate::backend::nftables::{Inspection, inspect::path_chains, reach, render};
+use crate::backend::{Pieces, Translator, Wish, translator};
 use crate::facts::{BackendId, Facts, Listener};
 use crate::plan::{Plan, Port22, Requirement};
 use crate::port::{PortRange, Protocol};
 use crate::sshd::change::{FileChange, listen_on};
 use crate::transaction::TxnId;
+use ipnet::IpNet;
 
 /// What the rendering needs besides facts and plan.
 #[derive(Debug, Clone)]
@@ -26,8 +29,8 @@ pub struct Setting {
     pub window_s: u64,
     /// This program and the state directory, as in `ExecStart=` of a unit.
     pub program: String,
-    /// Our nft file as it is now; empty when there is none.
-    pub kept: String,
+    /// What the commit in force left, in each backend's own text.
+    pub committed: BTreeMap<BackendId, String>,
 }
 
 /// Renders the preview. Never fails: what stands in the way is listed as obstacles.
@@ -75,7 +78,7 @@ pub fn preview(
     preview.obstacles.extend(wanted.obstacles.iter().cloned());
     preview.rules = wanted.rule_lines(&preview.plan);
     preview.unchanged = unchanged(facts, &preview.rules);
-    preview.native = wanted.live_after.clone();
+    preview.native = wanted.native();
     preview.diff = wanted.diffs();
     if preview.obstacles.is_empty() && wanted.changes() {
         preview.change = Some(wanted.change(&preview.plan));
@@ -88,7 +91,7 @@ fn inspected(facts: &Facts, obstacles: &mut Vec<String>) -> Option<Inspection> {
         obstacles.push(refusal.clone());
         return None;
     }
-    if facts.backend != Some(BackendId::Nftables) {
+    if facts.backend.and_then(translator).is_none() {
         obstacles.push(String::from("no usable firewall was found on this host"));
         return None;
     }
@@ -204,6 +207,12 @@ fn unread_configuration(facts: &Facts, own: &[u16]) -> Option<String> {
     ))
 }
 
+/// Who carries the rules: the owner first.
+pub fn translators(facts: &Facts) -> Vec<&'static dyn Translator> {
+    let ids = facts.backend.iter().chain(&facts.also);
+    ids.filter_map(|id| translator(*id)).collect()
+}
+
 struct Wanted<'a> {
     facts: &'a Facts,
     setting: &'a Setting,
@@ -211,13 +220,15 @@ struct Wanted<'a> {
     theirs: Ruleset,
     requirements: Vec<Requirement>,
     gaps: Vec<(String, String)>,
-    placed: Vec<render::Placed>,
     closing: Vec<u16>,
+    spared: Vec<IpNet>,
     shut_now: bool,
     sshd_files: Vec<FileChange>,
     ports_before: Vec<u16>,
     ports_after: Vec<u16>,
-    live_after: String,
+    /// Text of what each backend keeps, now and afterwards.
+    kept: BTreeMap<BackendId, (String, String)>,
+    pieces: Pieces,
     obstacles: Vec<String>,
 }
 
@@ -225,7 +236,6 @@ impl<'a> Wanted<'a> {
     fn new(facts: &'a Facts, plan: &Plan, inspection: &'a Inspection, setting: &'a Setting) -> Self {
         let theirs = inspection.ruleset.without_ours();
         let requirements = plan.requirements.clone();
-        let placed = render::place(&theirs, &requirements);
         let gaps = render::gaps(&inspection.ruleset, &requirements)
             .into_iter()
             .map(|(requirement, reason)| (requirement.id.clone(), reason))
@@ -237,24 +247,76 @@ impl<'a> Wanted<'a> {
         };
         let mut wanted = Self {
             shut_now: is_shut(&inspection.ruleset, 22) || has_our_deny(&inspection.ruleset),
-            live_after: render::permanent(&placed, &plan.port_22, &closing, &setting.id.tag(), true),
             facts,
             setting,
             inspection,
             theirs,
             requirements,
             gaps,
-            placed,
             closing,
+            spared: if let Port22::Restrict(nets) = &plan.port_22 {
+                nets.clone()
+            } else {
+                Vec::new()
+            },
             sshd_files: Vec::new(),
             ports_before: facts.ssh.ports.clone(),
             ports_after: facts.ssh.ports.clone(),
+            kept: BTreeMap::new(),
+            pieces: Pieces::default(),
             obstacles: Vec::new(),
         };
         wanted.plan_sshd(plan);
         wanted.find_obstacles(plan);
+        wanted.translate();
         wanted.find_unwritable();
         wanted
+    }
+
+    /// Asks every firewall that drops packets what it would keep, and for its part of the change.
+    fn translate(&mut self) {
+        let mut pieces = Pieces::default();
+        for backend in translators(self.facts) {
+            let id = backend.id();
+            let owner = self.facts.backend == Some(id);
+            let committed = self
+                .setting
+                .committed
+                .get(&id)
+                .map(String::as_str)
+                .unwrap_or_default();
+            let kept = backend.kept(self.facts, committed);
+            let wish = Wish {
+                tag: self.setting.id.tag(),
+                window_s: self.setting.window_s,
+                facts: self.facts,
+                theirs: &self.theirs,
+                requirements: &self.requirements,
+                // One drop is enough.
+                closing: if owner { &self.closing } else { &[] },
+                spared: &self.spared,
+                helper_port: (!self.sshd_files.is_empty()).then(|| self.helper_port()),
+                kept: &kept,
+            };
+            match backend.keeps(&wish) {
+                Ok(text) => {
+                    // Ids differ from run to run; the rules behind them need not.
+                    let text = if without_ids(&text) == without_ids(&kept) {
+                        kept.clone()
+                    } else {
+                        text
+                    };
+                    pieces.extend(backend.pieces(&wish, &text));
+                    self.kept.insert(id, (kept, text));
+                }
+                Err(obstacles) => self.obstacles.extend(obstacles),
+            }
+        }
+        self.pieces = pieces;
+    }
+
+    fn native(&self) -> String {
+        self.kept.values().map(|(_, after)| after.as_str()).collect()
     }
 
     fn plan_sshd(&mut self, plan: &Plan) {
@@ -312,43 +374,28 @@ impl<'a> Wanted<'a> {
                 "sshd does not listen on TCP/{door} and is to be left alone: closing 22 would shut everyone out. Choose daemon = \"move\", or make sshd listen there first"
             ));
         }
-        if !self.placed.is_empty() && self.facts.boot.file.is_none() {
-            self.obstacles.push(String::from(
-                "nothing was found that loads this ruleset at boot (no /etc/nftables.conf): after a reboot the new port would be shut. Save the ruleset there first: nft list ruleset > /etc/nftables.conf",
-            ));
-        }
     }
 
     /// Files that would not survive being written anew.
     fn find_unwritable(&mut self) {
-        let boot = &self.facts.boot;
-        if let (Some(file), None, false) = (&boot.file, &boot.content, self.live_after.is_empty()) {
-            self.obstacles.push(format!(
-                "{} could not be read, so nothing can be added to it: after a reboot the new rules would be gone",
-                file.display()
-            ));
-        }
-        let boot_file = boot_file_change(boot, self.live_after.is_empty());
-        for file in boot_file.iter().chain(&self.sshd_files) {
+        let sshd = self.sshd_files.iter().map(|file| (&file.path, &file.before));
+        let files = self.pieces.files.iter().map(|(path, before, _)| (path, before));
+        for (path, before) in files.chain(sshd) {
             // What is no UTF-8 was replaced by this sign as it was read.
-            if file
-                .before
-                .as_deref()
-                .is_some_and(|text| text.contains('\u{fffd}'))
-            {
+            if before.as_deref().is_some_and(|text| text.contains('\u{fffd}')) {
                 self.obstacles.push(format!(
                     "{} holds bytes that are not UTF-8, which would be lost. Convert it first, such as with iconv -f latin1 -t utf8",
-                    file.path.display()
+                    path.display()
                 ));
             }
         }
     }
 
     fn changes(&self) -> bool {
-        let same_file = without_ids(&self.live_after) == without_ids(&self.setting.kept);
+        let same_rules = self.kept.values().all(|(before, after)| before == after);
         let shut_as_wanted = self.closing.is_empty() || self.shut_now;
-        let read_at_boot = boot_file_change(&self.facts.boot, self.live_after.is_empty()).is_none();
-        !(self.gaps.is_empty() && self.sshd_files.is_empty() && same_file && shut_as_wanted && read_at_boot)
+        let same_files = self.pieces.files.is_empty() && self.sshd_files.is_empty();
+        !(self.gaps.is_empty() && same_rules && shut_as_wanted && same_files)
     }
 
     fn helper_port(&self) -> u16 {
@@ -358,22 +405,13 @@ impl<'a> Wanted<'a> {
 
     fn change(&self, plan: &Plan) -> Change {
         let inbound_ssh = plan.inbound_ssh().is_some();
-        let mut placed = self.placed.clone();
-        if let Some(session) = &self.facts.session {
-            placed.extend(render::pin(&self.placed, session));
-        }
-        let spared = if let Port22::Restrict(nets) = &plan.port_22 {
-            nets.clone()
-        } else {
-            Vec::new()
-        };
         let parts = Parts {
             id: &self.setting.id,
             window_s: self.setting.window_s,
-            theirs: &self.theirs,
-            ssh: &self.facts.ssh,
-            systemd: self.facts.os.systemd,
-            boot: &self.facts.boot,
+            facts: self.facts,
+            backend: self.facts.backend.unwrap_or(BackendId::Nftables),
+            pieces: self.pieces.clone(),
+            kept: self.kept.clone(),
             program: &self.setting.program,
             door: inbound_ssh.then_some(plan.ssh_port),
             // What is shut already needs no trial.
@@ -382,11 +420,9 @@ impl<'a> Wanted<'a> {
             } else {
                 self.closing.clone()
             },
-            spared,
-            placed,
+            spared: self.spared.clone(),
             // Our own deny would stand before the door: back to 22 after it was shut.
-            lift: self.closing.is_empty() && has_our_deny(&self.inspection.ruleset),
-            live: (self.setting.kept.clone(), self.live_after.clone()),
+            lift: self.closing.is_empty(),
             sshd_files: self.sshd_files.clone(),
             ssh_ports: (self.ports_before.clone(), self.ports_after.clone()),
             helper_port: self.helper_port(),
@@ -452,19 +488,23 @@ impl<'a> Wanted<'a> {
 
     fn diffs(&self) -> Vec<Diff> {
         let mut diffs = Vec::new();
-        let kept = without_ids(&self.setting.kept);
-        let after = without_ids(&self.live_after);
-        if kept != after {
-            diffs.push(diff(NFT_FILE, &self.setting.kept, &self.live_after));
+        let text = |text: &Option<String>| text.clone().unwrap_or_default();
+        for (path, before, after) in &self.pieces.files {
+            diffs.push(diff(&path.display().to_string(), &text(before), &text(after)));
         }
-        for file in boot_file_change(&self.facts.boot, self.live_after.is_empty())
-            .iter()
-            .chain(&self.sshd_files)
-        {
+        // Those that a tool keeps in files of its own making.
+        if !self.pieces.rewritten.is_empty() {
+            for (id, (before, after)) in &self.kept {
+                if before != after {
+                    diffs.push(diff(&format!("rules that faspwall keeps in {id}"), before, after));
+                }
+            }
+        }
+        for file in &self.sshd_files {
             diffs.push(diff(
                 &file.path.display().to_string(),
-                file.before.as_deref().unwrap_or_default(),
-                file.after.as_deref().unwrap_or_default(),
+                &text(&file.before),
+                &text(&file.after),
             ));
         }
         diffs

@@ -43,7 +43,13 @@ impl Engine<'_> {
     /// Fails when a file to be written is no longer what it was when the change was previewed: what somebody wrote since
     /// would be lost.
     pub(super) fn untouched(&self, change: &Change) -> Result<(), EngineError> {
-        for (path, before, _) in &change.before.files {
+        let written = change.before.files.iter().map(|(path, before, _)| (path, before));
+        let rewritten = change
+            .before
+            .rewritten
+            .iter()
+            .map(|(path, before)| (path, before));
+        for (path, before) in written.chain(rewritten) {
             if self.system.read_text(path) != *before {
                 return Err(EngineError::Refused(format!(
                     "{} was changed by somebody since the preview was made, and faspwall would have overwritten that. Look at the new preview and apply again",

@@ -1,20 +1,25 @@
 //! Takes back what was committed: a transaction of its own, through the old door, with the same guard and the same
 //! two trials.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::journal::Transaction;
 use super::{Engine, EngineError};
+use crate::backend::nftables::Ruleset;
 use crate::backend::nftables::inspect::fingerprint;
-use crate::backend::nftables::render::place;
+use crate::backend::{Pieces, Wish, translator};
 use crate::change::Change;
-use crate::change::assemble::{NFT_FILE, Parts};
+use crate::change::assemble::Parts;
 use crate::change::render::Setting;
-use crate::facts::Facts;
+use crate::facts::{BackendId, Facts};
 use crate::plan::Requirement;
 use crate::port::{Direction, PortRange, Protocol};
 use crate::sshd::change::FileChange;
 use crate::transaction::{State, TxnId};
+
+/// Where the helper sshd of the handover listens.
+const HELPER_PORT: u16 = 61_022;
 
 impl Engine<'_> {
     /// The committed transaction that is in force: the last one that no later one took back.
@@ -62,11 +67,8 @@ impl Engine<'_> {
         let earlier = self.in_force_before(Some(&last.id));
         let before = last.change.before.clone();
         let mut sshd_files = Vec::new();
-        let mut old_rules = String::new();
         for (path, old, new) in &before.files {
-            if path.as_os_str() == NFT_FILE {
-                old_rules = old.clone().unwrap_or_default();
-            } else if facts.boot.file.as_deref() != Some(path.as_path()) {
+            if before.sshd_files.contains(path) {
                 sshd_files.push(self.file_back(path, old.as_ref(), new.as_ref())?);
             }
         }
@@ -83,24 +85,30 @@ impl Engine<'_> {
         let leaving = gone(&before.ssh_ports_after, &before.ssh_ports);
         let door = returning.first().or_else(|| before.ssh_ports.first()).copied();
         let requirements: Vec<Requirement> = door.and_then(ssh_requirement).into_iter().collect();
-        let placed = place(&theirs, &requirements);
+        let back = Back {
+            facts,
+            setting,
+            theirs: &theirs,
+            requirements: &requirements,
+            closing: &leaving,
+            helper_port: (!sshd_files.is_empty()).then_some(HELPER_PORT),
+        };
+        let (pieces, kept) = back.translate(&before.kept);
         let parts = Parts {
             id: &setting.id,
             window_s: setting.window_s,
-            theirs: &theirs,
-            ssh: &facts.ssh,
-            systemd: facts.os.systemd,
-            boot: &facts.boot,
+            facts,
+            backend: last.change.backend,
+            pieces,
+            kept,
             program: &setting.program,
             door,
             closing: leaving,
             spared: Vec::new(),
-            placed,
-            lift: setting.kept.contains("table inet faspwall"),
-            live: (setting.kept.clone(), old_rules),
+            lift: true,
             sshd_files,
             ssh_ports: (before.ssh_ports_after.clone(), before.ssh_ports.clone()),
-            helper_port: 61_022,
+            helper_port: HELPER_PORT,
             keep_22_until: None,
             requirements,
         };
@@ -131,6 +139,45 @@ impl Engine<'_> {
             before: now,
             after: old.cloned(),
         })
+    }
+}
+
+/// Text of what each backend keeps, before and afterwards.
+type KeptTexts = BTreeMap<BackendId, (String, String)>;
+
+/// What the firewalls are asked for on a way back.
+struct Back<'a> {
+    facts: &'a Facts,
+    setting: &'a Setting,
+    theirs: &'a Ruleset,
+    requirements: &'a [Requirement],
+    closing: &'a [u16],
+    helper_port: Option<u16>,
+}
+
+impl Back<'_> {
+    /// From what is kept now to what was kept before.
+    fn translate(&self, committed: &KeptTexts) -> (Pieces, KeptTexts) {
+        let mut pieces = Pieces::default();
+        let mut kept = BTreeMap::new();
+        for (id, (old, new)) in committed {
+            let Some(backend) = translator(*id) else { continue };
+            let now = backend.kept(self.facts, new);
+            let wish = Wish {
+                tag: self.setting.id.tag(),
+                window_s: self.setting.window_s,
+                facts: self.facts,
+                theirs: self.theirs,
+                requirements: self.requirements,
+                closing: self.closing,
+                spared: &[],
+                helper_port: self.helper_port,
+                kept: &now,
+            };
+            pieces.extend(backend.pieces(&wish, old));
+            kept.insert(*id, (now.clone(), old.clone()));
+        }
+        (pieces, kept)
     }
 }
 

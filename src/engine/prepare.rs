@@ -1,5 +1,6 @@
 //! From answers and facts to a preview: reads what is kept already, then leaves the thinking to the pure core.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::Engine;
@@ -7,9 +8,8 @@ use crate::advice::review;
 use crate::answers::Answers;
 use crate::catalogue::Catalogue;
 use crate::change::Preview;
-use crate::change::assemble::NFT_FILE;
 use crate::change::render::{Setting, preview};
-use crate::facts::Facts;
+use crate::facts::{BackendId, Facts};
 use crate::plan::{PlanError, plan};
 use crate::step::Tool;
 
@@ -37,8 +37,14 @@ impl Engine<'_> {
                 in_unit(&self.system.locate(Tool::Faspwall).unwrap_or_default()),
                 in_unit(&self.state_dir)
             ),
-            kept: self.system.read_text(Path::new(NFT_FILE)).unwrap_or_default(),
+            committed: self.committed(),
         }
+    }
+
+    /// What the commit in force left, in each backend's own text.
+    fn committed(&self) -> BTreeMap<BackendId, String> {
+        let kept = self.in_force().map(|t| t.change.before.kept).unwrap_or_default();
+        kept.into_iter().map(|(id, (_, after))| (id, after)).collect()
     }
 
     /// The preview of these answers on this host.

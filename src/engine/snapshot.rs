@@ -33,11 +33,18 @@ impl Engine<'_> {
     pub fn compare(&self, id: &TxnId) -> Vec<String> {
         let kept = self.system.read_text(&self.dir(id).join("ruleset.json"));
         let before = kept.and_then(|json| Ruleset::parse(&json).ok());
-        match (before, self.live_ruleset()) {
+        let mut differing = match (before, self.live_ruleset()) {
             (Some(before), Ok(now)) => differences(&before, &now),
             (None, _) => vec![String::from("the snapshot could not be read")],
             (_, Err(error)) => vec![format!("the live ruleset could not be read: {error}")],
+        };
+        let change = self.load(id).ok().flatten().map(|t| t.change);
+        for (path, before) in change.iter().flat_map(|c| &c.before.rewritten) {
+            if self.system.read_text(path) != *before {
+                differing.push(format!("{} is not as it was", path.display()));
+            }
         }
+        differing
     }
 }
 

@@ -145,7 +145,9 @@ impl Engine<'_> {
             open: open.as_ref().filter(|t| live(t)).map(|t| self.trial_view(t)),
             applied: in_force.as_ref().map(|t| t.id.clone()),
             applied_by: in_force.as_ref().map(Transaction::reason).unwrap_or_default(),
-            backend: String::from("nftables"),
+            backend: in_force
+                .as_ref()
+                .map_or(String::from("nftables"), |t| t.change.backend.to_string()),
             kept: self.ids().len(),
             events: self.events(),
             ..Status::default()

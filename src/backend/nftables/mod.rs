@@ -6,6 +6,7 @@
 //! addresses are left alone: opening a port is no pardon. A deny may live in a table of our own, for one drop is enough.
 
 pub mod address;
+pub mod boot_file;
 pub mod inspect;
 pub mod model;
 pub mod packet;
@@ -13,6 +14,7 @@ mod place;
 pub mod reach;
 pub mod render;
 pub mod target;
+pub mod translate;
 
 pub use inspect::{Inspection, inspect, inspect_on};
 pub use model::{ModelError, Ruleset};

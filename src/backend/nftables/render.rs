@@ -5,10 +5,9 @@ use std::fmt::Write;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
-use super::model::Ruleset;
 use super::place::nets;
 pub use super::place::{Placed, gaps, pin, place};
-use crate::plan::{Port22, Requirement};
+use crate::plan::Requirement;
 use crate::port::{Direction, Protocol};
 
 /// Our table for what is kept.
@@ -66,11 +65,17 @@ pub fn timed_sets(placed: &[Placed]) -> Vec<Timed> {
     sets
 }
 
-/// Trial 1: timed sets, the clock, and the accepts that look their port up in them.
+/// The table of the trial, with the clock that the countdown is read from.
+pub fn clock(seconds: u64) -> String {
+    format!(
+        "add table inet {TRIAL_TABLE}\nadd set inet {TRIAL_TABLE} clock {{ type inet_service; flags timeout; }}\n{}",
+        fill(&clock_and(Vec::new()), seconds)
+    )
+}
+
+/// Trial 1: timed sets, and the accepts that look their port up in them.
 pub fn trial_1(placed: &[Placed], tag: &str, seconds: u64) -> String {
-    let mut text = format!(
-        "add table inet {TRIAL_TABLE}\nadd set inet {TRIAL_TABLE} clock {{ type inet_service; flags timeout; }}\n"
-    );
+    let mut text = String::new();
     for set in timed_sets(placed) {
         let _ = writeln!(
             text,
@@ -78,7 +83,7 @@ pub fn trial_1(placed: &[Placed], tag: &str, seconds: u64) -> String {
             set.table, set.set
         );
     }
-    text.push_str(&fill(&clock_and(timed_sets(placed)), seconds));
+    text.push_str(&fill(&timed_sets(placed), seconds));
     for rule in placed.iter().rev() {
         let _ = writeln!(
             text,
@@ -178,7 +183,7 @@ fn spared_matches(spared: &[IpNet]) -> Vec<String> {
 }
 
 /// The rules that are kept, as a file for the boot and as the batch for now: the same text.
-pub fn permanent(placed: &[Placed], port_22: &Port22, closing: &[u16], tag: &str, with_deny: bool) -> String {
+pub fn permanent(placed: &[Placed], spared: &[IpNet], closing: &[u16], tag: &str, with_deny: bool) -> String {
     let mut text = String::new();
     for rule in placed.iter().rev() {
         let _ = writeln!(
@@ -188,11 +193,6 @@ pub fn permanent(placed: &[Placed], port_22: &Port22, closing: &[u16], tag: &str
         );
     }
     if with_deny && !closing.is_empty() {
-        let spared: &[IpNet] = if let Port22::Restrict(nets) = port_22 {
-            nets
-        } else {
-            &[]
-        };
         let ports: Vec<String> = closing.iter().map(ToString::to_string).collect();
         let ports = if let [one] = ports.as_slice() {
             one.clone()
@@ -216,27 +216,32 @@ pub fn permanent(placed: &[Placed], port_22: &Port22, closing: &[u16], tag: &str
 
 /// While sshd itself changes ports nobody may meet a closed door: new connections to `from` are answered by a helper
 /// sshd on `to`.
-pub fn bridge(ruleset: &Ruleset, from: u16, to: u16, tag: &str) -> String {
-    let mut text = format!(
+pub fn bridge(from: u16, to: u16) -> String {
+    format!(
         "add table inet {BRIDGE_TABLE}\n\
          add chain inet {BRIDGE_TABLE} turn {{ type nat hook prerouting priority dstnat; policy accept; }}\n\
          add rule inet {BRIDGE_TABLE} turn tcp dport {from} {FIRST_PACKET} redirect to :{to}\n"
-    );
-    let Ok(ports) = crate::port::PortRange::single(to) else {
-        return text;
-    };
-    let helper = Requirement {
+    )
+}
+
+/// The helper's port as a need of its own; `None` for port 0.
+pub fn helper(port: u16) -> Option<Requirement> {
+    Some(Requirement {
         id: String::from("bridge"),
         direction: Direction::In,
         protocol: Protocol::Tcp,
-        ports,
+        ports: crate::port::PortRange::single(port).ok()?,
         peers: Vec::new(),
         group: None,
         why: String::new(),
         source: String::new(),
-    };
-    for rule in place(ruleset, &[helper]) {
-        // Only what came through the turn-off: the helper's own port stays shut to strangers.
+    })
+}
+
+/// Accepts for the helper's port. Only what came through the turn-off: to strangers the port itself stays shut.
+pub fn bridge_accepts(placed: &[Placed], tag: &str) -> String {
+    let mut text = String::new();
+    for rule in placed {
         let turned = if rule.field == "dport" {
             "ct status dnat "
         } else {
@@ -244,7 +249,7 @@ pub fn bridge(ruleset: &Ruleset, from: u16, to: u16, tag: &str) -> String {
         };
         let _ = writeln!(
             text,
-            "insert rule {} {turned}{} accept comment \"{tag}:trial:bridge\"",
+            "insert rule {} {turned}{} accept comment \"{tag}:trial:bridge:helper\"",
             rule.chain, rule.matches
         );
     }

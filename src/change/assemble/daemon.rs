@@ -23,7 +23,7 @@ fn drain(port: u16) -> Action {
 
 impl Parts<'_> {
     pub(super) fn config_path(&self) -> String {
-        self.ssh.config.main.display().to_string()
+        self.facts.ssh.config.main.display().to_string()
     }
 
     /// A second sshd with the host's own configuration on another port, and how it is ended. Only the listener is
@@ -39,9 +39,10 @@ impl Parts<'_> {
             &format!("PidFile={pid_file}"),
         ]
         .map(str::to_owned);
-        if self.systemd {
+        if self.facts.os.systemd {
             let unit = format!("faspwall-{name}-{}", self.id);
             let program = self
+                .facts
                 .ssh
                 .program
                 .as_ref()
@@ -85,7 +86,7 @@ impl Parts<'_> {
 
     /// `verb` is systemd's: an undo must also start an sshd that ended over its new configuration.
     pub(super) fn reload(&self, verb: &str) -> Vec<Step> {
-        match &self.ssh.activation {
+        match &self.facts.ssh.activation {
             Activation::Service(unit) => {
                 vec![Step::Run(Invocation::new(Tool::Systemctl, [verb, unit.as_str()]))]
             }
@@ -96,7 +97,12 @@ impl Parts<'_> {
             }],
             Activation::Plain(None) => {
                 let pid_file = format!("{RUN_DIR}/sshd-{}.pid", self.id);
-                let pid = self.ssh.pid.map(|pid| format!("{pid}\n")).unwrap_or_default();
+                let pid = self
+                    .facts
+                    .ssh
+                    .pid
+                    .map(|pid| format!("{pid}\n"))
+                    .unwrap_or_default();
                 vec![
                     write(&pid_file, &pid),
                     Step::SignalPidFile {
@@ -112,7 +118,7 @@ impl Parts<'_> {
 
     /// For the way back: an sshd that could not bind its new port has ended, and cannot be reloaded.
     pub(super) fn start_if_silent(&self) -> Option<Step> {
-        let call = match &self.ssh.activation {
+        let call = match &self.facts.ssh.activation {
             Activation::Service(unit) => Invocation::new(Tool::Systemctl, ["restart", unit.as_str()]),
             Activation::Plain(_) => Invocation::new(Tool::Sshd, ["-f", &self.config_path()]),
             Activation::Socket(_) | Activation::None => return None,
@@ -179,14 +185,11 @@ impl Parts<'_> {
             self.await_sshd(self.helper_port, true),
             vec![],
         ));
+        actions.extend(self.pieces.bridge.clone());
         actions.push(action(
             "turn new logins to the helper",
             Step::Run(nft(&self.bridge_text())),
-            vec![self.sweep(
-                format!("{}:trial:bridge", self.id.tag()),
-                &[BRIDGE_TABLE],
-                String::new(),
-            )],
+            vec![self.sweep(&[BRIDGE_TABLE])],
         ));
         if let (Some(door), true) = (self.door, self.needs_door()) {
             actions.extend(self.end_second_sshd(
@@ -210,6 +213,11 @@ impl Parts<'_> {
                 vec![],
             ));
         }
+        actions.push(action(
+            "turn new logins to sshd again",
+            self.sweep(&[BRIDGE_TABLE]),
+            vec![],
+        ));
         actions
     }
 }

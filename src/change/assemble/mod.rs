@@ -7,25 +7,19 @@
 mod boot;
 mod daemon;
 
-use self::boot::without_include;
-
-pub use self::boot::boot_file_change;
-
+use std::collections::BTreeMap;
 use std::path::PathBuf;
 
-use ipnet::IpNet;
-
 use super::{Before, Change};
-use crate::backend::nftables::model::Ruleset;
-use crate::backend::nftables::render::{self, BRIDGE_TABLE, Placed, TABLE, TRIAL_TABLE, Timed};
-use crate::facts::{BackendId, BootFacts, SshFacts};
+use crate::backend::Pieces;
+use crate::backend::nftables::render::{self, BRIDGE_TABLE, TRIAL_TABLE, Timed};
+use crate::facts::{BackendId, Facts};
 use crate::plan::Requirement;
 use crate::sshd::change::FileChange;
 use crate::step::{Action, Invocation, Step, Tool};
 use crate::transaction::TxnId;
+use ipnet::IpNet;
 
-/// Where what is kept is written.
-pub const NFT_FILE: &str = "/etc/nftables.d/faspwall.nft";
 /// The unit that looks after an interrupted commit at boot.
 pub const RECOVER_UNIT: &str = "/etc/systemd/system/faspwall-recover.service";
 /// Runtime files: pid files of the doors.
@@ -42,14 +36,14 @@ pub struct Parts<'a> {
     pub id: &'a TxnId,
     /// Seconds of a confirm window.
     pub window_s: u64,
-    /// The ruleset without anything of ours.
-    pub theirs: &'a Ruleset,
-    /// sshd as it is.
-    pub ssh: &'a SshFacts,
-    /// Whether process 1 is systemd.
-    pub systemd: bool,
-    /// What loads the ruleset at boot.
-    pub boot: &'a BootFacts,
+    /// The host.
+    pub facts: &'a Facts,
+    /// Who owns the policy.
+    pub backend: BackendId,
+    /// What the firewalls contribute.
+    pub pieces: Pieces,
+    /// Text of what each backend keeps, before and afterwards.
+    pub kept: BTreeMap<BackendId, (String, String)>,
     /// This program and the state directory, for the boot-time unit.
     pub program: &'a str,
     /// The port to be proved.
@@ -58,12 +52,8 @@ pub struct Parts<'a> {
     pub closing: Vec<u16>,
     /// Networks spared from that.
     pub spared: Vec<IpNet>,
-    /// Accepts of the trial.
-    pub placed: Vec<Placed>,
     /// Whether our kept deny must be lifted for the trial (a way back through a port that we shut).
     pub lift: bool,
-    /// Our nft text now, and afterwards; empty when there is none.
-    pub live: (String, String),
     /// Changes of sshd's files; empty when sshd stays as it is.
     pub sshd_files: Vec<FileChange>,
     /// sshd's ports before and after.
@@ -111,45 +101,19 @@ fn put(path: &std::path::Path, content: Option<&String>) -> Step {
     }
 }
 
-/// The accept lines of our nft text: without any deny.
-fn accepts(text: &str) -> String {
-    text.lines()
-        .filter(|line| line.starts_with("insert rule "))
-        .fold(String::new(), |sum, line| sum + line + "\n")
-}
-
 impl Parts<'_> {
-    fn sets(&self) -> Vec<String> {
-        vec![String::from("faspwall_tcp"), String::from("faspwall_udp")]
-    }
-
     fn clocks(&self) -> Vec<Timed> {
-        render::clock_and(render::timed_sets(&self.placed))
+        render::clock_and(self.pieces.clocks.clone())
     }
 
-    fn sweep(&self, tag: String, tables: &[&str], then: String) -> Step {
+    /// Takes tables of ours away that exist only for a while.
+    fn sweep(&self, tables: &[&str]) -> Step {
         Step::SweepNft {
-            tag,
-            sets: self.sets(),
+            tag: format!("{}:none", self.id.tag()),
+            sets: Vec::new(),
             tables: tables.iter().map(|table| format!("inet {table}")).collect(),
-            then,
+            then: String::new(),
         }
-    }
-
-    fn sweep_trial(&self) -> Step {
-        self.sweep(
-            format!("{}:trial", self.id.tag()),
-            &[TRIAL_TABLE, BRIDGE_TABLE],
-            String::new(),
-        )
-    }
-
-    fn sweep_all(&self, then: String) -> Step {
-        self.sweep(
-            String::from("faspwall"),
-            &[TRIAL_TABLE, BRIDGE_TABLE, TABLE],
-            then,
-        )
     }
 
     fn moves_sshd(&self) -> bool {
@@ -157,36 +121,12 @@ impl Parts<'_> {
     }
 
     fn needs_door(&self) -> bool {
-        self.moves_sshd() && self.door.is_some_and(|door| !self.ssh.ports.contains(&door))
+        let listens = |door: u16| self.facts.ssh.ports.contains(&door);
+        self.moves_sshd() && self.door.is_some_and(|door| !listens(door))
     }
 
     fn check(&self) -> Vec<Action> {
-        let mut checks = vec![action(
-            "nft accepts the trial's rules",
-            Step::Run(nft_check(&render::trial_1(
-                &self.placed,
-                &self.id.tag(),
-                self.window_s,
-            ))),
-            vec![],
-        )];
-        if let (Some(content), false) = (&self.boot.content, self.live.1.is_empty()) {
-            let file = self
-                .boot
-                .file
-                .as_ref()
-                .map(|f| f.display().to_string())
-                .unwrap_or_default();
-            checks.push(action(
-                format!("nft accepts {file} with the new rules, as it will be at boot"),
-                Step::Run(nft_check(&format!(
-                    "{}\n{}",
-                    without_include(content),
-                    self.live.1
-                ))),
-                vec![],
-            ));
-        }
+        let mut checks = self.pieces.check.clone();
         if self.moves_sshd() {
             checks.push(action(
                 "nft can turn new logins aside while sshd changes ports",
@@ -204,46 +144,23 @@ impl Parts<'_> {
     }
 
     fn bridge_text(&self) -> String {
-        render::bridge(
-            self.theirs,
-            self.door.unwrap_or(22),
-            self.helper_port,
-            &self.id.tag(),
-        )
+        render::bridge(self.door.unwrap_or(22), self.helper_port)
     }
 
     fn trial_1(&self) -> Vec<Action> {
-        let tag = self.id.tag();
-        let opens: Vec<String> = {
-            let mut all: Vec<String> = self
-                .placed
-                .iter()
-                .filter(|p| p.need != "pin")
-                .map(|p| p.chain.clone())
-                .collect();
-            all.dedup();
-            all
-        };
-        let say = if opens.is_empty() {
-            String::from("start the kernel's clock (no chain of this host drops the wanted ports)")
+        let say = if self.pieces.open.is_empty() {
+            "start the kernel's clock (no chain of this host drops the wanted ports)"
         } else {
-            format!(
-                "open the new ports for {} s at the top of {}",
-                self.window_s,
-                opens.join(", ")
-            )
+            "start the kernel's clock"
         };
         let mut actions = vec![action(
             say,
-            Step::Run(nft(&render::trial_1(&self.placed, &tag, self.window_s))),
-            vec![self.sweep_trial()],
+            Step::Run(nft(&render::clock(self.window_s))),
+            vec![self.sweep(&[TRIAL_TABLE, BRIDGE_TABLE])],
         )];
+        actions.extend(self.pieces.open.clone());
         if self.lift {
-            actions.push(action(
-                "lift the deny that faspwall had set",
-                self.sweep(format!("{tag}:none"), &[TABLE], String::new()),
-                vec![self.sweep_all(self.live.0.clone())],
-            ));
+            actions.extend(self.pieces.lift.clone());
         }
         if let (Some(door), true) = (self.door, self.needs_door()) {
             let (start, stop) = self.second_sshd("door", door);
@@ -298,34 +215,30 @@ impl Parts<'_> {
                 COMMIT_SHUT_SECONDS,
             ));
         }
+        let mut undo = self.pieces.restore.clone();
+        undo.push(self.sweep(&[TRIAL_TABLE, BRIDGE_TABLE]));
         actions.push(action(
             "keep the trial's ports open while everything is made permanent",
             Step::Run(nft(&keep)),
-            vec![self.sweep_all(self.live.0.clone())],
+            undo,
         ));
-        if self.systemd {
+        if self.facts.os.systemd {
             actions.extend(self.boot_check());
         }
-        actions.extend(self.write_rules());
+        actions.extend(self.pieces.keep.clone());
         actions.extend(self.move_sshd());
-        let both = format!("{}{}", accepts(&self.live.0), accepts(&self.live.1));
+        actions.extend(self.pieces.settle.clone());
         actions.push(action(
-            "put the permanent rules in place and take the trial's away, in one transaction",
-            self.sweep_all(self.live.1.clone()),
-            vec![self.sweep_all(both)],
+            "take what was only for the trial away",
+            self.sweep(&[TRIAL_TABLE, BRIDGE_TABLE]),
+            vec![],
         ));
         if self.moves_sshd() {
             let say = "end the helper sshd; logins through it live on";
             actions.extend(self.end_second_sshd("bridge", self.helper_port, say));
         }
-        if self.live.1 != accepts(&self.live.1) {
-            actions.push(action(
-                format!("write {NFT_FILE} for the next boot, with the deny"),
-                write(NFT_FILE, &self.live.1),
-                vec![write(NFT_FILE, &accepts(&self.live.1))],
-            ));
-        }
-        if self.systemd {
+        actions.extend(self.pieces.seal.clone());
+        if self.facts.os.systemd {
             actions.push(action(
                 "take the boot-time check away",
                 Step::Try(Invocation::new(
@@ -351,25 +264,24 @@ impl Parts<'_> {
         closed: Vec<String>,
         reverts: Option<String>,
     ) -> Change {
-        let mut files: Vec<String> = Vec::new();
-        let mut before: Vec<(PathBuf, Option<String>, Option<String>)> = Vec::new();
-        let text = |text: &String| if text.is_empty() { None } else { Some(text.clone()) };
-        if self.live.0 != self.live.1 {
-            before.push((PathBuf::from(NFT_FILE), text(&self.live.0), text(&self.live.1)));
-        }
-        let conf = boot_file_change(self.boot, self.live.1.is_empty());
-        for file in conf.iter().chain(&self.sshd_files) {
+        let mut before = self.pieces.files.clone();
+        for file in &self.sshd_files {
             before.push((file.path.clone(), file.before.clone(), file.after.clone()));
         }
+        let mut files: Vec<String> = before
+            .iter()
+            .filter(|(_, _, after)| after.is_some())
+            .map(|(path, _, _)| path.display().to_string())
+            .collect();
         files.extend(
-            before
+            self.pieces
+                .rewritten
                 .iter()
-                .filter(|(_, _, after)| after.is_some())
-                .map(|(path, _, _)| path.display().to_string()),
+                .map(|(path, _)| path.display().to_string()),
         );
         Change {
             id: self.id.clone(),
-            backend: BackendId::Nftables,
+            backend: self.backend,
             door: self.door,
             closing: self.closing.clone(),
             fingerprint,
@@ -391,9 +303,12 @@ impl Parts<'_> {
             requirements: self.requirements.clone(),
             before: Before {
                 files: before,
+                rewritten: self.pieces.rewritten.clone(),
+                sshd_files: self.sshd_files.iter().map(|file| file.path.clone()).collect(),
+                kept: self.kept.clone(),
                 ssh_ports: self.ssh_ports.0.clone(),
                 ssh_ports_after: self.ssh_ports.1.clone(),
-                ssh_config: self.ssh.config.main.clone(),
+                ssh_config: self.facts.ssh.config.main.clone(),
             },
         }
     }

@@ -12,6 +12,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::PROBE_LIMIT;
+use crate::backend::nftables::boot_file::NFT_FILE;
 use crate::backend::nftables::inspect::{self, Inspection};
 use crate::facts::{BackendFact, BackendId, BootFacts, Facts, InboundDefault, Observations};
 use crate::step::{Invocation, Tool};
@@ -40,11 +41,21 @@ pub fn look(system: &dyn System, systemd: bool) -> Found {
         boot: boot(system, systemd, &units),
         ..Found::default()
     };
+    read_files(system, &mut found.observations);
     read_ruleset(system, &mut found);
     read_legacy(system, &mut found);
     dormant(system, &units, &mut found.managers);
     found.backends = backends(system, &units, &found);
     found
+}
+
+/// Files in which a backend keeps rules.
+fn read_files(system: &dyn System, observations: &mut Observations) {
+    for path in [NFT_FILE] {
+        if let Some(content) = system.read_text(Path::new(path)) {
+            observations.files.insert(path.into(), content);
+        }
+    }
 }
 
 fn read_ruleset(system: &dyn System, found: &mut Found) {

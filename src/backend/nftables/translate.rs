@@ -1,0 +1,265 @@
+//! nftables' part of a change.
+
+use std::path::{Path, PathBuf};
+
+use super::boot_file::{NFT_FILE, boot_file_change, without_include};
+use super::inspect::owner;
+use super::model::Ruleset;
+use super::render::{self, Placed, TABLE};
+use crate::backend::{Pieces, Translator, Wish};
+use crate::facts::{BackendId, Facts};
+use crate::step::{Action, Invocation, Step, Tool};
+
+/// Native nftables.
+#[derive(Debug)]
+pub struct Nftables;
+
+/// The accept lines of our text: without any deny.
+fn accepts(text: &str) -> String {
+    text.lines()
+        .filter(|line| line.starts_with("insert rule "))
+        .fold(String::new(), |sum, line| sum + line + "\n")
+}
+
+fn has_deny(text: &str) -> bool {
+    accepts(text) != text
+}
+
+fn nft(text: &str) -> Invocation {
+    Invocation::new(Tool::Nft, ["-f", "-"]).with_stdin(text)
+}
+
+fn nft_check(text: &str) -> Step {
+    Step::Run(Invocation::new(Tool::Nft, ["-c", "-f", "-"]).with_stdin(text))
+}
+
+fn write(path: &Path, content: &str) -> Step {
+    Step::Write {
+        path: path.to_owned(),
+        content: content.to_owned(),
+        mode: 0o644,
+    }
+}
+
+fn action(say: impl Into<String>, step: Step, undo: Vec<Step>) -> Action {
+    Action {
+        say: say.into(),
+        step,
+        undo,
+    }
+}
+
+/// Deletes rules by their mark, our sets in tables of others, and our table of kept rules; then runs `then`.
+fn sweep(tag: &str, with_table: bool, then: &str) -> Step {
+    Step::SweepNft {
+        tag: tag.to_owned(),
+        sets: vec![String::from("faspwall_tcp"), String::from("faspwall_udp")],
+        tables: if with_table {
+            vec![format!("inet {TABLE}")]
+        } else {
+            Vec::new()
+        },
+        then: then.to_owned(),
+    }
+}
+
+/// Accepts for the chains that are nobody else's: a front-end would lose them, or choke on them.
+fn native(theirs: &Ruleset, placed: Vec<Placed>) -> Vec<Placed> {
+    let ours = |rule: &Placed| {
+        let (family, table) = rule.table.split_once(' ').unwrap_or_default();
+        owner(theirs, family, table).is_none()
+    };
+    placed.into_iter().filter(ours).collect()
+}
+
+fn placed(wish: &Wish<'_>) -> Vec<Placed> {
+    native(wish.theirs, render::place(wish.theirs, wish.requirements))
+}
+
+fn with_pin(wish: &Wish<'_>) -> Vec<Placed> {
+    let mut placed = placed(wish);
+    if let Some(session) = &wish.facts.session {
+        placed.extend(render::pin(&placed, session));
+    }
+    placed
+}
+
+impl Translator for Nftables {
+    fn id(&self) -> BackendId {
+        BackendId::Nftables
+    }
+
+    fn kept(&self, facts: &Facts, _committed: &str) -> String {
+        let file = facts.observations.files.get(Path::new(NFT_FILE));
+        file.cloned().unwrap_or_default()
+    }
+
+    fn keeps(&self, wish: &Wish<'_>) -> Result<String, Vec<String>> {
+        let placed = placed(wish);
+        let text = render::permanent(&placed, wish.spared, wish.closing, &wish.tag, true);
+        let boot = &wish.facts.boot;
+        let mut obstacles = Vec::new();
+        if !placed.is_empty() && boot.file.is_none() {
+            obstacles.push(String::from(
+                "nothing was found that loads this ruleset at boot (no /etc/nftables.conf): after a reboot the new port would be shut. Save the ruleset there first: nft list ruleset > /etc/nftables.conf",
+            ));
+        }
+        if let (Some(file), None, false) = (&boot.file, &boot.content, text.is_empty()) {
+            obstacles.push(format!(
+                "{} could not be read, so nothing can be added to it: after a reboot the new rules would be gone",
+                file.display()
+            ));
+        }
+        if obstacles.is_empty() {
+            Ok(text)
+        } else {
+            Err(obstacles)
+        }
+    }
+
+    fn pieces(&self, wish: &Wish<'_>, wanted: &str) -> Pieces {
+        let placed = with_pin(wish);
+        let mut pieces = Pieces {
+            check: checks(wish, wanted, &placed),
+            clocks: render::timed_sets(&placed),
+            restore: vec![sweep("faspwall", true, wish.kept)],
+            keep: keep(wish, wanted),
+            files: files(wish, wanted),
+            ..Pieces::default()
+        };
+        if !placed.is_empty() {
+            pieces.open.push(open(wish, &placed));
+        }
+        if has_deny(wish.kept) {
+            pieces.lift.push(action(
+                "lift the deny that faspwall had set",
+                sweep(&format!("{}:none", wish.tag), true, ""),
+                vec![sweep("faspwall", true, wish.kept)],
+            ));
+        }
+        if let Some(helper) = wish.helper_port.and_then(render::helper) {
+            let rules = native(wish.theirs, render::place(wish.theirs, &[helper]));
+            let text = render::bridge_accepts(&rules, &wish.tag);
+            if !text.is_empty() {
+                pieces.bridge.push(action(
+                    "let in who is turned to the helper",
+                    Step::Run(nft(&text)),
+                    vec![sweep(&format!("{}:trial:bridge", wish.tag), false, "")],
+                ));
+            }
+        }
+        let both = format!("{}{}", accepts(wish.kept), accepts(wanted));
+        pieces.settle.push(action(
+            "put the permanent rules in place and take the trial's away, in one transaction",
+            sweep("faspwall", true, wanted),
+            vec![sweep("faspwall", true, &both)],
+        ));
+        if has_deny(wanted) {
+            pieces.seal.push(action(
+                format!("write {NFT_FILE} for the next boot, with the deny"),
+                write(Path::new(NFT_FILE), wanted),
+                vec![write(Path::new(NFT_FILE), &accepts(wanted))],
+            ));
+        }
+        pieces
+    }
+}
+
+fn open(wish: &Wish<'_>, placed: &[Placed]) -> Action {
+    let mut opens: Vec<&str> = placed
+        .iter()
+        .filter(|p| p.need != "pin")
+        .map(|p| p.chain.as_str())
+        .collect();
+    opens.dedup();
+    action(
+        format!(
+            "open the new ports for {} s at the top of {}",
+            wish.window_s,
+            opens.join(", ")
+        ),
+        Step::Run(nft(&render::trial_1(placed, &wish.tag, wish.window_s))),
+        vec![sweep(&format!("{}:trial", wish.tag), false, "")],
+    )
+}
+
+fn checks(wish: &Wish<'_>, wanted: &str, placed: &[Placed]) -> Vec<Action> {
+    let mut checks = Vec::new();
+    if !placed.is_empty() {
+        checks.push(action(
+            "nft accepts the trial's rules",
+            nft_check(&render::trial_1(placed, &wish.tag, wish.window_s)),
+            vec![],
+        ));
+    }
+    let boot = &wish.facts.boot;
+    if let (Some(file), Some(content), false) = (&boot.file, &boot.content, wanted.is_empty()) {
+        checks.push(action(
+            format!(
+                "nft accepts {} with the new rules, as it will be at boot",
+                file.display()
+            ),
+            nft_check(&format!("{}\n{wanted}", without_include(content))),
+            vec![],
+        ));
+    }
+    checks
+}
+
+fn files(wish: &Wish<'_>, wanted: &str) -> Vec<(PathBuf, Option<String>, Option<String>)> {
+    let text = |text: &str| (!text.is_empty()).then(|| text.to_owned());
+    let mut files = Vec::new();
+    if wish.kept != wanted {
+        files.push((PathBuf::from(NFT_FILE), text(wish.kept), text(wanted)));
+    }
+    if let Some((path, before, after)) = boot_file_change(&wish.facts.boot, wanted.is_empty()) {
+        files.push((path, Some(before), Some(after)));
+    }
+    files
+}
+
+/// What a change leaves for the next boot: the file with our accepts, and the line that reads it.
+fn keep(wish: &Wish<'_>, wanted: &str) -> Vec<Action> {
+    let mut actions = Vec::new();
+    let path = Path::new(NFT_FILE);
+    let back = if wish.kept.is_empty() {
+        Step::Remove(path.to_owned())
+    } else {
+        write(path, wish.kept)
+    };
+    if !wanted.is_empty() {
+        actions.push(action(
+            format!("write {NFT_FILE} for the next boot"),
+            write(path, &accepts(wanted)),
+            vec![back],
+        ));
+    } else if !wish.kept.is_empty() {
+        actions.push(action(
+            format!("remove {NFT_FILE}"),
+            Step::Remove(path.to_owned()),
+            vec![back],
+        ));
+    }
+    if let Some((path, before, after)) = boot_file_change(&wish.facts.boot, wanted.is_empty()) {
+        let verb = if wanted.is_empty() {
+            "no longer reads"
+        } else {
+            "reads"
+        };
+        actions.push(action(
+            format!("{} {verb} it", path.display()),
+            write(&path, &after),
+            vec![write(&path, &before)],
+        ));
+    }
+    if let (Some(file), false) = (&wish.facts.boot.file, wanted.is_empty()) {
+        // An include line of the operator's may stand above the table that our rules go into.
+        let call = Invocation::new(Tool::Nft, ["-c", "-f", &file.display().to_string()]);
+        actions.push(action(
+            format!("nft accepts {} as it stands now", file.display()),
+            Step::Run(call),
+            vec![],
+        ));
+    }
+    actions
+}
