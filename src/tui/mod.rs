@@ -317,6 +317,10 @@ pub trait Page {
     fn focused_button(&self) -> Option<usize>;
     /// Whether letters are typed into a field now (so that `b`, `q`, `?` are text or refused, not commands).
     fn in_text_field(&self) -> bool;
+    /// After how many milliseconds the page changes by itself; `None` when it does not.
+    fn next_tick(&self) -> Option<u64> {
+        None
+    }
     /// The page-specific lines of the help page.
     fn help(&self) -> &'static [(&'static str, &'static str)];
 }

@@ -109,7 +109,10 @@ impl Wizard {
             };
         }
         let rehearses = matches!(self.shared.rehearsal, Some(Attempt::Running { .. }));
-        (self.page == PageId::Apply || (self.page == PageId::Rehearsal && rehearses)).then_some(1000)
+        if self.page == PageId::Apply || (self.page == PageId::Rehearsal && rehearses) {
+            return Some(1000);
+        }
+        self.current().and_then(Page::next_tick)
     }
 
     /// Takes one event; returns what the world has to do, in order.

@@ -20,6 +20,10 @@ fn firewall_refused() {
         },
     );
     stage.key(Key::Down);
+    let before = stage.picture();
+    assert_eq!(stage.wizard.next_tick(), Some(150));
+    stage.told(Event::Tick(150));
+    assert_ne!(stage.picture(), before, "the reason follows the mark");
     insta::assert_snapshot!(stage.picture());
 }
 
