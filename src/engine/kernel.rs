@@ -3,7 +3,6 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::detect::links;
 use super::{Engine, EngineError};
 use crate::backend::kernel::{families_of_iptables, of_observations};
 use crate::backend::nftables::Ruleset;
@@ -118,8 +117,7 @@ impl Engine<'_> {
         let mut ruleset = of_observations(&seen)
             .map_err(|error| unreadable(&error.to_string()))?
             .ok_or_else(|| unreadable("nft printed nothing"))?;
-        ruleset.addresses = links::addresses(self.system);
-        ruleset.links = links::outside(&links::links(self.system, None));
+        super::detect::links::known_to(&mut ruleset, self.system);
         Ok(ruleset)
     }
 
