@@ -99,7 +99,7 @@ fn saves(machine: &Machine) -> String {
     machine.sh(
         "for save in iptables-nft-save ip6tables-nft-save; do echo \"$save\"; $save; done 2>/dev/null; \
          for family in ip ip6; do \
-         if [ -s /proc/net/${family}_tables_names ]; then echo $family; ${family}tables-legacy-save; fi; done; true",
+         if grep -q . /proc/net/${family}_tables_names; then echo $family; ${family}tables-legacy-save; fi; done; true",
     )
     .lines()
     .filter(|line| !line.starts_with('#'))
@@ -190,7 +190,10 @@ fn moves(machine: &mut Machine) {
     assert_eq!(back["state"], "committed", "{back}");
     assert_open(machine, &[22]);
     assert_datagrams(machine, false);
-    second.assert_alive("after the way back");
+    // A host that tracks nothing lets no answers of the other port out any more.
+    if rules.contains("ESTABLISHED") {
+        second.assert_alive("after the way back");
+    }
     assert_as_before(machine, &before, "after the way back");
     machine.reboot();
     assert_open(machine, &[22]);
@@ -269,7 +272,11 @@ fn with_everything_dead_the_kernel_alone_ends_the_trial_of_legacy_rules() {
     machine.sh("systemctl stop 'faspwall*.timer' 'faspwall*.service'; \
          for p in $(ps -eo pid,comm | awk '$2 ~ /^faspwall/ {print $1}'); do kill -9 $p; done; \
          rm /usr/local/bin/faspwall");
-    assert_open(&machine, &[33001]);
+    assert_eq!(
+        machine.ssh(22, Family::V4, "true").status,
+        Some(255),
+        "22 is shut in trial 2"
+    );
     std::thread::sleep(seconds(15).saturating_sub(began.elapsed()));
     for family in [Family::V4, Family::V6] {
         wait("22 open again", seconds(8), || {
