@@ -4,6 +4,9 @@
 //! everywhere but in [`real`].
 
 pub mod real;
+pub mod recorder;
+pub mod recording;
+pub mod replay;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -97,6 +100,9 @@ pub enum SystemError {
         /// Why.
         source: std::io::Error,
     },
+    /// A recorded host gave no answer, or was asked to change; the whole message.
+    #[error("{0}")]
+    Recorded(String),
 }
 
 /// A lock that is held as long as the value lives.

@@ -81,10 +81,8 @@ fn read_ruleset(system: &dyn System, found: &mut Found) {
             match (saves, of_observations(&found.observations)) {
                 (Ok(()), Ok(ruleset)) => {
                     // What is dropped on its way to a container says nothing about packets to this host.
-                    let links = super::links::links(system, None);
                     let mut ruleset = ruleset.unwrap_or_default();
-                    ruleset.addresses = super::links::addresses(system);
-                    ruleset.links = super::links::outside(&links);
+                    super::links::known_to(&mut ruleset, system);
                     let inspection = inspect::inspect_view(ruleset);
                     found.managers = manager::managers(&inspection);
                     found.inspection = Some(inspection);

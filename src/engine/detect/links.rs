@@ -6,6 +6,7 @@ use ipnet::IpNet;
 use serde_json::Value;
 
 use super::PROBE_LIMIT;
+use crate::backend::nftables::Ruleset;
 use crate::facts::Link;
 use crate::step::{Invocation, Tool};
 use crate::system::System;
@@ -60,13 +61,9 @@ pub fn links(system: &dyn System, reached: Option<IpAddr>) -> Vec<Link> {
     parse_links(&ask(system, &["-j", "-d", "address", "show"]), &routes, reached)
 }
 
-/// Names of the links by which strangers come in.
-pub fn outside(links: &[Link]) -> Vec<String> {
-    links
-        .iter()
-        .filter(|link| link.outside)
-        .map(|link| link.name.clone())
-        .collect()
+/// Tells a ruleset what its matches on interfaces and own addresses mean on this host.
+pub fn known_to(ruleset: &mut Ruleset, system: &dyn System) {
+    ruleset.know(&links(system, None), addresses(system));
 }
 
 fn ask(system: &dyn System, words: &[&str]) -> String {
