@@ -17,7 +17,7 @@ use crate::engine::{Engine, EngineError};
 use crate::facts::Facts;
 use crate::system::System;
 use crate::transaction::{Progress, State, TxnId};
-use crate::tui::{Effect, Event};
+use crate::tui::{Attempt, Effect, Event};
 
 /// How often an open trial is looked at, for logins and for confirmations that come from elsewhere.
 const LOOK: Duration = Duration::from_millis(700);
@@ -107,6 +107,7 @@ impl Worker {
         match effect {
             Effect::Detect => self.detect(),
             Effect::Preview(answers) => self.render(&answers),
+            Effect::Rehearse { sweep } => self.rehearse(sweep),
             Effect::Apply => self.apply(),
             Effect::Keep(_) => self.keep(),
             Effect::Undo(id) => self.undo(Some(&id)),
@@ -169,6 +170,12 @@ impl Worker {
             "{} is a recorded host: it can be planned for, and nothing can be applied to it",
             dir.display()
         ))
+    }
+
+    /// The change of the preview in a sealed copy.
+    fn rehearse(&self, _sweep: bool) {
+        let reason = String::from("this version cannot copy the firewall of this host");
+        self.tell(Event::Rehearsal(Box::new(Attempt::Unavailable(reason))));
     }
 
     fn apply(&mut self) {

@@ -10,6 +10,7 @@ pub mod detect;
 pub mod go_back;
 pub mod guard;
 pub mod journal;
+pub mod kernel;
 pub mod perform;
 pub mod prepare;
 pub mod rollback;

@@ -73,23 +73,12 @@ impl Engine<'_> {
         }
     }
 
-    /// The live ruleset.
-    pub fn live_ruleset(&self) -> Result<Ruleset, EngineError> {
-        let call = Invocation::new(Tool::Nft, ["-j", "list", "ruleset"]);
-        let output = self.system.run_ok(&call)?;
-        Ruleset::parse(&output.stdout).map_err(|e| {
-            EngineError::Refused(format!(
-                "the live ruleset could not be read: {e}. Nothing was changed"
-            ))
-        })
-    }
-
     fn sweep(&self, tag: &str, sets: &[String], tables: &[String], then: &str) -> Result<(), EngineError> {
         // Between the look and the act somebody else may have changed a handle: the batch then fails as a whole and is
         // made anew.
         let mut attempt = 1;
         loop {
-            let batch = sweep_batch(&self.live_ruleset()?, tag, sets, tables, then);
+            let batch = sweep_batch(&self.nft_ruleset()?, tag, sets, tables, then);
             if batch.is_empty() {
                 return Ok(());
             }

@@ -57,6 +57,7 @@ const LAYERS: [(&str, &[&str]); 19] = [
         "tui",
         &[
             "port",
+            "matrix",
             "step",
             "facts",
             "catalogue",
