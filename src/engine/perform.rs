@@ -6,7 +6,8 @@ use std::time::Duration;
 use super::detect::sockets::tcp_listeners;
 use super::{Engine, EngineError};
 use crate::backend::nftables::Ruleset;
-use crate::step::{Invocation, Step, Tool};
+use crate::backend::ufw::patch;
+use crate::step::{Invocation, IptablesRule, Step, Tool};
 
 impl Engine<'_> {
     /// Performs a step; returns once it has taken effect.
@@ -33,6 +34,12 @@ impl Engine<'_> {
                 tables,
                 then,
             } => self.sweep(tag, sets, tables, then),
+            Step::PatchIptables {
+                save,
+                restore,
+                sweep,
+                rules,
+            } => self.patch(*save, *restore, sweep, rules),
             Step::SignalPidFile {
                 pid_file,
                 comm,
@@ -83,6 +90,30 @@ impl Engine<'_> {
                 return Ok(());
             }
             let call = Invocation::new(Tool::Nft, ["-f", "-"]).with_stdin(batch);
+            match self.system.run_ok(&call) {
+                Ok(_) => return Ok(()),
+                Err(error) if attempt == 3 => return Err(error.into()),
+                Err(_) => attempt += 1,
+            }
+        }
+    }
+
+    fn patch(
+        &self,
+        save: Tool,
+        restore: Tool,
+        sweep: &str,
+        rules: &[IptablesRule],
+    ) -> Result<(), EngineError> {
+        // As above: the batch fails as a whole when somebody changed a rule in between.
+        let mut attempt = 1;
+        loop {
+            let look = Invocation::new(save, ["-t", "filter"]);
+            let saved = self.system.run_ok(&look)?.stdout;
+            let batch = patch::batch(&saved, sweep, rules)
+                .map_err(|error| EngineError::Refused(error.to_string()))?;
+            let Some(batch) = batch else { return Ok(()) };
+            let call = Invocation::new(restore, ["--noflush"]).with_stdin(batch);
             match self.system.run_ok(&call) {
                 Ok(_) => return Ok(()),
                 Err(error) if attempt == 3 => return Err(error.into()),
