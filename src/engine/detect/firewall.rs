@@ -17,6 +17,7 @@ use super::PROBE_LIMIT;
 use crate::backend::kernel::of_observations;
 use crate::backend::nftables::boot_file::NFT_FILE;
 use crate::backend::nftables::inspect::{self, Inspection};
+use crate::backend::ufw;
 use crate::engine::kernel;
 use crate::facts::{BackendFact, BackendId, BootFacts, Facts, InboundDefault, Observations};
 use crate::step::{Invocation, Tool};
@@ -56,7 +57,7 @@ pub fn look(system: &dyn System, systemd: bool) -> Found {
 
 /// Files in which a backend keeps rules.
 fn read_files(system: &dyn System, observations: &mut Observations) {
-    for path in [NFT_FILE] {
+    for path in [NFT_FILE].into_iter().chain(ufw::settings::files()) {
         if let Some(content) = system.read_text(Path::new(path)) {
             observations.files.insert(path.into(), content);
         }
