@@ -114,9 +114,8 @@ pub trait Translator: Sync {
 pub fn translator(id: BackendId) -> Option<&'static dyn Translator> {
     match id {
         BackendId::Nftables => Some(&nftables::translate::Nftables),
+        BackendId::Iptables => Some(&iptables::translate::Iptables),
         BackendId::Ufw => Some(&ufw::Ufw),
-        BackendId::Iptables | BackendId::Firewalld | BackendId::Pf | BackendId::Ipfw | BackendId::Windows => {
-            None
-        }
+        BackendId::Firewalld | BackendId::Pf | BackendId::Ipfw | BackendId::Windows => None,
     }
 }
