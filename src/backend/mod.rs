@@ -5,9 +5,11 @@
 //! What is the same on every host is not done here: the kernel's clock, the timed deny of trial 2, the second sshd.
 
 pub mod by_hand;
+pub mod firewalld;
 pub mod iptables;
 pub mod kernel;
 pub mod nftables;
+pub mod ufw;
 
 use std::path::PathBuf;
 
@@ -114,11 +116,9 @@ pub trait Translator: Sync {
 pub fn translator(id: BackendId) -> Option<&'static dyn Translator> {
     match id {
         BackendId::Nftables => Some(&nftables::translate::Nftables),
-        BackendId::Iptables
-        | BackendId::Ufw
-        | BackendId::Firewalld
-        | BackendId::Pf
-        | BackendId::Ipfw
-        | BackendId::Windows => None,
+        BackendId::Iptables => Some(&iptables::translate::Iptables),
+        BackendId::Ufw => Some(&ufw::Ufw),
+        BackendId::Firewalld => Some(&firewalld::Firewalld),
+        BackendId::Pf | BackendId::Ipfw | BackendId::Windows => None,
     }
 }
