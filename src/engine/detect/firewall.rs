@@ -20,6 +20,7 @@ use crate::backend::kernel::of_observations;
 use crate::backend::nftables::boot_file::NFT_FILE;
 use crate::backend::nftables::inspect::{self, Inspection};
 use crate::backend::translator;
+use crate::backend::ufw;
 use crate::engine::kernel;
 use crate::facts::{BackendFact, BackendId, BootFacts, Facts, Observations};
 use crate::step::{Invocation, Tool};
@@ -59,12 +60,15 @@ pub fn look(system: &dyn System, systemd: bool) -> Found {
     read_files(system, &mut found.observations);
     read_ruleset(system, &mut found);
     read_versions(system, &mut found);
+    if units.get("firewalld.service").is_some_and(|unit| unit.active) {
+        super::firewalld::observe(system, &mut found.observations);
+    }
     found
 }
 
 /// Files in which a backend keeps rules.
 fn read_files(system: &dyn System, observations: &mut Observations) {
-    for path in [NFT_FILE] {
+    for path in [NFT_FILE].into_iter().chain(ufw::settings::files()) {
         if let Some(content) = system.read_text(Path::new(path)) {
             observations.files.insert(path.into(), content);
         }
@@ -81,10 +85,8 @@ fn read_ruleset(system: &dyn System, found: &mut Found) {
             match (saves, of_observations(&found.observations)) {
                 (Ok(()), Ok(ruleset)) => {
                     // What is dropped on its way to a container says nothing about packets to this host.
-                    let links = super::links::links(system, None);
                     let mut ruleset = ruleset.unwrap_or_default();
-                    ruleset.addresses = super::links::addresses(system);
-                    ruleset.links = super::links::outside(&links);
+                    super::links::known_to(&mut ruleset, system);
                     let inspection = inspect::inspect_view(ruleset);
                     found.managers = manager::managers(&inspection);
                     found.inspection = Some(inspection);

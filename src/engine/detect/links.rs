@@ -61,15 +61,6 @@ pub fn links(system: &dyn System, reached: Option<IpAddr>) -> Vec<Link> {
     parse_links(&ask(system, &["-j", "-d", "address", "show"]), &routes, reached)
 }
 
-/// Names of the links by which strangers come in.
-pub fn outside(links: &[Link]) -> Vec<String> {
-    links
-        .iter()
-        .filter(|link| link.outside)
-        .map(|link| link.name.clone())
-        .collect()
-}
-
 /// Tells a ruleset what its matches on interfaces and own addresses mean on this host.
 pub fn known_to(ruleset: &mut Ruleset, system: &dyn System) {
     ruleset.know(&links(system, None), addresses(system));
