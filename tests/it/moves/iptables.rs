@@ -240,6 +240,27 @@ fn the_same_strict_host_with_the_older_tables() {
     ));
 }
 
+/// Left over from an earlier release: rules of the other variant, which a unit of the operator's loads.
+fn add_legacy(machine: &Machine) {
+    let rules = "*filter\n:INPUT DROP [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n-A INPUT -i lo -j ACCEPT\n\
+                 -A INPUT -m state --state RELATED,ESTABLISHED -j ACCEPT\n\
+                 -A INPUT -p ICMP -j ACCEPT\n-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT\nCOMMIT\n";
+    let unit = "[Unit]\nAfter=network.target\n[Service]\nType=oneshot\nRemainAfterExit=yes\n\
+                ExecStart=/usr/sbin/iptables-legacy-restore /etc/old/v4\n\
+                ExecStart=/usr/sbin/ip6tables-legacy-restore /etc/old/v6\n[Install]\nWantedBy=multi-user.target\n";
+    machine.put("/etc/old/v4", rules.replace("ICMP", "icmp"), 0o644);
+    machine.put("/etc/old/v6", rules.replace("ICMP", "ipv6-icmp"), 0o644);
+    machine.put("/etc/systemd/system/old-rules.service", unit, 0o644);
+    machine.ok(&["systemctl", "enable", "--quiet", "--now", "old-rules"]);
+}
+
+#[test]
+fn both_variants_at_once_are_opened_and_stay_open_over_a_reboot() {
+    let mut machine = server(Suite::Bookworm, "nft", CLOUD_4, CLOUD_6);
+    add_legacy(&machine);
+    moves(&mut machine);
+}
+
 #[test]
 fn an_unconfirmed_trial_2_leaves_the_rules_of_iptables_as_they_were() {
     let machine = server(Suite::Bookworm, "nft", CLOUD_4, CLOUD_6);
