@@ -111,6 +111,9 @@ pub enum Command {
         /// The answers.
         #[command(flatten)]
         file: File,
+        /// Look at all 65,535 ports as well.
+        #[arg(long)]
+        sweep: bool,
         /// As JSON.
         #[arg(long)]
         json: bool,
@@ -315,7 +318,9 @@ fn run(system: &'static dyn System, cli: Cli) -> Result<u8, Failure> {
                 exit_code,
             },
         ),
-        Command::Rehearse { file, json } => rehearse::rehearse(&engine, &global, &file.file, json),
+        Command::Rehearse { file, sweep, json } => {
+            rehearse::rehearse(&engine, &global, &file.file, sweep, json)
+        }
         Command::RehearseInside { stage } => Ok(crate::rehearse::inside(system, &stage)?),
         Command::Apply {
             file,

@@ -11,18 +11,21 @@ use crate::matrix::{Cell, Rehearsal};
 use crate::rehearse::{RehearseError, Subject, rehearse as run};
 
 /// `faspwall rehearse`
-pub fn rehearse(engine: &Engine<'_>, global: &Global, file: &Path, as_json: bool) -> Result<u8, Failure> {
+pub fn rehearse(
+    engine: &Engine<'_>,
+    global: &Global,
+    file: &Path,
+    sweep: bool,
+    as_json: bool,
+) -> Result<u8, Failure> {
     let answers = answers(engine, global, file)?;
     let facts = facts(engine);
     let preview = prepared(engine, &answers, &facts, 120)?;
     if !preview.obstacles.is_empty() {
         return Err(refusal(&facts, &preview));
     }
-    let rehearsal = run(
-        engine.system,
-        &Subject::of(&preview, &facts),
-        &mut told(global.verbose),
-    )?;
+    let subject = Subject::of(&preview, &facts).sweeping(sweep);
+    let rehearsal = run(engine.system, &subject, &mut told(global.verbose))?;
     show(&rehearsal, as_json);
     Ok(if rehearsal.ok() { 0 } else { failure::REFUSED })
 }
