@@ -3,6 +3,10 @@
 //! A [`Step`] can be stored, read again by another version of the program, and printed as something an operator
 //! could type. Nothing here performs anything: only [`crate::system`] touches the host.
 
+mod iptables;
+
+pub use iptables::{NativeRule, UNTIL, batch, plain_name};
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -268,6 +272,19 @@ pub enum Step {
         /// Commands that go into the same batch after the deletions.
         then: String,
     },
+    /// Delete every iptables rule whose comment begins with `tag:` in all tables, and put others in: one batch for each
+    /// program. Harmless when nothing is there.
+    SweepIptables {
+        /// `faspwall:<transaction>`
+        tag: String,
+        /// The restore programs of the families and variants that are looked through.
+        tools: Vec<Tool>,
+        /// Rules that go in after the deletions.
+        then: Vec<NativeRule>,
+        /// For how long timed rules among them hold.
+        #[serde(default)]
+        seconds: u64,
+    },
     /// Send a signal to the process whose number stands in a pid file, if that process is `comm`.
     SignalPidFile {
         /// The pid file.
@@ -342,6 +359,12 @@ impl fmt::Display for Step {
                 }
                 Ok(())
             }
+            Self::SweepIptables {
+                tag,
+                tools,
+                then,
+                seconds,
+            } => iptables::print(f, tag, tools, then, *seconds),
             Self::SignalPidFile {
                 pid_file,
                 comm,

@@ -4,6 +4,8 @@
 //! [`Pieces`] of a change to `change::assemble`, which puts those of all backends and of sshd into the one safe order.
 //! What is the same on every host is not done here: the kernel's clock, the timed deny of trial 2, the second sshd.
 
+pub mod iptables;
+pub mod kernel;
 pub mod nftables;
 
 use std::path::PathBuf;
@@ -49,6 +51,8 @@ pub struct Pieces {
     pub open: Vec<Action>,
     /// Sets of nftables among them whose elements time out; the engine gives them new time.
     pub clocks: Vec<Timed>,
+    /// Rules of iptables among them that hold for a while: performed again, they get new time.
+    pub timed: Vec<Step>,
     /// Trial 1 of a way back: takes our own kept deny out of the live rules.
     pub lift: Vec<Action>,
     /// Brings the tool's live rules back to what they were before the commit: undo of the commit's first action, and so
@@ -76,6 +80,7 @@ impl Pieces {
         self.check.extend(other.check);
         self.open.extend(other.open);
         self.clocks.extend(other.clocks);
+        self.timed.extend(other.timed);
         self.lift.extend(other.lift);
         self.restore.extend(other.restore);
         self.bridge.extend(other.bridge);

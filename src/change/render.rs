@@ -11,7 +11,11 @@ use crate::advice::{Advice, Severity};
 use crate::answers::Answers;
 use crate::backend::nftables::model::Ruleset;
 use crate::backend::nftables::packet::{Family, Kind, Packet};
-use crate::backend::nftables::{Inspection, inspect::path_chains, reach, render};
+use crate::backend::nftables::{
+    Inspection,
+    inspect::{inspect_view, path_chains},
+    reach, render,
+};
 use crate::backend::{Pieces, Translator, Wish, translator};
 use crate::facts::{BackendId, Facts, Listener};
 use crate::plan::{Plan, Port22, Requirement};
@@ -95,19 +99,19 @@ fn inspected(facts: &Facts, obstacles: &mut Vec<String>) -> Option<Inspection> {
         obstacles.push(String::from("no usable firewall was found on this host"));
         return None;
     }
-    let Some(json) = &facts.observations.nft_json else {
-        let why = facts
-            .observations
-            .nft_error
-            .clone()
-            .unwrap_or_else(|| String::from("it was not read"));
-        obstacles.push(format!(
-            "the live ruleset is not known: {why}. Run faspwall as root to see it"
-        ));
-        return None;
-    };
-    match crate::backend::nftables::inspect_on(json, &facts.addresses) {
-        Ok(inspection) => Some(inspection),
+    match crate::backend::kernel::of_facts(facts) {
+        Ok(Some(ruleset)) => Some(inspect_view(ruleset)),
+        Ok(None) => {
+            let why = facts
+                .observations
+                .nft_error
+                .clone()
+                .unwrap_or_else(|| String::from("it was not read"));
+            obstacles.push(format!(
+                "the live ruleset is not known: {why}. Run faspwall as root to see it"
+            ));
+            None
+        }
         Err(error) => {
             obstacles.push(error.to_string());
             None

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::detect::sockets::tcp_listeners;
 use super::{Engine, EngineError};
 use crate::backend::nftables::Ruleset;
+use crate::backend::nftables::inspect::owner;
 use crate::step::{Invocation, Step, Tool};
 
 impl Engine<'_> {
@@ -33,6 +34,12 @@ impl Engine<'_> {
                 tables,
                 then,
             } => self.sweep(tag, sets, tables, then),
+            Step::SweepIptables {
+                tag,
+                tools,
+                then,
+                seconds,
+            } => self.sweep_iptables(tag, tools, then, *seconds),
             Step::SignalPidFile {
                 pid_file,
                 comm,
@@ -73,23 +80,12 @@ impl Engine<'_> {
         }
     }
 
-    /// The live ruleset.
-    pub fn live_ruleset(&self) -> Result<Ruleset, EngineError> {
-        let call = Invocation::new(Tool::Nft, ["-j", "list", "ruleset"]);
-        let output = self.system.run_ok(&call)?;
-        Ruleset::parse(&output.stdout).map_err(|e| {
-            EngineError::Refused(format!(
-                "the live ruleset could not be read: {e}. Nothing was changed"
-            ))
-        })
-    }
-
     fn sweep(&self, tag: &str, sets: &[String], tables: &[String], then: &str) -> Result<(), EngineError> {
         // Between the look and the act somebody else may have changed a handle: the batch then fails as a whole and is
         // made anew.
         let mut attempt = 1;
         loop {
-            let batch = sweep_batch(&self.live_ruleset()?, tag, sets, tables, then);
+            let batch = sweep_batch(&self.nft_ruleset()?, tag, sets, tables, then);
             if batch.is_empty() {
                 return Ok(());
             }
@@ -176,11 +172,18 @@ impl Engine<'_> {
 /// every reload, comments do not.
 pub fn sweep_batch(ruleset: &Ruleset, tag: &str, sets: &[String], tables: &[String], then: &str) -> String {
     let mut batch = String::new();
+    // Rules that iptables keeps in nftables are swept by iptables itself.
+    let elsewhere: Vec<&crate::backend::nftables::model::Table> = ruleset
+        .tables
+        .iter()
+        .filter(|t| owner(ruleset, &t.family, &t.name).as_deref() == Some("iptables-nft"))
+        .collect();
+    let foreign = |family: &str, table: &str| elsewhere.iter().any(|t| t.family == family && t.name == table);
     let whole = |family: &str, table: &str| tables.iter().any(|t| *t == format!("{family} {table}"));
     for rule in ruleset
         .rules
         .iter()
-        .filter(|r| r.tagged(tag) && !whole(&r.family, &r.table))
+        .filter(|r| r.tagged(tag) && !whole(&r.family, &r.table) && !foreign(&r.family, &r.table))
     {
         batch.push_str(&format!(
             "delete rule {} {} {} handle {}\n",

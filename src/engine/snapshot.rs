@@ -1,6 +1,8 @@
 //! What the host was like before, and whether it is so again.
 
+use super::kernel::observe;
 use super::{Engine, EngineError};
+use crate::backend::kernel::{SAVES, view};
 use crate::backend::nftables::Ruleset;
 use crate::step::{Invocation, Tool};
 use crate::transaction::TxnId;
@@ -9,31 +11,43 @@ use crate::transaction::TxnId;
 const LISTED: usize = 20;
 
 impl Engine<'_> {
-    /// Keeps the ruleset twice: as JSON to compare with, as text for a person.
-    pub fn take_snapshot(&self, id: &TxnId) -> Result<Ruleset, EngineError> {
+    /// Keeps the ruleset as data to compare with, and as text for a person.
+    pub fn take_snapshot(&self, id: &TxnId) -> Result<(), EngineError> {
         let dir = self.dir(id);
         self.system.make_dir(&dir, 0o700)?;
-        let json = self
-            .system
-            .run_ok(&Invocation::new(Tool::Nft, ["-j", "list", "ruleset"]))?
-            .stdout;
+        let seen = observe(self.system)?;
+        let json = seen.nft_json.unwrap_or_default();
         self.system
             .replace(&dir.join("ruleset.json"), json.as_bytes(), 0o600)?;
+        for (command, text) in &seen.outputs {
+            self.system.replace(&dir.join(command), text.as_bytes(), 0o600)?;
+        }
         let text = self
             .system
             .run_ok(&Invocation::new(Tool::Nft, ["list", "ruleset"]))?
             .stdout;
-        self.system
-            .replace(&dir.join("ruleset.nft"), text.as_bytes(), 0o600)?;
-        Ruleset::parse(&json)
-            .map_err(|e| EngineError::Refused(format!("the live ruleset could not be read: {e}")))
+        Ok(self
+            .system
+            .replace(&dir.join("ruleset.nft"), text.as_bytes(), 0o600)?)
+    }
+
+    /// The ruleset of the snapshot; `None` when it cannot be read.
+    fn snapshot(&self, id: &TxnId) -> Option<Ruleset> {
+        let dir = self.dir(id);
+        let json = self.system.read_text(&dir.join("ruleset.json"))?;
+        let saves = SAVES
+            .iter()
+            .filter_map(|(tool, ..)| {
+                let text = self.system.read_text(&dir.join(tool.name()))?;
+                Some((tool.name().to_owned(), text))
+            })
+            .collect();
+        view(&json, &saves).ok()
     }
 
     /// Lines in which the live ruleset differs from the snapshot of a transaction; empty means equal.
     pub fn compare(&self, id: &TxnId) -> Vec<String> {
-        let kept = self.system.read_text(&self.dir(id).join("ruleset.json"));
-        let before = kept.and_then(|json| Ruleset::parse(&json).ok());
-        let mut differing = match (before, self.live_ruleset()) {
+        let mut differing = match (self.snapshot(id), self.live_ruleset()) {
             (Some(before), Ok(now)) => differences(&before, &now),
             (None, _) => vec![String::from("the snapshot could not be read")],
             (_, Err(error)) => vec![format!("the live ruleset could not be read: {error}")],

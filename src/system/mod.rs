@@ -4,6 +4,9 @@
 //! everywhere but in [`real`].
 
 pub mod real;
+pub mod recorder;
+pub mod recording;
+pub mod replay;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -97,6 +100,9 @@ pub enum SystemError {
         /// Why.
         source: std::io::Error,
     },
+    /// A recorded host gave no answer, or was asked to change; the whole message.
+    #[error("{0}")]
+    Recorded(String),
 }
 
 /// A lock that is held as long as the value lives.
@@ -255,6 +261,11 @@ pub trait System: Send + Sync {
     /// Leaves the login's session and control group so that its end does not end us, ignores hang-ups, and asks not to
     /// be chosen when memory runs out. For the guard.
     fn become_independent(&self);
+
+    /// The directory of the recording, where this is no running host but a recorded one.
+    fn recorded(&self) -> Option<&Path> {
+        None
+    }
 }
 
 /// A call without what it reads on standard input: short enough for a message.

@@ -74,6 +74,7 @@ const LAYERS: [(&str, &[&str]); 21] = [
         "tui",
         &[
             "port",
+            "matrix",
             "step",
             "facts",
             "catalogue",

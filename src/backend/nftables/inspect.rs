@@ -39,18 +39,23 @@ pub fn inspect(json: &str) -> Result<Inspection, ModelError> {
 pub fn inspect_on(json: &str, addresses: &[IpAddr]) -> Result<Inspection, ModelError> {
     let mut ruleset = Ruleset::parse(json)?;
     ruleset.addresses = addresses.to_vec();
+    Ok(inspect_view(ruleset))
+}
+
+/// What a ruleset says that has been read already.
+pub fn inspect_view(ruleset: Ruleset) -> Inspection {
     let chains = path_chains(&ruleset)
         .into_iter()
         .map(|chain| chain_fact(&ruleset, chain))
         .collect();
     let fingerprint = fingerprint(&ruleset);
-    Ok(Inspection {
+    Inspection {
         chains,
         foreign: foreign(&ruleset),
         inbound_default: inbound_default(&ruleset),
         fingerprint,
         ruleset,
-    })
+    }
 }
 
 /// Digest of the ruleset without what changes by itself.
@@ -159,6 +164,7 @@ pub fn owner(ruleset: &Ruleset, family: &str, table: &str) -> Option<String> {
         "proxmox-firewall" | "proxmox-firewall-guests" => Some("Proxmox"),
         _ if table == "faspwall" || table.starts_with("faspwall_") => Some("faspwall"),
         _ if table.starts_with("crowdsec") => Some("crowdsec"),
+        _ if table.ends_with(" (legacy)") => Some("iptables-legacy"),
         _ => None,
     };
     if known.is_some() {
@@ -166,9 +172,11 @@ pub fn owner(ruleset: &Ruleset, family: &str, table: &str) -> Option<String> {
     }
     let of_table = |rule: &&Rule| rule.family == family && rule.table == table;
     let compat = ruleset.rules.iter().filter(of_table).any(|rule| {
-        rule.expressions
-            .iter()
-            .any(|e| e.get("xt").is_some() || e.as_str() == Some("xt"))
+        rule.native().is_some()
+            || rule
+                .expressions
+                .iter()
+                .any(|e| e.get("xt").is_some() || e.as_str() == Some("xt"))
     });
     let capitals = ruleset.chains.iter().any(|c| {
         c.family == family

@@ -7,6 +7,8 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
+use crate::facts::Link;
+
 /// A ruleset.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Ruleset {
@@ -20,6 +22,8 @@ pub struct Ruleset {
     pub sets: Vec<Set>,
     /// Addresses of this host that packets from outside can bear; empty when they are not known.
     pub addresses: Vec<IpAddr>,
+    /// Names of the links by which strangers come in; empty when they are not known.
+    pub links: Vec<String>,
 }
 
 /// A table.
@@ -79,6 +83,11 @@ pub struct Rule {
 }
 
 impl Rule {
+    /// The rule as iptables-save prints it, where it came from there; nothing else tells all of it.
+    pub fn native(&self) -> Option<&str> {
+        self.expressions.first()?.get("iptables")?.as_str()
+    }
+
     /// Whether the rule bears a mark that begins with `tag:`.
     pub fn tagged(&self, tag: &str) -> bool {
         self.comment
@@ -233,12 +242,23 @@ impl Ruleset {
             .find(|s| s.family == family && s.table == table && s.name == name)
     }
 
+    /// What matches on interfaces and on own addresses mean on this host.
+    pub fn know(&mut self, links: &[Link], addresses: Vec<IpAddr>) {
+        self.addresses = addresses;
+        self.links = links
+            .iter()
+            .filter(|link| link.outside)
+            .map(|link| link.name.clone())
+            .collect();
+    }
+
     /// The ruleset as it would be without anything of ours: tables named `faspwall*`, tagged rules, our sets.
     #[must_use]
     pub fn without_ours(&self) -> Self {
         let ours = |table: &str| table == "faspwall" || table.starts_with("faspwall_");
         Self {
             addresses: self.addresses.clone(),
+            links: self.links.clone(),
             tables: self.tables.iter().filter(|t| !ours(&t.name)).cloned().collect(),
             chains: self.chains.iter().filter(|c| !ours(&c.table)).cloned().collect(),
             rules: self
@@ -294,6 +314,10 @@ impl Ruleset {
             ));
         }
         for rule in &self.rules {
+            if let Some(text) = rule.native() {
+                lines.push(format!("rule {} {} {text}", rule.family, rule.table));
+                continue;
+            }
             let expressions: Vec<String> = rule.expressions.iter().map(stable).collect();
             let comment = rule
                 .comment

@@ -127,8 +127,12 @@ enum Known {
     Group,
     /// An address of this host.
     Target,
-    /// The packet has no such field, so the match cannot hold.
+    /// The packet has no such field, so the match cannot hold, unless it asks for just that.
     Absent,
+    /// The way back to the sender is there.
+    Present,
+    /// The link that the stranger's packets pass.
+    Link,
     /// Not known.
     Unknown,
 }
@@ -170,6 +174,8 @@ impl Packet<'_> {
             ("ip" | "ip6", "saddr") if self.comes_in() => Known::Peer,
             ("ip" | "ip6", "daddr") if !self.comes_in() => Known::Peer,
             ("ip" | "ip6", "saddr" | "daddr") => Known::Target,
+            // A whole packet: not a part of a longer one.
+            ("ip", "frag-off") => Known::Number(0),
             ("ip", "version") => Known::Number(4),
             ("ip6", "version") => Known::Number(6),
             ("icmp" | "icmpv6" | "igmp" | "sctp" | "dccp" | "udplite" | "ah" | "esp" | "comp" | "arp", _) => {
@@ -187,7 +193,8 @@ impl Packet<'_> {
             "pkttype" if self.group.is_some() => Known::Word("multicast"),
             "pkttype" if self.comes_in() => Known::Word("host"),
             // The stranger is never on this host: a rule for the loopback interface is not for him.
-            "iif" | "iifname" | "oif" | "oifname" => Known::Unknown,
+            "iif" | "iifname" if self.comes_in() => Known::Link,
+            "oif" | "oifname" if !self.comes_in() => Known::Link,
             _ => Known::Unknown,
         }
     }
@@ -228,8 +235,8 @@ impl Packet<'_> {
         if let Some(fib) = left.get("fib") {
             return self.fib(fib);
         }
-        if left.get("exthdr").is_some() || left.get("tcp option").is_some() {
-            return Known::Unknown;
+        if left.get("exthdr").is_some() {
+            return Known::Absent;
         }
         Known::Unknown
     }
@@ -245,6 +252,8 @@ impl Packet<'_> {
             ("type", _) if about("daddr") && self.group.is_some() => Known::Word("multicast"),
             ("type", true) if about("daddr") => Known::Word("local"),
             ("type", false) if about("saddr") => Known::Word("local"),
+            // Answers leave by the link that the question came in by.
+            ("oif" | "check", true) if about("saddr") && about("iif") => Known::Present,
             _ => Known::Unknown,
         }
     }
@@ -311,8 +320,10 @@ impl Packet<'_> {
             return self.concatenation(place, parts, right);
         }
         let known = self.known(left);
-        if let Known::Peer | Known::Group = known {
-            return self.address(place, &known, right);
+        match known {
+            Known::Peer | Known::Group => return self.address(place, &known, right),
+            Known::Link => return link(place, right),
+            _ => {}
         }
         if let Some(elements) = elements_of(place, right) {
             return elements.iter().fold(Answer::No, |sum, element| {
@@ -332,7 +343,8 @@ impl Packet<'_> {
             });
         }
         match known {
-            Known::Absent => Answer::No,
+            Known::Absent => Answer::of(right.as_bool() == Some(false)),
+            Known::Present => right.as_bool().map_or(Answer::Maybe, Answer::of),
             Known::Target => target_in(&place.ruleset.addresses, self.family, right),
             Known::Number(number) => number_in(number, right),
             Known::Word(word) => match right.as_str() {
@@ -345,7 +357,7 @@ impl Packet<'_> {
                 Some(flag) => Answer::of(set.contains(&flag)),
                 None => Answer::Maybe,
             },
-            Known::Peer | Known::Group | Known::Unknown => Answer::Maybe,
+            Known::Peer | Known::Group | Known::Link | Known::Unknown => Answer::Maybe,
         }
     }
 
@@ -426,6 +438,37 @@ fn loopback_only(left: &Value, right: &Value) -> bool {
         .and_then(Value::as_str)
         .unwrap_or_default();
     matches!(key, "iif" | "iifname" | "oif" | "oifname") && right.as_str() == Some("lo")
+}
+
+/// Whether the links that strangers use are among those that the right side names.
+fn link(place: Place<'_>, right: &Value) -> Answer {
+    let links = &place.ruleset.links;
+    let one = std::slice::from_ref(right);
+    let elements = match right.as_str() {
+        Some(name) if name.starts_with('@') => elements_of(place, right),
+        _ => Some(
+            right
+                .get("set")
+                .and_then(Value::as_array)
+                .map_or(one, Vec::as_slice),
+        ),
+    };
+    let names: Option<Vec<&str>> =
+        elements.and_then(|all| all.iter().map(|e| element_value(e).as_str()).collect());
+    let (Some(names), false) = (names, links.is_empty()) else {
+        return Answer::Maybe;
+    };
+    let named = |link: &&String| {
+        names.iter().any(|name| match name.strip_suffix('*') {
+            Some(beginning) => link.starts_with(beginning),
+            None => *name == link.as_str(),
+        })
+    };
+    match links.iter().filter(named).count() {
+        0 => Answer::No,
+        some if some == links.len() => Answer::Yes,
+        _ => Answer::Maybe,
+    }
 }
 
 fn number_in(number: u64, right: &Value) -> Answer {

@@ -141,10 +141,11 @@ impl Walk<'_> {
                 return Flow::Ended;
             }
             if let Some(condition) = expression.get("match") {
-                if self.translation && stranger_comes_in(condition) {
+                let answer = self.packet.matches(place, condition);
+                if self.translation && answer != Answer::No && stranger_comes_in(condition) {
                     continue;
                 }
-                holds = holds.and(self.packet.matches(place, condition));
+                holds = holds.and(answer);
             } else if let Some(target) = compat_target(expression) {
                 if COMPAT_HARMLESS.contains(&target) {
                     continue;

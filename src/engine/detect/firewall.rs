@@ -6,19 +6,24 @@
 
 pub mod boot;
 pub mod manager;
+pub mod scripts;
+pub mod units;
 
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
 use super::PROBE_LIMIT;
+use crate::backend::kernel::of_observations;
 use crate::backend::nftables::boot_file::NFT_FILE;
 use crate::backend::nftables::inspect::{self, Inspection};
+use crate::engine::kernel;
 use crate::facts::{BackendFact, BackendId, BootFacts, Facts, InboundDefault, Observations};
 use crate::step::{Invocation, Tool};
 use crate::system::System;
-use boot::{Unit, boot, units};
+use boot::boots;
 use manager::Manager;
+use units::{Unit, units};
 
 const LIST_RULESET: [&str; 3] = ["-j", "list", "ruleset"];
 /// A ruleset of 100,000 objects takes nft some seconds, and without it nothing can be decided.
@@ -30,7 +35,7 @@ pub struct Found {
     inspection: Option<Inspection>,
     managers: BTreeMap<Manager, String>,
     backends: Vec<BackendFact>,
-    boot: BootFacts,
+    boots: BTreeMap<BackendId, BootFacts>,
     obstacle: Option<String>,
 }
 
@@ -38,12 +43,12 @@ pub struct Found {
 pub fn look(system: &dyn System, systemd: bool) -> Found {
     let units = if systemd { units(system) } else { BTreeMap::new() };
     let mut found = Found {
-        boot: boot(system, systemd, &units),
+        boots: boots(system, systemd, &units),
         ..Found::default()
     };
     read_files(system, &mut found.observations);
     read_ruleset(system, &mut found);
-    read_legacy(system, &mut found);
+    read_legacy(&mut found);
     dormant(system, &units, &mut found.managers);
     found.backends = backends(system, &units, &found);
     found
@@ -62,13 +67,21 @@ fn read_ruleset(system: &dyn System, found: &mut Found) {
     let call = Invocation::new(Tool::Nft, LIST_RULESET).within(RULESET_LIMIT);
     let error = match system.run(&call) {
         Ok(output) if output.ok() => {
-            // What is dropped on its way to a container says nothing about packets to this host.
-            let inspected = inspect::inspect_on(&output.stdout, &super::os::addresses(system));
             found.observations.nft_json = Some(output.stdout);
-            match inspected {
-                Ok(inspection) => {
+            // Without what iptables itself prints, less is known of its rules; what that means is told elsewhere.
+            let saves = kernel::read_saves(system, &mut found.observations);
+            match of_observations(&found.observations) {
+                Ok(ruleset) => {
+                    // What is dropped on its way to a container says nothing about packets to this host.
+                    let mut ruleset = ruleset.unwrap_or_default();
+                    ruleset.addresses = super::links::addresses(system);
+                    let inspection = inspect::inspect_view(ruleset);
                     found.managers = manager::managers(&inspection);
                     found.inspection = Some(inspection);
+                    if let Err(error) = saves {
+                        let evidence = format!("its rules could not be read: {error}");
+                        found.managers.insert(Manager::IptablesLegacy, evidence);
+                    }
                     return;
                 }
                 Err(error) => error.to_string(),
@@ -85,49 +98,18 @@ fn read_ruleset(system: &dyn System, found: &mut Found) {
     found.observations.nft_error = Some(error);
 }
 
-/// The older tables of iptables, only where the kernel has them already.
-fn read_legacy(system: &dyn System, found: &mut Found) {
-    let families = [
-        (
-            "/proc/net/ip_tables_names",
-            Tool::IptablesLegacySave,
-            Tool::IptablesSave,
-        ),
-        (
-            "/proc/net/ip6_tables_names",
-            Tool::Ip6tablesLegacySave,
-            Tool::Ip6tablesSave,
-        ),
-    ];
-    for (names, tool, old_tool) in families {
-        let names = system.read_text(Path::new(names)).unwrap_or_default();
-        if !names.lines().any(|name| name.trim() == "filter") {
+/// The older tables of iptables.
+fn read_legacy(found: &mut Found) {
+    for tool in [Tool::IptablesLegacySave, Tool::Ip6tablesLegacySave] {
+        let Some(text) = found.observations.outputs.get(tool.name()) else {
             continue;
-        }
-        // Before there were two variants, the legacy one had the plain name.
-        let tool = if system.locate(tool).is_some() {
-            tool
-        } else {
-            old_tool
         };
-        let call = Invocation::new(tool, ["-t", "filter"]).within(PROBE_LIMIT);
-        match system.run_ok(&call) {
-            Ok(output) => {
-                if let Some(reason) = manager::legacy_drops(&output.stdout) {
-                    let owner = manager::front_end_of_chains(manager::legacy_chains(&output.stdout));
-                    found
-                        .managers
-                        .entry(owner.unwrap_or(Manager::IptablesLegacy))
-                        .or_insert(format!("in the legacy filter table {reason}"));
-                }
-                found.observations.outputs.insert(call.to_string(), output.stdout);
-            }
-            Err(error) => {
-                found.managers.insert(
-                    Manager::IptablesLegacy,
-                    format!("the kernel has a legacy filter table, and it could not be read: {error}"),
-                );
-            }
+        if let Some(reason) = manager::legacy_drops(text) {
+            let owner = manager::front_end_of_chains(manager::legacy_chains(text));
+            found
+                .managers
+                .entry(owner.unwrap_or(Manager::IptablesLegacy))
+                .or_insert(format!("in the legacy filter table {reason}"));
         }
     }
 }
@@ -299,7 +281,9 @@ impl Found {
             facts.inbound_default = InboundDefault::Drop;
         }
         facts.backends = self.backends;
-        facts.boot = self.boot;
+        let owner = facts.backend.unwrap_or(BackendId::Nftables);
+        facts.boot = self.boots.get(&owner).cloned().unwrap_or_default();
+        facts.boots = self.boots;
         facts.observations = self.observations;
     }
 
