@@ -7,6 +7,7 @@
 pub mod iptables;
 pub mod kernel;
 pub mod nftables;
+pub mod ufw;
 
 use std::path::PathBuf;
 
@@ -113,11 +114,8 @@ pub trait Translator: Sync {
 pub fn translator(id: BackendId) -> Option<&'static dyn Translator> {
     match id {
         BackendId::Nftables => Some(&nftables::translate::Nftables),
-        BackendId::Iptables
-        | BackendId::Ufw
-        | BackendId::Firewalld
-        | BackendId::Pf
-        | BackendId::Ipfw
-        | BackendId::Windows => None,
+        BackendId::Iptables => Some(&iptables::translate::Iptables),
+        BackendId::Ufw => Some(&ufw::Ufw),
+        BackendId::Firewalld | BackendId::Pf | BackendId::Ipfw | BackendId::Windows => None,
     }
 }

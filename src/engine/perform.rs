@@ -7,7 +7,8 @@ use super::detect::sockets::tcp_listeners;
 use super::{Engine, EngineError};
 use crate::backend::nftables::Ruleset;
 use crate::backend::nftables::inspect::owner;
-use crate::step::{Invocation, Step, Tool};
+use crate::backend::ufw::patch;
+use crate::step::{Invocation, IptablesRule, Step, Tool};
 
 impl Engine<'_> {
     /// Performs a step; returns once it has taken effect.
@@ -40,6 +41,12 @@ impl Engine<'_> {
                 then,
                 seconds,
             } => self.sweep_iptables(tag, tools, then, *seconds),
+            Step::PatchIptables {
+                save,
+                restore,
+                sweep,
+                rules,
+            } => self.patch(*save, *restore, sweep, rules),
             Step::SignalPidFile {
                 pid_file,
                 comm,
@@ -90,6 +97,30 @@ impl Engine<'_> {
                 return Ok(());
             }
             let call = Invocation::new(Tool::Nft, ["-f", "-"]).with_stdin(batch);
+            match self.system.run_ok(&call) {
+                Ok(_) => return Ok(()),
+                Err(error) if attempt == 3 => return Err(error.into()),
+                Err(_) => attempt += 1,
+            }
+        }
+    }
+
+    fn patch(
+        &self,
+        save: Tool,
+        restore: Tool,
+        sweep: &str,
+        rules: &[IptablesRule],
+    ) -> Result<(), EngineError> {
+        // As above: the batch fails as a whole when somebody changed a rule in between.
+        let mut attempt = 1;
+        loop {
+            let look = Invocation::new(save, ["-t", "filter"]);
+            let saved = self.system.run_ok(&look)?.stdout;
+            let batch = patch::batch(&saved, sweep, rules)
+                .map_err(|error| EngineError::Refused(error.to_string()))?;
+            let Some(batch) = batch else { return Ok(()) };
+            let call = Invocation::new(restore, ["--noflush"]).with_stdin(batch);
             match self.system.run_ok(&call) {
                 Ok(_) => return Ok(()),
                 Err(error) if attempt == 3 => return Err(error.into()),
