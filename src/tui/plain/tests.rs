@@ -327,7 +327,7 @@ fn what_was_typed_before_the_preview_does_not_apply() {
 fn a_rehearsal_that_fails_keeps_the_change_from_being_applied() {
     for (name, attempt) in [
         ("red", Attempt::Done(samples::red_rehearsal())),
-        ("failed", Attempt::Failed("nft: No such file or directory".into())),
+        ("failed", Attempt::Broken("nft: No such file or directory".into())),
     ] {
         let mut talk = Talk::detected();
         talk.enters();
