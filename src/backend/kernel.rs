@@ -28,13 +28,7 @@ pub fn of_facts(facts: &Facts) -> Result<Option<Ruleset>, ModelError> {
     let Some(mut ruleset) = of_observations(&facts.observations)? else {
         return Ok(None);
     };
-    ruleset.addresses.clone_from(&facts.addresses);
-    ruleset.links = facts
-        .links
-        .iter()
-        .filter(|link| link.outside)
-        .map(|link| link.name.clone())
-        .collect();
+    ruleset.know(&facts.links, facts.addresses.clone());
     Ok(Some(ruleset))
 }
 

@@ -52,6 +52,8 @@ pub struct Pieces {
     pub open: Vec<Action>,
     /// Sets of nftables among them whose elements time out; the engine gives them new time.
     pub clocks: Vec<Timed>,
+    /// Rules of iptables among them that hold for a while: performed again, they get new time.
+    pub timed: Vec<Step>,
     /// Trial 1 of a way back: takes our own kept deny out of the live rules.
     pub lift: Vec<Action>,
     /// Brings the tool's live rules back to what they were before the commit: undo of the commit's first action, and so
@@ -79,6 +81,7 @@ impl Pieces {
         self.check.extend(other.check);
         self.open.extend(other.open);
         self.clocks.extend(other.clocks);
+        self.timed.extend(other.timed);
         self.lift.extend(other.lift);
         self.restore.extend(other.restore);
         self.bridge.extend(other.bridge);

@@ -4,6 +4,7 @@ mod failure;
 mod generate;
 mod json;
 mod print;
+mod rehearse;
 mod unattended;
 mod undo;
 mod wizard;
@@ -105,6 +106,15 @@ pub enum Command {
         #[arg(long)]
         exit_code: bool,
     },
+    /// Send packets at a sealed copy of this host, before and after the change; changes nothing.
+    Rehearse {
+        /// The answers.
+        #[command(flatten)]
+        file: File,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Apply as one transaction: it undoes itself unless it is confirmed over the new port.
     Apply {
         /// The answers.
@@ -116,6 +126,9 @@ pub enum Command {
         /// Commit at once, without proof.
         #[arg(long)]
         no_confirm: bool,
+        /// Do not try the change on a sealed copy first.
+        #[arg(long)]
+        no_rehearsal: bool,
         /// As JSON.
         #[arg(long)]
         json: bool,
@@ -194,6 +207,12 @@ pub enum Command {
     /// The boot-time check; started by systemd.
     #[command(hide = true)]
     Recover,
+    /// The inner stages of a rehearsal.
+    #[command(hide = true)]
+    RehearseInside {
+        /// Which.
+        stage: String,
+    },
     /// The inner stages of the lab.
     #[command(hide = true)]
     LabInside {
@@ -296,16 +315,20 @@ fn run(system: &'static dyn System, cli: Cli) -> Result<u8, Failure> {
                 exit_code,
             },
         ),
+        Command::Rehearse { file, json } => rehearse::rehearse(&engine, &global, &file.file, json),
+        Command::RehearseInside { stage } => Ok(crate::rehearse::inside(system, &stage)?),
         Command::Apply {
             file,
             confirm_within,
             no_confirm,
+            no_rehearsal,
             json,
         } => {
             let order = unattended::Apply {
                 file: file.file,
                 window_s: confirm_within,
                 no_confirm,
+                no_rehearsal,
                 json,
             };
             unattended::apply(&engine, &global, &order)

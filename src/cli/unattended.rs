@@ -13,6 +13,7 @@ use crate::engine::detect::{detect as look, session::session};
 use crate::engine::{Engine, EngineError};
 use crate::facts::Facts;
 use crate::plan::plan as plan_of;
+use crate::rehearse::Subject;
 use crate::transaction::Progress;
 
 /// How `plan` prints.
@@ -35,6 +36,8 @@ pub struct Apply {
     pub window_s: u64,
     /// Commit at once.
     pub no_confirm: bool,
+    /// Without a rehearsal.
+    pub no_rehearsal: bool,
     /// As JSON.
     pub json: bool,
 }
@@ -91,7 +94,7 @@ pub fn roles(as_json: bool) -> Result<u8, Failure> {
 }
 
 /// Reads the answers file; every mistake in it is told at once.
-fn answers(engine: &Engine<'_>, global: &Global, file: &Path) -> Result<Answers, Failure> {
+pub(super) fn answers(engine: &Engine<'_>, global: &Global, file: &Path) -> Result<Answers, Failure> {
     let path = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
     let bytes = match engine.system.read(&path) {
         Ok(Some(bytes)) => bytes,
@@ -113,7 +116,7 @@ fn answers(engine: &Engine<'_>, global: &Global, file: &Path) -> Result<Answers,
     })
 }
 
-fn prepared(
+pub(super) fn prepared(
     engine: &Engine<'_>,
     answers: &Answers,
     facts: &Facts,
@@ -144,7 +147,7 @@ pub fn plan(engine: &Engine<'_>, global: &Global, file: &Path, show: &Show) -> R
     })
 }
 
-fn refusal(facts: &Facts, preview: &Preview) -> Failure {
+pub(super) fn refusal(facts: &Facts, preview: &Preview) -> Failure {
     let error = if !facts.privileged {
         EngineError::Privilege("reading the live ruleset")
     } else if facts.backend.is_none() && facts.refusal.is_some() {
@@ -188,6 +191,10 @@ pub fn apply(engine: &Engine<'_>, global: &Global, order: &Apply) -> Result<u8, 
                 String::from("Leave --no-confirm out, or take the risk with: --accept lockout-risk"),
             ],
         });
+    }
+    if !order.no_rehearsal {
+        let subject = Subject::of(&preview, &facts);
+        super::rehearse::before_apply(engine, &subject, order.json, global.verbose)?;
     }
     let id = change.id.clone();
     let by = who(session(engine.system).as_ref());

@@ -68,6 +68,7 @@ fn shared(engine: &Engine<'_>, global: &Global) -> Result<Shared, Failure> {
         facts: crate::facts::Facts::default(),
         detected: false,
         preview: None,
+        rehearsal: None,
         remembered: remembered(engine),
         progress: Vec::new(),
         status: None,

@@ -16,7 +16,7 @@ use crate::engine::detect::{detect, session::session};
 use crate::engine::{Engine, EngineError};
 use crate::facts::Facts;
 use crate::transaction::{Progress, State, TxnId};
-use crate::tui::{Effect, Event};
+use crate::tui::{Attempt, Effect, Event};
 
 /// How often an open trial is looked at, for logins and for confirmations that come from elsewhere.
 const LOOK: Duration = Duration::from_millis(700);
@@ -99,6 +99,7 @@ impl Worker {
         match effect {
             Effect::Detect => self.detect(),
             Effect::Preview(answers) => self.render(&answers),
+            Effect::Rehearse { sweep } => self.rehearse(sweep),
             Effect::Apply => self.apply(),
             Effect::Keep(_) => self.keep(),
             Effect::Undo(id) => self.undo(Some(&id)),
@@ -151,6 +152,12 @@ impl Worker {
             Err(error) => self.tell(Event::Failed(error.to_string())),
         }
         self.facts = Some(facts);
+    }
+
+    /// The change of the preview in a sealed copy.
+    fn rehearse(&self, _sweep: bool) {
+        let reason = String::from("this version cannot copy the firewall of this host");
+        self.tell(Event::Rehearsal(Box::new(Attempt::Unavailable(reason))));
     }
 
     fn apply(&mut self) {

@@ -63,7 +63,7 @@ impl Engine<'_> {
     /// An address of this host that a person can log in to: the one that the present session came to, else the first.
     fn address(&self) -> String {
         let session = super::detect::session::session(self.system).and_then(|s| s.server);
-        let first = || super::detect::os::addresses(self.system).first().copied();
+        let first = || super::detect::links::addresses(self.system).first().copied();
         session
             .or_else(first)
             .map_or(String::from("THIS-HOST"), |a| a.to_string())

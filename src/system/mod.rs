@@ -4,6 +4,9 @@
 //! everywhere but in [`real`].
 
 pub mod real;
+pub mod recorder;
+pub mod recording;
+pub mod replay;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -97,6 +100,9 @@ pub enum SystemError {
         /// Why.
         source: std::io::Error,
     },
+    /// A recorded host gave no answer, or was asked to change; the whole message.
+    #[error("{0}")]
+    Recorded(String),
 }
 
 /// A lock that is held as long as the value lives.
@@ -121,6 +127,13 @@ pub trait System: Send + Sync {
                 output,
             })
         }
+    }
+
+    /// Runs a program and hands each line that it prints over as soon as it is there.
+    fn run_told(&self, call: &Invocation, told: &mut dyn FnMut(&str)) -> Result<Output, SystemError> {
+        let output = self.run(call)?;
+        output.stdout.lines().for_each(told);
+        Ok(output)
     }
 
     /// Runs a program with this process's own terminal and the given extra environment; returns its exit status.
@@ -202,6 +215,30 @@ pub trait System: Send + Sync {
 
     /// Whether the effective user is root.
     fn is_root(&self) -> bool;
+
+    /// Moves the calling thread, and no other one, into the network namespace that a file stands for.
+    fn enter_network(&self, path: &Path) -> Result<(), SystemError> {
+        Err(SystemError::File {
+            what: "enter",
+            path: path.to_owned(),
+            source: std::io::ErrorKind::Unsupported.into(),
+        })
+    }
+
+    /// Writes a setting of the kernel, a file below `/proc/sys`.
+    fn tune(&self, path: &Path, value: &str) -> Result<(), SystemError> {
+        let _ = value;
+        Err(SystemError::File {
+            what: "write",
+            path: path.to_owned(),
+            source: std::io::ErrorKind::Unsupported.into(),
+        })
+    }
+
+    /// What this process was given to read on its standard input, up to its end.
+    fn input(&self) -> Result<String, SystemError> {
+        Ok(String::new())
+    }
 
     /// Sends a signal.
     fn signal(&self, pid: u32, signal: Signal) -> Result<(), SystemError>;

@@ -155,6 +155,14 @@ const PREVIEW: &[Own] = &[
     letters(&['s'], "s", "save"),
     own("F2", "why"),
 ];
+const REHEARSAL: &[Own] = &[
+    own("Up/Down", "line"),
+    own("F2", "details"),
+    own("F3", "how"),
+    letters(&['s'], "s", "save"),
+    letters(&['a'], "a", "all ports"),
+    own("F5", "again"),
+];
 const APPLY: &[Own] = &[
     own("Enter", "stop and undo"),
     own("Ctrl-C", "asks first"),
@@ -192,6 +200,7 @@ pub fn own_keys(page: PageId) -> &'static [Own] {
         PageId::Options => OPTIONS,
         PageId::Firewall => FIREWALL,
         PageId::Preview => PREVIEW,
+        PageId::Rehearsal => REHEARSAL,
         PageId::Apply => APPLY,
         PageId::Confirm => CONFIRM,
         PageId::Done => DONE,

@@ -25,6 +25,7 @@ use crate::answers::Answers;
 use crate::catalogue::Role;
 use crate::change::Preview;
 use crate::facts::Facts;
+use crate::matrix::Rehearsal;
 use crate::transaction::{Kept, Progress, Status, TxnId};
 
 /// A key, after escape sequences were put together and the fallbacks of the keymap applied.
@@ -85,6 +86,8 @@ pub enum Event {
     Detected(Box<Facts>),
     /// The preview is ready.
     Previewed(Box<Preview>),
+    /// How far the rehearsal of the preview is, or how it ended.
+    Rehearsal(Box<Attempt>),
     /// A running change says something.
     Progress(Progress),
     /// The status page's data.
@@ -104,6 +107,11 @@ pub enum Effect {
     Detect,
     /// Render the plan for this host; answered by `Previewed` or `Failed`.
     Preview(Box<Answers>),
+    /// Rehearse the change of the last preview in a sealed copy; answered by `Rehearsal`.
+    Rehearse {
+        /// Whether all 65,535 ports are compared as well.
+        sweep: bool,
+    },
     /// Begin the change of the last preview; answered by `Progress`.
     Apply,
     /// The word `keep` was typed on the Confirm page; answered by `Progress` or `Failed`.
@@ -141,6 +149,24 @@ pub enum Effect {
     LineMode,
     /// Leave with this exit status; the line is printed on the normal screen.
     Quit(u8, Vec<String>),
+}
+
+/// What is known of the rehearsal of the preview.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Attempt {
+    /// It is under way.
+    Running {
+        /// What is done now.
+        stage: String,
+        /// For how long it runs.
+        millis: u64,
+    },
+    /// It came to its end.
+    Done(Rehearsal),
+    /// This host cannot be copied: why. The change may be applied all the same.
+    Unavailable(String),
+    /// The change failed in the copy: what happened. It would fail on the host.
+    Failed(String),
 }
 
 /// Where the wizard goes next, as a page sees it.
@@ -193,6 +219,8 @@ pub enum PageId {
     Firewall,
     /// Step 6.
     Preview,
+    /// Step 6.
+    Rehearsal,
     /// Step 7.
     Apply,
     /// Step 8.
@@ -229,6 +257,8 @@ pub struct Shared {
     pub detected: bool,
     /// The preview of `answers`; `None` while it is being made.
     pub preview: Option<Box<Preview>>,
+    /// The rehearsal of `preview`; `None` before it was asked for.
+    pub rehearsal: Option<Attempt>,
     /// Answers of an earlier start.
     pub remembered: Option<Remembered>,
     /// The progress of the running change, oldest first.
@@ -287,6 +317,10 @@ pub trait Page {
     fn focused_button(&self) -> Option<usize>;
     /// Whether letters are typed into a field now (so that `b`, `q`, `?` are text or refused, not commands).
     fn in_text_field(&self) -> bool;
+    /// After how many milliseconds the page changes by itself; `None` when it does not.
+    fn next_tick(&self) -> Option<u64> {
+        None
+    }
     /// The page-specific lines of the help page.
     fn help(&self) -> &'static [(&'static str, &'static str)];
 }

@@ -7,6 +7,8 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
+use crate::facts::Link;
+
 /// A ruleset.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Ruleset {
@@ -238,6 +240,16 @@ impl Ruleset {
         self.sets
             .iter()
             .find(|s| s.family == family && s.table == table && s.name == name)
+    }
+
+    /// What matches on interfaces and on own addresses mean on this host.
+    pub fn know(&mut self, links: &[Link], addresses: Vec<IpAddr>) {
+        self.addresses = addresses;
+        self.links = links
+            .iter()
+            .filter(|link| link.outside)
+            .map(|link| link.name.clone())
+            .collect();
     }
 
     /// The ruleset as it would be without anything of ours: tables named `faspwall*`, tagged rules, our sets.

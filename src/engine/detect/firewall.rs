@@ -6,6 +6,8 @@
 
 pub mod boot;
 pub mod manager;
+pub mod scripts;
+pub mod units;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -20,8 +22,9 @@ use crate::engine::kernel;
 use crate::facts::{BackendFact, BackendId, BootFacts, Facts, InboundDefault, Observations};
 use crate::step::{Invocation, Tool};
 use crate::system::System;
-use boot::{Unit, boot, units};
+use boot::boots;
 use manager::Manager;
+use units::{Unit, units};
 
 const LIST_RULESET: [&str; 3] = ["-j", "list", "ruleset"];
 /// A ruleset of 100,000 objects takes nft some seconds, and without it nothing can be decided.
@@ -33,7 +36,7 @@ pub struct Found {
     inspection: Option<Inspection>,
     managers: BTreeMap<Manager, String>,
     backends: Vec<BackendFact>,
-    boot: BootFacts,
+    boots: BTreeMap<BackendId, BootFacts>,
     obstacle: Option<String>,
 }
 
@@ -41,7 +44,7 @@ pub struct Found {
 pub fn look(system: &dyn System, systemd: bool) -> Found {
     let units = if systemd { units(system) } else { BTreeMap::new() };
     let mut found = Found {
-        boot: boot(system, systemd, &units),
+        boots: boots(system, systemd, &units),
         ..Found::default()
     };
     read_files(system, &mut found.observations);
@@ -72,7 +75,7 @@ fn read_ruleset(system: &dyn System, found: &mut Found) {
                 Ok(ruleset) => {
                     // What is dropped on its way to a container says nothing about packets to this host.
                     let mut ruleset = ruleset.unwrap_or_default();
-                    ruleset.addresses = super::os::addresses(system);
+                    ruleset.addresses = super::links::addresses(system);
                     let inspection = inspect::inspect_view(ruleset);
                     found.managers = manager::managers(&inspection);
                     found.inspection = Some(inspection);
@@ -279,7 +282,9 @@ impl Found {
             facts.inbound_default = InboundDefault::Drop;
         }
         facts.backends = self.backends;
-        facts.boot = self.boot;
+        let owner = facts.backend.unwrap_or(BackendId::Nftables);
+        facts.boot = self.boots.get(&owner).cloned().unwrap_or_default();
+        facts.boots = self.boots;
         facts.observations = self.observations;
     }
 

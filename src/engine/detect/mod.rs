@@ -6,6 +6,7 @@
 
 pub mod aspera;
 pub mod firewall;
+pub mod links;
 pub mod os;
 pub mod processes;
 pub mod session;
@@ -79,10 +80,12 @@ fn connections(system: &dyn System, systemd: bool, sender: &mpsc::Sender<Finding
             ..ssh
         };
     });
-    let mut addresses = os::addresses(system);
+    let mut addresses = links::addresses(system);
     // The address that has proved to be reachable comes first.
     addresses.sort_by_key(|address| Some(*address) != reached);
     send(sender, move |facts| facts.addresses = addresses);
+    let links = links::links(system, reached);
+    send(sender, move |facts| facts.links = links);
 }
 
 fn firewalls(system: &dyn System, systemd: bool, sender: &mpsc::Sender<Finding>) {

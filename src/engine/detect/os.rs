@@ -1,13 +1,8 @@
-//! The operating system: name, kernel, service manager, SELinux, addresses.
+//! The operating system: name, kernel, service manager, SELinux.
 
-use std::net::IpAddr;
 use std::path::Path;
 
-use serde_json::Value;
-
-use super::PROBE_LIMIT;
 use crate::facts::Os;
-use crate::step::{Invocation, Tool};
 use crate::system::System;
 
 /// Looks at os-release(5), the kernel's release and process 1.
@@ -55,40 +50,6 @@ fn parse_release(text: &str) -> Os {
     }
 }
 
-/// Addresses of this host that others may reach, IPv4 first.
-pub fn addresses(system: &dyn System) -> Vec<IpAddr> {
-    let call = Invocation::new(Tool::Ip, ["-j", "address", "show", "up"]).within(PROBE_LIMIT);
-    system
-        .run(&call)
-        .map(|output| parse_addresses(&output.stdout))
-        .unwrap_or_default()
-}
-
-fn parse_addresses(json: &str) -> Vec<IpAddr> {
-    let links: Vec<Value> = serde_json::from_str(json).unwrap_or_default();
-    let mut found: Vec<IpAddr> = links
-        .iter()
-        .filter(|link| !is_internal(link["ifname"].as_str().unwrap_or_default()))
-        .filter_map(|link| link["addr_info"].as_array())
-        .flatten()
-        .filter(|address| address["scope"] == "global" && address["temporary"] != true)
-        .filter_map(|address| address["local"].as_str()?.parse().ok())
-        .collect();
-    found.sort_by_key(IpAddr::is_ipv6);
-    found.dedup();
-    found
-}
-
-/// Links that only containers and virtual machines on this host use.
-fn is_internal(name: &str) -> bool {
-    name == "lo"
-        || [
-            "docker", "br-", "veth", "virbr", "cni", "flannel", "cali", "podman", "lxc", "lxd",
-        ]
-        .iter()
-        .any(|prefix| name.starts_with(prefix))
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,18 +64,10 @@ mod tests {
         assert_eq!((os.id.as_str(), os.version.as_str()), ("debian", "13"));
     }
 
-    #[test]
-    fn only_addresses_that_others_reach_are_named() {
-        let text = include_str!("../../../tests/machines/debian-13/ip-address.json");
-        let found: Vec<String> = parse_addresses(text).iter().map(IpAddr::to_string).collect();
-        assert_eq!(found, ["10.99.22.2", "fd99:22::2"]);
-    }
-
     proptest! {
         #[test]
         fn no_text_makes_the_readers_panic(text in "(?s).{0,120}") {
             let _ = parse_release(&text);
-            let _ = parse_addresses(&text);
         }
     }
 }

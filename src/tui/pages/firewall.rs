@@ -5,7 +5,7 @@ use ratatui::layout::Rect;
 
 use crate::facts::{BackendFact, BackendId, ChainFact, Facts, InboundDefault};
 use crate::tui::theme;
-use crate::tui::widgets::{Canvas, Focus, Handled, Mark, cell, cells, move_in_list, wrap};
+use crate::tui::widgets::{Canvas, Focus, Following, Handled, Mark, cell, cells, move_in_list, wrap};
 use crate::tui::{Button, Effect, Event, Key, Nav, Page, Shared, Tone, words};
 
 const BUTTONS: usize = 2;
@@ -17,6 +17,8 @@ pub struct Firewall {
     /// The row that is looked at.
     row: usize,
     focus: Focus,
+    /// The row that the text below tells about.
+    told: Following<usize>,
 }
 
 /// Whether this version can write rules for it on this host.
@@ -158,14 +160,24 @@ impl Firewall {
 impl Page for Firewall {
     fn update(&mut self, event: &Event, shared: &mut Shared) -> Option<Nav> {
         match event {
-            Event::Key(key) => self.key(*key, shared),
+            Event::Key(key) => {
+                let nav = self.key(*key, shared);
+                self.told.after_key(&self.row);
+                return nav;
+            }
+            Event::Tick(millis) => {
+                let row = self.row;
+                self.told.pass(*millis, || row);
+            }
             Event::Detected(facts) => {
                 let place = rows(facts).iter().position(|fact| usable(facts, fact));
                 self.row = place.unwrap_or(0);
-                None
+                self.told.at_once(self.row);
             }
-            _ => None,
+            Event::Entered => self.told.at_once(self.row),
+            _ => {}
         }
+        None
     }
 
     fn view(&self, shared: &Shared, frame: &mut Frame<'_>, area: Rect) {
@@ -191,24 +203,27 @@ impl Page for Firewall {
             );
         }
         for (number, fact) in rows.iter().enumerate().take(7) {
-            let text = format!(
-                "{} {} {} {}",
-                cell(&words::backend_name(fact), 27),
+            let name = words::backend_name(fact);
+            let rest = format!(
+                "{} {} {}",
                 cell(words::backend_state(fact), 14),
                 cell(if fact.owner { "yes" } else { "no" }, 15),
                 if usable(facts, fact) { "yes" } else { "no" }
             );
             let focused = number == at && self.focus.button(1).is_none();
+            let y = 3 + cells(number);
+            // The mark is on the name alone: a whole row in reverse costs a slow line as much as the text below.
             canvas.choice(
                 1,
-                3 + cells(number),
+                y,
                 Mark::radio(usable(facts, fact)),
                 focused,
-                text.trim_end(),
+                cell(&name, 27).trim_end(),
             );
+            canvas.text(34, y, rest);
         }
         let mut y = 4 + cells(rows.len().clamp(1, 7));
-        if let Some(fact) = rows.get(at) {
+        if let Some(fact) = rows.get(*self.told.shown()) {
             y += canvas.paragraph(1, y, width, &why(facts, fact)) + 1;
         }
         if let Some(refusal) = facts.refusal.as_ref().filter(|_| facts.backend.is_none()) {
@@ -268,6 +283,10 @@ impl Page for Firewall {
 
     fn in_text_field(&self) -> bool {
         false
+    }
+
+    fn next_tick(&self) -> Option<u64> {
+        self.told.next_tick()
     }
 
     fn help(&self) -> &'static [(&'static str, &'static str)] {

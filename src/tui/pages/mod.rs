@@ -9,6 +9,7 @@ mod legacy;
 mod options;
 mod preview;
 mod reader;
+mod rehearsal;
 mod role;
 pub(super) mod slots;
 mod snapshots;
@@ -35,6 +36,7 @@ pub fn all() -> Pages {
         (PageId::Options, Box::new(options::OptionsPage::default())),
         (PageId::Firewall, Box::new(firewall::Firewall::default())),
         (PageId::Preview, Box::new(preview::PreviewPage::default())),
+        (PageId::Rehearsal, Box::new(rehearsal::RehearsalPage::default())),
         (PageId::Apply, Box::new(apply::Apply::default())),
         (PageId::Confirm, Box::new(confirm::Confirm::default())),
         (PageId::Done, Box::new(done::Done::default())),

@@ -9,7 +9,7 @@ use super::slots::{self, SLOTS, Slot};
 use super::{Next, back_and_next, below, press};
 use crate::catalogue::{Need, NeedDefault, PortAnswer};
 use crate::port::Direction;
-use crate::tui::widgets::{Canvas, Field, Focus, Handled, Mark};
+use crate::tui::widgets::{Canvas, Field, Focus, Following, Handled, Mark};
 use crate::tui::words::read_networks as networks;
 use crate::tui::{Button, Event, Key, Nav, Page, Shared, Tone, words};
 
@@ -72,6 +72,8 @@ pub struct OptionsPage {
     networks: Option<Field>,
     /// Only certain networks, although none has been named yet.
     only: bool,
+    /// The stop whose reason is told below.
+    told: Following<Option<Stop>>,
 }
 
 impl OptionsPage {
@@ -298,9 +300,9 @@ impl OptionsPage {
         }
     }
 
-    /// Why the focused port is needed.
+    /// Why the port is needed on which the keys came to rest.
     fn reason(&self, shared: &Shared) -> String {
-        match self.stop() {
+        match *self.told.shown() {
             Some(Stop::Mark(slot) | Stop::Port(slot)) => slots::need_of(slot, shared)
                 .map(|need| format!("{}: {} Source: {}", slot.name, need.why, need.source))
                 .unwrap_or_default(),
@@ -312,6 +314,15 @@ impl OptionsPage {
                   a family of which no network is named stays shut."
                 .to_owned(),
         }
+    }
+}
+
+/// The stop whose reason belongs to a stop: a port and its mark have the same.
+fn told(stop: Option<Stop>) -> Option<Stop> {
+    match stop {
+        Some(Stop::Port(slot)) => Some(Stop::Mark(slot)),
+        Some(Stop::Networks) => Some(Stop::Everyone),
+        other => other,
     }
 }
 
@@ -357,10 +368,21 @@ fn in_full(shared: &Shared) -> String {
 impl Page for OptionsPage {
     fn update(&mut self, event: &Event, shared: &mut Shared) -> Option<Nav> {
         match event {
-            Event::Key(key) => return self.key(*key, shared),
-            Event::Entered if !shown(self.focus.part(), shared) => {
-                let first = (0..PARTS).find(|part| shown(*part, shared));
-                self.focus = Focus::on(first.unwrap_or(EVERYONE));
+            Event::Key(key) => {
+                let nav = self.key(*key, shared);
+                self.told.after_key(&told(self.stop()));
+                return nav;
+            }
+            Event::Tick(millis) => {
+                let stop = told(self.stop());
+                self.told.pass(*millis, || stop);
+            }
+            Event::Entered => {
+                if !shown(self.focus.part(), shared) {
+                    let first = (0..PARTS).find(|part| shown(*part, shared));
+                    self.focus = Focus::on(first.unwrap_or(EVERYONE));
+                }
+                self.told.at_once(told(self.stop()));
             }
             Event::Paste(text) => match self.stop() {
                 Some(Stop::Networks) => {
@@ -455,6 +477,10 @@ impl Page for OptionsPage {
 
     fn in_text_field(&self) -> bool {
         matches!(self.stop(), Some(Stop::Port(_) | Stop::Networks))
+    }
+
+    fn next_tick(&self) -> Option<u64> {
+        self.told.next_tick()
     }
 
     fn help(&self) -> &'static [(&'static str, &'static str)] {

@@ -10,7 +10,7 @@ use super::{Next, back_and_next, chosen_role, need, press, row, slots};
 use crate::answers::Answers;
 use crate::catalogue::{Need, NeedDefault, Role};
 use crate::port::Direction;
-use crate::tui::widgets::{Canvas, Focus, Handled, Mark, Scroll, move_in_list, wrap};
+use crate::tui::widgets::{Canvas, Focus, Following, Handled, Mark, Scroll, move_in_list, wrap};
 use crate::tui::{Button, Event, Key, Nav, Page, Shared, Tone, theme};
 
 const LIST: usize = 0;
@@ -25,6 +25,8 @@ pub struct RolePage {
     decided: bool,
     /// The answers of the roles that were chosen before, by role: coming back to one loses nothing.
     shelf: BTreeMap<String, Answers>,
+    /// The role that the right side tells about.
+    told: Following<String>,
 }
 
 impl RolePage {
@@ -241,13 +243,20 @@ fn view_ports(canvas: &mut Canvas<'_, '_>, part: Rect, role: &Role) {
 impl Page for RolePage {
     fn update(&mut self, event: &Event, shared: &mut Shared) -> Option<Nav> {
         match event {
-            Event::Key(key) => self.key(*key, shared),
+            Event::Key(key) => {
+                let nav = self.key(*key, shared);
+                self.told.after_key(&shared.answers.role);
+                return nav;
+            }
+            Event::Tick(millis) => self.told.pass(*millis, || shared.answers.role.clone()),
             Event::Detecting(_) | Event::Detected(_) => {
                 self.preselect(shared);
-                None
+                self.told.at_once(shared.answers.role.clone());
             }
-            _ => None,
+            Event::Entered => self.told.at_once(shared.answers.role.clone()),
+            _ => {}
         }
+        None
     }
 
     fn view(&self, shared: &Shared, frame: &mut Frame<'_>, area: Rect) {
@@ -256,7 +265,8 @@ impl Page for RolePage {
         let left = area.width / 2 + 3;
         self.view_list(&mut canvas, Rect::new(0, 0, left, height), shared);
         let right = Rect::new(left, 0, area.width - left, height);
-        match chosen_role(shared) {
+        let told = shared.roles.iter().find(|role| role.id == *self.told.shown());
+        match told {
             Some(role) => view_ports(&mut canvas, right, role),
             None => drop(canvas.panel(right, "What this opens")),
         }
@@ -275,7 +285,7 @@ impl Page for RolePage {
             .and_then(|aspera| aspera.role.as_ref());
         match (chosen_role(shared), found) {
             (None, _) => (Tone::Bad, "choose a role".to_owned()),
-            (Some(role), Some(found)) if *found != role.id => (
+            (Some(_), Some(found)) if found != self.told.shown() => (
                 Tone::Warn,
                 "the product that was found here has another role".to_owned(),
             ),
@@ -293,6 +303,10 @@ impl Page for RolePage {
 
     fn in_text_field(&self) -> bool {
         false
+    }
+
+    fn next_tick(&self) -> Option<u64> {
+        self.told.next_tick()
     }
 
     fn help(&self) -> &'static [(&'static str, &'static str)] {

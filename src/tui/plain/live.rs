@@ -1,7 +1,7 @@
 //! From the preview to the end: what is printed while steps run and while a trial waits.
 
 use crate::transaction::{Phase, Progress, Trial, TxnId};
-use crate::tui::{Effect, words};
+use crate::tui::{Attempt, Effect, words};
 
 use super::ask::Ask;
 use super::{Busy, Plain, Step};
@@ -11,6 +11,13 @@ const ANNOUNCED: [u64; 4] = [120, 60, 30, 10];
 
 /// While a step takes long, a sign of life is printed this often.
 const HEARTBEAT_MS: u64 = 30_000;
+
+/// Whether all ports are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Sweep {
+    No,
+    Yes,
+}
 
 /// What is remembered of the running change.
 #[derive(Debug, Default)]
@@ -42,42 +49,111 @@ impl Live {
 }
 
 impl Plain {
+    /// The preview is told; a change that could be applied is rehearsed before anybody is asked about it.
+    pub(super) fn previewed(&mut self) {
+        self.at = Ask::Apply;
+        self.wrong = 0;
+        self.tell_preview();
+        if self.applicable() {
+            self.rehearse(Sweep::No);
+        } else {
+            self.tell_verdict();
+        }
+    }
+
+    fn rehearse(&mut self, sweep: Sweep) {
+        self.say(
+            "Rehearsing the change in a sealed copy of this host's firewall. Nothing is applied by that.",
+        );
+        let sweep = sweep == Sweep::Yes;
+        self.wait_for(Busy::Rehearsal, Effect::Rehearse { sweep });
+    }
+
     pub(super) fn ask_apply(&mut self) {
+        self.tell_preview();
+        self.tell_verdict();
+    }
+
+    fn tell_preview(&mut self) {
         let Some(preview) = self.shared.preview.clone() else {
-            return self.ask_short();
+            return;
         };
         self.say("Step 6 of 8, preview. Nothing is applied yet.");
         for line in words::report(&preview, self.shared.window_s) {
             self.say(line);
         }
-        let refusals = words::refusals(&preview);
-        if !refusals.is_empty() {
-            self.say("This cannot be applied:");
-            for line in refusals {
-                self.say(format!("  {line}"));
+    }
+
+    fn tell_rehearsal(&mut self) {
+        match self.shared.rehearsal.clone() {
+            Some(Attempt::Done(done)) => {
+                self.say("Rehearsal:");
+                for line in words::spoken(&done, &self.shared.facts) {
+                    self.say(format!("  {line}"));
+                }
             }
-        } else if let Some(change) = &preview.change {
-            self.say(format!(
-                "Step 7 of 8, apply. {}. All of it undoes itself unless you confirm.",
-                words::counted(words::live_steps(change), "step")
-            ));
-            self.dangerous();
-        } else {
-            self.say("Nothing is to be done: this host is as planned already.");
+            Some(Attempt::Unavailable(reason)) => {
+                self.say(format!("WARN: this cannot be rehearsed here: {reason}"));
+                self.say(
+                    "It can be applied all the same. Whether the ports open is seen only on the host itself.",
+                );
+            }
+            Some(Attempt::Failed(reason)) => {
+                self.say(format!("ERROR: the change failed in the rehearsal: {reason}"));
+            }
+            Some(Attempt::Running { .. }) | None => {}
+        }
+    }
+
+    /// The rehearsal, and whether anything can be applied; then the question.
+    pub(super) fn tell_verdict(&mut self) {
+        let Some(preview) = self.shared.preview.clone() else {
+            return self.ask_short();
+        };
+        let refusals = words::refusals(&preview);
+        match &preview.change {
+            _ if !refusals.is_empty() => {
+                self.say("This cannot be applied:");
+                for line in refusals {
+                    self.say(format!("  {line}"));
+                }
+            }
+            Some(change) => {
+                self.tell_rehearsal();
+                match words::refusal(self.shared.rehearsal.as_ref(), &self.shared.facts) {
+                    Some(why) => self.say(format!("Not safe to apply: {why}.")),
+                    None => {
+                        self.say(format!(
+                            "Step 7 of 8, apply. {}. All of it undoes itself unless you confirm.",
+                            words::counted(words::live_steps(change), "step")
+                        ));
+                        self.dangerous();
+                    }
+                }
+            }
+            None => self.say("Nothing is to be done: this host is as planned already."),
         }
         self.ask_short();
     }
 
-    fn can_apply(&self) -> bool {
+    /// Whether there is a change and nothing stands in its way but the rehearsal.
+    fn applicable(&self) -> bool {
         self.shared
             .preview
             .as_ref()
             .is_some_and(|p| p.changed() && words::refusals(p).is_empty())
     }
 
+    fn can_apply(&self) -> bool {
+        self.applicable() && words::refusal(self.shared.rehearsal.as_ref(), &self.shared.facts).is_none()
+    }
+
     pub(super) fn apply_prompt(&self) -> String {
         if self.can_apply() {
-            "y applies now, Enter for no, s saves the answers, b back, q quit:".to_owned()
+            "y applies now, Enter for no, r rehearses again, a with all ports, s saves the answers, b back, q quit:"
+                .to_owned()
+        } else if self.applicable() {
+            "r rehearses again, a with all ports, s saves the answers, b back, q quit:".to_owned()
         } else if self
             .shared
             .preview
@@ -99,6 +175,14 @@ impl Plain {
             "" | "n" | "no" => {
                 self.say("Not applied.");
                 Step::Again
+            }
+            "r" if self.applicable() => {
+                self.rehearse(Sweep::No);
+                Step::Wait
+            }
+            "a" if self.applicable() => {
+                self.rehearse(Sweep::Yes);
+                Step::Wait
             }
             "s" => {
                 let effect = Effect::SaveAnswers(

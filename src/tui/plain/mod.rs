@@ -23,7 +23,7 @@ use std::collections::VecDeque;
 use std::mem;
 
 use crate::transaction::TxnId;
-use crate::tui::{Effect, Event, Shared, words};
+use crate::tui::{Attempt, Effect, Event, Shared, words};
 
 use ask::{Ask, FurtherPorts};
 
@@ -40,6 +40,8 @@ enum Busy {
     Detect,
     /// The preview is made.
     Preview,
+    /// The preview is rehearsed.
+    Rehearsal,
     /// Status is read.
     Status,
     /// The list of kept changes is read.
@@ -307,7 +309,14 @@ impl Plain {
             }
             Event::Previewed(preview) => {
                 self.shared.preview = Some(preview.clone());
-                self.ready(Busy::Preview, |plain| plain.go(Ask::Apply));
+                self.shared.rehearsal = None;
+                self.ready(Busy::Preview, Self::previewed);
+            }
+            Event::Rehearsal(attempt) => {
+                self.shared.rehearsal = Some((**attempt).clone());
+                if !matches!(**attempt, Attempt::Running { .. }) {
+                    self.ready(Busy::Rehearsal, Self::tell_verdict);
+                }
             }
             Event::Progress(progress) => self.progress(progress),
             Event::Status(status) => {
@@ -344,6 +353,7 @@ impl Plain {
             Some(Busy::Live) => self.failed_live(),
             // Without the preview there is nothing to apply: back to the question before it.
             Some(Busy::Preview) => self.go(Ask::Firewall),
+            Some(Busy::Rehearsal) => self.tell_verdict(),
             Some(Busy::Detect) => self.detected(),
             Some(Busy::Status | Busy::Kept) => self.go(Ask::Start),
         }

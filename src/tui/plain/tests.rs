@@ -101,8 +101,13 @@ impl Talk {
         let mut talk = Self::detected();
         talk.enters();
         talk.told(Event::Previewed(Box::new(samples::preview())));
+        talk.rehearsed(Attempt::Done(samples::rehearsal()));
         talk.told(Event::Tick(QUIET_MS));
         talk
+    }
+
+    fn rehearsed(&mut self, attempt: Attempt) {
+        self.told(Event::Rehearsal(Box::new(attempt)));
     }
 
     fn applied() -> Self {
@@ -163,6 +168,7 @@ fn a_whole_move_on_paper() {
         talk.typed(answer);
     }
     talk.told(Event::Previewed(Box::new(samples::preview())));
+    talk.rehearsed(Attempt::Done(samples::rehearsal()));
     talk.told(Event::Tick(400));
     talk.typed("");
     talk.typed("y");
@@ -311,7 +317,51 @@ fn what_was_typed_before_the_preview_does_not_apply() {
     talk.typed("y");
     talk.told(Event::Previewed(Box::new(samples::preview())));
     talk.typed("y");
+    talk.rehearsed(Attempt::Done(samples::rehearsal()));
+    talk.typed("y");
     assert!(!talk.asked_for(|e| *e == Effect::Apply));
+}
+
+#[test]
+fn a_rehearsal_that_fails_keeps_the_change_from_being_applied() {
+    for (name, attempt) in [
+        ("red", Attempt::Done(samples::red_rehearsal())),
+        ("failed", Attempt::Failed("nft: No such file or directory".into())),
+    ] {
+        let mut talk = Talk::detected();
+        talk.enters();
+        talk.told(Event::Previewed(Box::new(samples::preview())));
+        talk.paper.clear();
+        talk.rehearsed(attempt);
+        talk.told(Event::Tick(QUIET_MS));
+        talk.typed("y");
+        assert!(!talk.asked_for(|e| *e == Effect::Apply), "{}", talk.paper);
+        insta::assert_snapshot!(format!("rehearsal_{name}"), talk.paper);
+        // Once more, with all ports; now it passes.
+        talk.typed("a");
+        assert!(talk.asked_for(|e| *e == Effect::Rehearse { sweep: true }));
+        talk.rehearsed(Attempt::Done(samples::rehearsal()));
+        talk.told(Event::Tick(QUIET_MS));
+        talk.typed("y");
+        assert!(talk.asked_for(|e| *e == Effect::Apply), "{}", talk.paper);
+    }
+}
+
+#[test]
+fn what_cannot_be_rehearsed_is_told_before_it_is_applied() {
+    let mut talk = Talk::detected();
+    talk.enters();
+    talk.told(Event::Previewed(Box::new(samples::preview())));
+    talk.rehearsed(Attempt::Unavailable("no network namespaces here".into()));
+    talk.told(Event::Tick(QUIET_MS));
+    assert!(
+        talk.paper
+            .contains("WARN: this cannot be rehearsed here: no network namespaces here"),
+        "{}",
+        talk.paper
+    );
+    talk.typed("y");
+    assert!(talk.asked_for(|e| *e == Effect::Apply));
 }
 
 #[test]
@@ -460,6 +510,11 @@ fn any_event() -> impl Strategy<Value = Event> {
         Just(Event::Detected(Box::new(samples::refused_facts()))),
         Just(Event::Previewed(Box::new(samples::preview()))),
         Just(Event::Previewed(Box::new(samples::blocked_preview()))),
+        Just(Event::Rehearsal(Box::new(Attempt::Done(samples::rehearsal())))),
+        Just(Event::Rehearsal(Box::new(
+            Attempt::Done(samples::red_rehearsal())
+        ))),
+        Just(Event::Rehearsal(Box::new(Attempt::Unavailable("no".into())))),
         Just(Event::Status(Box::new(samples::status()))),
         Just(Event::Kept(samples::kept())),
         Just(Event::Failed("no".into())),

@@ -2,6 +2,7 @@
 
 mod host;
 mod plan;
+mod rehearsal;
 
 use crate::answers::{Answers, Daemon, Firewall, HttpPorts, Legacy22, Ssh};
 use crate::catalogue::{Need, NeedDefault, PortAnswer, Role};
@@ -11,6 +12,7 @@ use crate::tui::Shared;
 
 pub use host::{facts, refused_facts};
 pub use plan::{blocked_preview, change, preview};
+pub use rehearsal::{red_rehearsal, rehearsal, swept_rehearsal};
 
 pub const TXN: &str = "20261123-073112";
 
@@ -278,6 +280,7 @@ pub fn shared() -> Shared {
         facts: facts(),
         detected: true,
         preview: Some(Box::new(preview())),
+        rehearsal: None,
         remembered: None,
         progress: vec![],
         status: None,

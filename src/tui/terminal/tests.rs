@@ -13,7 +13,7 @@ use ratatui::layout::Size;
 use super::*;
 use crate::transaction::{Progress, Trial};
 use crate::tui::samples;
-use crate::tui::{Key, Shared};
+use crate::tui::{Attempt, Key, Shared};
 
 /// Keeps what is written, one entry per write.
 #[derive(Clone, Default)]
@@ -160,6 +160,42 @@ fn pages_arrows_and_digits_cost_few_bytes() {
     bench.frame(0);
     let arrow = bench.cost(Event::Key(Key::Down));
     assert!(arrow <= 120, "an arrow costs {arrow} bytes");
+    drop(bench.end(15));
+}
+
+#[test]
+fn the_text_beside_a_list_follows_when_the_keys_rest() {
+    for (page, key) in [
+        (PageId::Role, Key::Up),
+        (PageId::Options, Key::Down),
+        (PageId::Firewall, Key::Down),
+    ] {
+        let bench = start(samples::shared(), page);
+        bench.frame(0);
+        let arrow = bench.cost(Event::Key(key));
+        assert!(arrow <= 120, "{page:?}: an arrow costs {arrow} bytes");
+        let text = bench.frame(2);
+        assert!(text > 60, "{page:?}: the text came with {text} bytes");
+        drop(bench.end(15));
+    }
+}
+
+#[test]
+fn a_rehearsal_costs_few_bytes() {
+    let shared = Shared {
+        rehearsal: Some(Attempt::Done(samples::red_rehearsal())),
+        ..samples::shared()
+    };
+    let bench = start(shared, PageId::Preview);
+    bench.frame(0);
+    let page = bench.cost(Event::Key(Key::Enter));
+    assert!(page <= 2500, "the page costs {page} bytes");
+    let arrow = bench.cost(Event::Key(Key::Down));
+    assert!(arrow <= 120, "an arrow costs {arrow} bytes");
+    bench.cost(Event::Key(Key::F(5)));
+    let before = bench.frames();
+    let tick = bench.frame(before);
+    assert!(tick <= 40, "a second of waiting costs {tick} bytes");
     drop(bench.end(15));
 }
 

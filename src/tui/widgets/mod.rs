@@ -13,7 +13,7 @@ use ratatui::text::Line;
 use ratatui::widgets::{Block, Clear, Widget};
 
 pub use field::Field;
-pub use motion::{Focus, Scroll, move_in_list};
+pub use motion::{Focus, Following, Scroll, move_in_list};
 pub use text::{cell, wrap};
 
 use super::theme;

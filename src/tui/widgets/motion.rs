@@ -116,9 +116,70 @@ impl Scroll {
     }
 }
 
+/// After how many milliseconds without a key the text beside a list follows the mark.
+const REST: u64 = 150;
+
+/// What is told beside a list about the marked line. It follows when the keys have come to rest: on a slow line a row of
+/// arrow keys would otherwise draw every text on its way.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Following<T> {
+    shown: T,
+    left: Option<u64>,
+}
+
+impl<T: PartialEq> Following<T> {
+    /// What is shown now.
+    pub fn shown(&self) -> &T {
+        &self.shown
+    }
+
+    /// A key was pressed: this shall be shown once no other key comes.
+    pub fn after_key(&mut self, now: &T) {
+        self.left = (self.shown != *now).then_some(REST);
+    }
+
+    /// Shown at once.
+    pub fn at_once(&mut self, now: T) {
+        *self = Self {
+            shown: now,
+            left: None,
+        };
+    }
+
+    /// Time has passed.
+    pub fn pass(&mut self, millis: u64, now: impl FnOnce() -> T) {
+        match self.left {
+            Some(left) if left <= millis => self.at_once(now()),
+            Some(left) => self.left = Some(left - millis),
+            None => {}
+        }
+    }
+
+    /// After how many milliseconds it follows.
+    pub fn next_tick(&self) -> Option<u64> {
+        self.left
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_text_follows_when_the_keys_rest() {
+        let mut text = Following::default();
+        text.at_once(1);
+        text.after_key(&2);
+        text.pass(100, || 2);
+        text.after_key(&3);
+        text.pass(100, || 3);
+        assert_eq!((*text.shown(), text.next_tick()), (1, Some(50)));
+        text.pass(50, || 3);
+        assert_eq!((*text.shown(), text.next_tick()), (3, None));
+        text.after_key(&4);
+        text.after_key(&3);
+        assert_eq!(text.next_tick(), None, "back where it was");
+    }
 
     #[test]
     fn the_position_says_what_is_seen() {

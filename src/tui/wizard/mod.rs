@@ -9,13 +9,13 @@ use self::route::{next_page, page_before};
 use super::keymap::{self, Command};
 use super::overlay::{Answer, Overlay};
 use super::theme::Look;
-use super::{Effect, Event, Key, Nav, Page, PageId, Shared, Tone, frame, pages};
+use super::{Attempt, Effect, Event, Key, Nav, Page, PageId, Shared, Tone, frame, pages};
 use crate::transaction::{Progress, Status, Trial};
 
 pub use self::route::asks_about_22;
 
 /// Every page, in the order of the steps.
-pub const ALL_PAGES: [PageId; 12] = [
+pub const ALL_PAGES: [PageId; 13] = [
     PageId::Welcome,
     PageId::Role,
     PageId::Ssh,
@@ -23,6 +23,7 @@ pub const ALL_PAGES: [PageId; 12] = [
     PageId::Options,
     PageId::Firewall,
     PageId::Preview,
+    PageId::Rehearsal,
     PageId::Apply,
     PageId::Confirm,
     PageId::Done,
@@ -107,7 +108,11 @@ impl Wizard {
                 (_, rest) => Some(rest),
             };
         }
-        (self.page == PageId::Apply).then_some(1000)
+        let rehearses = matches!(self.shared.rehearsal, Some(Attempt::Running { .. }));
+        if self.page == PageId::Apply || (self.page == PageId::Rehearsal && rehearses) {
+            return Some(1000);
+        }
+        self.current().and_then(Page::next_tick)
     }
 
     /// Takes one event; returns what the world has to do, in order.
@@ -291,7 +296,10 @@ impl Wizard {
             // A preview of answers that were changed meanwhile is of no use: another one is on its way.
             Event::Previewed(preview) if preview.answers == shared.answers => {
                 shared.preview = Some(preview.clone());
+                shared.rehearsal = None;
             }
+            // The rehearsal of a preview that is gone proves nothing.
+            Event::Rehearsal(attempt) if shared.preview.is_some() => rehearsed(shared, attempt),
             Event::Status(status) => shared.status = Some(status.clone()),
             Event::Kept(kept) => shared.kept.clone_from(kept),
             Event::Said(line) => {
@@ -369,10 +377,28 @@ impl Wizard {
         // A page may look at the answers here; where it leads is asked only of keys.
         self.tell_page(&Event::Entered);
         let effects = self.arrival();
-        if effects.iter().any(|e| matches!(e, Effect::Preview(_))) {
-            self.shared.preview = None;
+        for effect in &effects {
+            self.begun(effect);
         }
         effects
+    }
+
+    /// What the operator sees of an effect before the world has answered it.
+    fn begun(&mut self, effect: &Effect) {
+        match effect {
+            Effect::Preview(_) => self.shared.preview = None,
+            Effect::Rehearse { .. } => {
+                self.shared.rehearsal = Some(Attempt::Running {
+                    stage: "making a copy of this host's firewall".to_owned(),
+                    millis: 0,
+                });
+            }
+            Effect::Detect => {
+                self.shared.detected = false;
+                self.shared.preview = None;
+            }
+            _ => {}
+        }
     }
 
     /// What a page needs from the world when it is shown.
@@ -390,6 +416,7 @@ impl Wizard {
                     vec![Effect::Preview(Box::new(self.shared.answers.clone()))]
                 }
             }
+            PageId::Rehearsal if self.shared.rehearsal.is_none() => vec![Effect::Rehearse { sweep: false }],
             PageId::Confirm if waiting(&self.shared).is_some() => vec![Effect::FlushInput],
             // The program was started while a change is open: the status brings its countdown.
             PageId::Confirm => vec![Effect::FlushInput, Effect::Status],
@@ -444,19 +471,27 @@ impl Wizard {
                 self.behind.clear();
                 effects.extend(self.enter(PageId::Apply));
             }
-            Effect::Detect => {
-                self.shared.detected = false;
-                self.shared.preview = None;
-            }
             Effect::Quit(..) if frame::step(self.page).is_some() => effects.push(Effect::Remember(
                 Box::new(self.shared.answers.clone()),
                 frame::title(self.page),
             )),
-            _ => {}
+            other => self.begun(other),
         }
         effects.push(effect);
         effects
     }
+}
+
+/// News of the rehearsal; the time that it runs is counted here.
+fn rehearsed(shared: &mut Shared, attempt: &Attempt) {
+    let before = shared.rehearsal.take();
+    shared.rehearsal = Some(match (before, attempt) {
+        (Some(Attempt::Running { millis, .. }), Attempt::Running { stage, .. }) => Attempt::Running {
+            stage: stage.clone(),
+            millis,
+        },
+        (_, attempt) => attempt.clone(),
+    });
 }
 
 /// The live trial, if the running change waits for its confirmation.
@@ -469,6 +504,9 @@ pub fn waiting(shared: &Shared) -> Option<&Trial> {
 
 /// Takes passed time off the countdowns; the world corrects them with the kernel's own timer.
 fn pass_time(shared: &mut Shared, millis: u64) {
+    if let Some(Attempt::Running { millis: running, .. }) = &mut shared.rehearsal {
+        *running = running.saturating_add(millis);
+    }
     if let Some(Progress::Awaiting(trial)) = shared.progress.last_mut() {
         trial.left_ms = trial.left_ms.saturating_sub(millis);
     }

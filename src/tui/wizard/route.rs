@@ -25,7 +25,8 @@ pub(super) fn next_page(page: PageId, shared: &Shared) -> Option<PageId> {
         PageId::Ssh | PageId::Legacy22 => PageId::Options,
         PageId::Options => PageId::Firewall,
         PageId::Firewall => PageId::Preview,
-        PageId::Preview => PageId::Apply,
+        PageId::Preview => PageId::Rehearsal,
+        PageId::Rehearsal => PageId::Apply,
         PageId::Apply => PageId::Confirm,
         PageId::Confirm => PageId::Done,
         PageId::Done | PageId::Snapshots | PageId::Status => return None,
@@ -42,6 +43,7 @@ pub(super) fn page_before(page: PageId, shared: &Shared) -> Option<PageId> {
         PageId::Options => PageId::Ssh,
         PageId::Firewall => PageId::Options,
         PageId::Preview => PageId::Firewall,
+        PageId::Rehearsal => PageId::Preview,
         PageId::Welcome | PageId::Apply | PageId::Confirm | PageId::Done => return None,
     })
 }

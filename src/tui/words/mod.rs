@@ -4,6 +4,7 @@
 
 mod commands;
 mod ending;
+mod rehearsal;
 
 use ipnet::IpNet;
 
@@ -11,9 +12,11 @@ use crate::advice::Severity;
 use crate::change::{Change, Preview, RuleLine, RuleState};
 use crate::facts::{BackendFact, Facts};
 use crate::transaction::Trial;
+use crate::tui::widgets::cell;
 
 pub use commands::{CommandKind, CommandLine, commands};
 pub use ending::{Ending, forward, next_steps, summary};
+pub use rehearsal::{HEAD, Test, columns, not_tried, refusal, rehearsal_report, row, spoken, tally, tests};
 
 /// Time left as it is read at a glance: `1 min 47 s`, `47 s`. A started second counts.
 pub fn left(ms: u64) -> String {

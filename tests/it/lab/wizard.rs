@@ -38,10 +38,17 @@ pub fn to_the_trial(terminal: &Terminal) {
     next(terminal, "WARNING: TCP/22 WOULD STAY OPEN");
     next(terminal, "Who may reach them?");
     next(terminal, "Which firewall carries the rules?");
-    next(terminal, "the plan can be applied");
+    next(terminal, "the plan can be rehearsed");
+    rehearsed(terminal);
     next(terminal, "Type y, then Enter");
     fill(terminal, "y");
     terminal.wait_for("TRIAL 1", seconds(15));
+}
+
+/// From the preview to the end of the rehearsal, which must let the change be applied.
+pub fn rehearsed(terminal: &Terminal) {
+    terminal.keys(&["Enter"]);
+    terminal.wait_for(">[ Apply... ]<", seconds(60));
 }
 
 /// Presses the button of the Confirm page that makes the peer log in, and waits for what follows.

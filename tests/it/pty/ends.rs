@@ -134,6 +134,7 @@ fn a_worker_that_panics() {
         facts: Facts::default(),
         detected: false,
         preview: None,
+        rehearsal: None,
         remembered: None,
         progress: vec![],
         status: None,

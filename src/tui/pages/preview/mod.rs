@@ -7,15 +7,15 @@ use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
 use super::reader::{MARGIN, Reader, Row};
-use crate::change::Preview;
+use super::rehearsal::{allows, apply_question};
 use crate::tui::widgets::{Canvas, Field, Focus, Handled, cell, cells};
-use crate::tui::{Button, Effect, Event, Key, Nav, Page, Question, Shared, Tone, frame, theme, words};
+use crate::tui::{Button, Effect, Event, Key, Nav, Page, Shared, Tone, frame, theme, words};
 use tabs::Tab;
 
 /// Rows of the page that are not the text: tabs, two rules, the line below.
 const AROUND: u16 = 4;
-const BUTTONS: usize = 3;
 const APPLY: usize = 2;
+const REHEARSE: usize = 3;
 
 /// What is typed into the line below the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -54,10 +54,11 @@ impl Default for PreviewPage {
     }
 }
 
-/// What the third button does.
+/// What the last buttons do.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Last {
-    Apply,
+    /// To the rehearsal, and after it the change can be applied.
+    Rehearse,
     /// Something stands in the way, or the preview is not there yet.
     Blocked,
     /// The host is as planned.
@@ -67,27 +68,10 @@ enum Last {
 fn last_button(shared: &Shared) -> Last {
     match &shared.preview {
         Some(preview) if !words::refusals(preview).is_empty() => Last::Blocked,
-        Some(preview) if preview.changed() => Last::Apply,
+        Some(preview) if preview.changed() => Last::Rehearse,
         Some(_) => Last::Finish,
         None => Last::Blocked,
     }
-}
-
-fn apply_question(preview: &Preview, shared: &Shared) -> Nav {
-    let steps = words::counted(preview.change.as_ref().map_or(0, words::live_steps), "step");
-    let host = if shared.lab {
-        "the lab"
-    } else {
-        shared.facts.hostname.as_str()
-    };
-    Nav::Ask(Question {
-        text: format!(
-            "Apply {steps} to {host} now? Nothing is shut before a proof.\n\
-             All of it undoes itself after {} s unless it is confirmed.",
-            shared.window_s
-        ),
-        yes: Box::new(Nav::Do(Effect::Apply)),
-    })
 }
 
 impl PreviewPage {
@@ -120,7 +104,8 @@ impl PreviewPage {
             self.focus = Focus::default();
             return None;
         }
-        if self.focus.handle(key, 1, BUTTONS) == Handled::Yes {
+        let buttons = self.buttons(shared).0.len();
+        if self.focus.handle(key, 1, buttons) == Handled::Yes {
             return None;
         }
         let rows = self.rows(shared);
@@ -130,7 +115,7 @@ impl PreviewPage {
             return None;
         }
         match key {
-            Key::Enter => self.press(self.focus.button(1).unwrap_or(APPLY), shared),
+            Key::Enter => self.press(self.focus.button(1).unwrap_or(REHEARSE), shared),
             Key::Char('s') => Some(self.save(shared)),
             Key::Char(letter @ ('n' | 'p')) => {
                 self.seek(&rows, letter == 'n');
@@ -157,7 +142,8 @@ impl PreviewPage {
         match (button, last_button(shared), &shared.preview) {
             (0, _, _) => Some(Nav::Back),
             (1, _, _) => Some(self.save(shared)),
-            (_, Last::Apply, Some(preview)) => Some(apply_question(preview, shared)),
+            (APPLY, Last::Rehearse, Some(preview)) if allows(shared) => Some(apply_question(preview, shared)),
+            (REHEARSE, Last::Rehearse, _) => Some(Nav::Next),
             (_, Last::Finish, _) => {
                 let line = "faspwall: nothing to do, this host is as planned.".to_owned();
                 Some(Nav::Do(Effect::Quit(0, vec![line])))
@@ -377,9 +363,13 @@ impl Page for PreviewPage {
             return (Tone::Busy, "making the preview".to_owned());
         };
         match last_button(shared) {
-            Last::Apply => (
+            Last::Rehearse if allows(shared) => (
                 Tone::Good,
                 "the plan can be applied; it undoes itself unless confirmed".to_owned(),
+            ),
+            Last::Rehearse => (
+                Tone::Good,
+                "the plan can be rehearsed; nothing is applied by that".to_owned(),
             ),
             Last::Finish => (Tone::Good, "nothing to do: this host is as planned".to_owned()),
             Last::Blocked => {
@@ -400,30 +390,21 @@ impl Page for PreviewPage {
             return (Vec::new(), 0);
         }
         let last = last_button(shared);
-        let label = if last == Last::Finish {
-            "Finish"
+        let button = |label, enabled| Button { label, enabled };
+        let save = if self.tab == Tab::Commands {
+            "Save commands"
         } else {
-            "Apply..."
+            "Save plan"
         };
-        let buttons = vec![
-            Button {
-                label: "Back",
-                enabled: true,
-            },
-            Button {
-                label: if self.tab == Tab::Commands {
-                    "Save commands"
-                } else {
-                    "Save plan"
-                },
-                enabled: true,
-            },
-            Button {
-                label,
-                enabled: last != Last::Blocked,
-            },
-        ];
-        (buttons, APPLY)
+        let mut buttons = vec![button("Back", true), button(save, true)];
+        if last == Last::Finish {
+            buttons.push(button("Finish", true));
+        } else {
+            buttons.push(button("Apply...", last == Last::Rehearse && allows(shared)));
+            buttons.push(button("Rehearse", last == Last::Rehearse));
+        }
+        let pressed = buttons.len() - 1;
+        (buttons, pressed)
     }
 
     fn focused_button(&self) -> Option<usize> {
@@ -442,7 +423,8 @@ impl Page for PreviewPage {
         &[
             (
                 "This page",
-                "what would change on this host. Nothing is applied until Apply... is answered with y.",
+                "what would change on this host. Rehearse tries it in a sealed copy; nothing is applied until Apply... is \
+                 answered with y.",
             ),
             (
                 "1 Rules",

@@ -20,6 +20,10 @@ fn firewall_refused() {
         },
     );
     stage.key(Key::Down);
+    let before = stage.picture();
+    assert_eq!(stage.wizard.next_tick(), Some(150));
+    stage.told(Event::Tick(150));
+    assert_ne!(stage.picture(), before, "the reason follows the mark");
     insta::assert_snapshot!(stage.picture());
 }
 
@@ -46,7 +50,8 @@ fn preview_tabs() {
 
 #[test]
 fn preview_asks_before_it_applies_and_enter_is_no() {
-    let mut stage = Stage::new(PageId::Preview, samples::shared());
+    let mut stage = Stage::new(PageId::Preview, rehearsed());
+    stage.keys(&[Key::BackTab, Key::BackTab]);
     let effects = stage.key(Key::Enter);
     assert!(asked(&effects, |e| *e == Effect::FlushInput), "{effects:?}");
     insta::assert_snapshot!(stage.picture());

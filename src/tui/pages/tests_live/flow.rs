@@ -4,9 +4,10 @@ use proptest::prelude::*;
 
 use super::*;
 
-const LIVE: [PageId; 7] = [
+const LIVE: [PageId; 8] = [
     PageId::Firewall,
     PageId::Preview,
+    PageId::Rehearsal,
     PageId::Apply,
     PageId::Confirm,
     PageId::Done,
@@ -53,6 +54,21 @@ fn any_outcome() -> impl Strategy<Value = Outcome> {
     ])
 }
 
+fn any_attempt() -> impl Strategy<Value = Attempt> {
+    prop_oneof![
+        prop::sample::select(vec![
+            samples::rehearsal(),
+            samples::red_rehearsal(),
+            samples::swept_rehearsal(),
+            crate::matrix::Rehearsal::default(),
+        ])
+        .prop_map(Attempt::Done),
+        ".{0,200}".prop_map(Attempt::Unavailable),
+        ".{0,200}".prop_map(Attempt::Failed),
+        ".{0,90}".prop_map(|stage| Attempt::Running { stage, millis: 0 }),
+    ]
+}
+
 fn any_event() -> impl Strategy<Value = Event> {
     prop_oneof![
         8 => any_key().prop_map(Event::Key),
@@ -62,6 +78,7 @@ fn any_event() -> impl Strategy<Value = Event> {
         1 => Just(Event::Detected(Box::new(samples::refused_facts()))),
         1 => Just(Event::Detected(Box::default())),
         1 => Just(Event::Previewed(Box::new(samples::preview()))),
+        2 => any_attempt().prop_map(|attempt| Event::Rehearsal(Box::new(attempt))),
         1 => Just(Event::Status(Box::new(samples::status()))),
         1 => Just(Event::Kept(vec![])),
         1 => ".{0,200}".prop_map(Event::Failed),
@@ -136,7 +153,9 @@ fn the_whole_way_from_welcome_to_done() {
         }
         seen.push(stage.wizard.page());
     }
-    use PageId::{Apply, Confirm, Done, Firewall, Legacy22, Options, Preview as Seen, Role, Ssh, Welcome};
+    use PageId::{
+        Apply, Confirm, Done, Firewall, Legacy22, Options, Preview as Seen, Rehearsal, Role, Ssh, Welcome,
+    };
     assert_eq!(seen, [Welcome, Role, Ssh, Legacy22, Options, Firewall, Seen]);
     let answers = wanted.expect("the preview was asked for");
     assert_eq!(answers, samples::answers(), "Enter takes the vendor's defaults");
@@ -144,6 +163,11 @@ fn the_whole_way_from_welcome_to_done() {
         answers,
         ..samples::preview()
     })));
+    assert!(asked(&stage.key(Key::Enter), |e| *e
+        == Effect::Rehearse { sweep: false }));
+    assert_eq!(stage.wizard.page(), Rehearsal);
+    let attempt = Attempt::Done(samples::rehearsal());
+    stage.told(Event::Rehearsal(Box::new(attempt)));
     stage.key(Key::Enter);
     assert!(asked(&stage.keys(&[Key::Char('y'), Key::Enter]), |e| *e
         == Effect::Apply));

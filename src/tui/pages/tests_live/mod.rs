@@ -3,6 +3,7 @@
 mod after;
 mod before;
 mod flow;
+mod rehearsal;
 
 use ratatui::Terminal;
 use ratatui::backend::TestBackend;
@@ -12,7 +13,7 @@ use crate::change::Preview;
 use crate::transaction::{Outcome, Phase, Progress};
 use crate::tui::theme::Look;
 use crate::tui::wizard::Wizard;
-use crate::tui::{Effect, Event, Key, PageId, Shared, samples};
+use crate::tui::{Attempt, Effect, Event, Key, PageId, Shared, samples};
 
 struct Stage {
     wizard: Wizard,
@@ -86,6 +87,14 @@ impl Stage {
 
 fn asked(effects: &[Effect], wanted: fn(&Effect) -> bool) -> bool {
     effects.iter().any(wanted)
+}
+
+/// The preview of the samples, rehearsed without a fault.
+fn rehearsed() -> Shared {
+    Shared {
+        rehearsal: Some(Attempt::Done(samples::rehearsal())),
+        ..samples::shared()
+    }
 }
 
 fn on_trial(trial: crate::transaction::Trial) -> Stage {

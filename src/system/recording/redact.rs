@@ -1,0 +1,256 @@
+//! Takes secrets out of a recording. Addresses, names of hosts, users, files and comments stay: rules are about them.
+//!
+//! Nothing that is taken out decides anything in faspwall, so a recorded host behaves as the real one did. What may be a
+//! secret is told by its form (a key, a hash, a token) or by the name it is given (`password = ...`).
+
+use std::collections::BTreeMap;
+use std::path::Path;
+use std::sync::LazyLock;
+
+use regex_lite::{Captures, Regex};
+
+use super::{Content, Ended, Recording};
+
+/// What stands in the place of a secret.
+pub const MARK: &str = "REDACTED";
+
+/// The variables of other processes' environments that detection reads; all others are left out.
+const VARIABLES: [&str; 3] = ["SSH_CONNECTION", "TMUX", "USER"];
+
+/// Names whose values are secrets, as a part of a longer name.
+const SECRET_NAME: &str = r"[\w.:-]*(?:passw(?:or)?d|passphrase|passwd|secret|credential|encryption_key|private_?key|access_?key|api_?key|auth_?key|token)[\w.:-]*";
+
+/// One kind of secret: its name in words, one and many, and its form. What the group `secret` matches is replaced, or
+/// all of it where there is no such group.
+struct Kind {
+    one: &'static str,
+    many: &'static str,
+    form: Regex,
+}
+
+fn kind(one: &'static str, many: &'static str, form: &str) -> Kind {
+    Kind {
+        one,
+        many,
+        form: Regex::new(form).expect("a pattern of this file, tried by its tests"),
+    }
+}
+
+static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
+    vec![
+        kind(
+            "private key",
+            "private keys",
+            r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----(?P<secret>[\s\S]*?)(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\z)",
+        ),
+        kind(
+            "public key",
+            "public keys",
+            r"\b(?:ssh-(?:rsa|dss|ed25519)|(?:sk-)?ecdsa-sha2-[\w-]+(?:@openssh\.com)?|sk-ssh-ed25519@openssh\.com) (?P<secret>AAAA[A-Za-z0-9+/=]{20,})",
+        ),
+        kind(
+            "password hash",
+            "password hashes",
+            r"\$(?:[1-7]|2[abxy]|y|gy|sha1|argon2[a-z]*|scrypt|pbkdf2[\w-]*)\$[./A-Za-z0-9$=,+-]{8,}",
+        ),
+        kind(
+            "token",
+            "tokens",
+            r"\beyJ[\w-]{6,}\.[\w-]{6,}\.[\w-]*|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bgh[pousr]_[A-Za-z0-9]{20,}",
+        ),
+        kind(
+            "token",
+            "tokens",
+            r#"(?i)\b(?:bearer|basic)\s+(?P<secret>[A-Za-z0-9+/=._~-]{8,})"#,
+        ),
+        kind(
+            "password in an address",
+            "passwords in addresses",
+            r"://[^/\s:@]*:(?P<secret>[^/\s@]+)@",
+        ),
+        kind(
+            "value with a secret name",
+            "values with secret names",
+            &format!(r#"(?i)<{SECRET_NAME}(?:\s[^<>]*)?>(?P<secret>[^<>]*[^<>\s][^<>]*)<"#),
+        ),
+        kind(
+            "value with a secret name",
+            "values with secret names",
+            &format!(r#"(?i)\b{SECRET_NAME}\\?["']?\s*[=:]\s*\\?["'](?P<secret>[^"'\n\\]+)"#),
+        ),
+        kind(
+            "value with a secret name",
+            "values with secret names",
+            &format!(r#"(?i)\b{SECRET_NAME}\s*[=:]\s*(?P<secret>[^\s"',;<>\\\x00]+)"#),
+        ),
+        kind(
+            "value with a secret name",
+            "values with secret names",
+            &format!(r#"(?i)--?{SECRET_NAME}[ \x00](?P<secret>[^\s"'\x00-]\S*)"#),
+        ),
+    ]
+});
+
+static HARDWARE: LazyLock<Regex> =
+    LazyLock::new(|| Regex::new(r"(?i)[0-9a-f:]+").expect("a pattern of this file, tried by its tests"));
+
+static LOGIN: LazyLock<Regex> = LazyLock::new(|| {
+    Regex::new(
+        r"^(Failed \S+ for (?:invalid user )?|Accepted \S+ for |Invalid user |Connection (?:closed|reset) by (?:invalid|authenticating) user )(?P<user>.*?)( (?:from )?\S+ port \d+.*)?$",
+    )
+    .expect("a pattern of this file, tried by its tests")
+});
+
+/// Takes the secrets out; returns what they were, in words and numbers, for the person who sends the recording.
+pub fn redact(recording: &mut Recording) -> Vec<String> {
+    let mut work = Redaction::default();
+    for (path, content) in &mut recording.files {
+        if let Content::Text(text) = content {
+            if is_environment(path) {
+                *text = work.environment(text);
+            }
+            *text = work.text(text);
+        }
+    }
+    for (call, ended) in &mut recording.calls {
+        if let Ended::Printed(output) = ended {
+            if call.argv.first().is_some_and(|program| program == "journalctl") {
+                output.stdout = work.logins(&output.stdout);
+            }
+            output.stdout = work.text(&output.stdout);
+            output.stderr = work.text(&output.stderr);
+        }
+    }
+    for value in recording.env.values_mut().flatten() {
+        *value = work.text(value);
+    }
+    work.told()
+}
+
+fn is_environment(path: &Path) -> bool {
+    path.starts_with("/proc") && path.ends_with("environ")
+}
+
+#[derive(Debug, Default)]
+struct Redaction {
+    /// How many of each kind, by its names.
+    count: BTreeMap<(&'static str, &'static str), usize>,
+    /// Hardware addresses and what each became: the same everywhere.
+    hardware: BTreeMap<String, String>,
+}
+
+impl Redaction {
+    fn found(&mut self, one: &'static str, many: &'static str) {
+        *self.count.entry((one, many)).or_default() += 1;
+    }
+
+    fn text(&mut self, text: &str) -> String {
+        let mut text = text.to_owned();
+        for kind in KINDS.iter() {
+            // Most texts have nothing: they are not written anew.
+            if kind.form.is_match(&text) {
+                text = self.without(kind, &text);
+            }
+        }
+        self.without_hardware(&text)
+    }
+
+    fn without(&mut self, kind: &Kind, text: &str) -> String {
+        kind.form
+            .replace_all(text, |found: &Captures<'_>| {
+                let whole = found.get(0).map_or("", |m| m.as_str());
+                let start = found.get(0).map_or(0, |m| m.start());
+                let secret = found.name("secret").or(found.get(0));
+                let (from, to) = secret.map_or((0, 0), |m| (m.start() - start, m.end() - start));
+                let already = whole.get(from..to).is_some_and(|s| s.trim() == MARK);
+                if already {
+                    return whole.to_owned();
+                }
+                self.found(kind.one, kind.many);
+                let before = whole.get(..from).unwrap_or_default();
+                let after = whole.get(to..).unwrap_or_default();
+                format!("{before}{MARK}{after}")
+            })
+            .into_owned()
+    }
+
+    /// Six groups of two digits that are no part of an IPv6 address.
+    fn without_hardware(&mut self, text: &str) -> String {
+        if !text.contains(':') {
+            return text.to_owned();
+        }
+        HARDWARE
+            .replace_all(text, |found: &Captures<'_>| {
+                let word = found.get(0).map_or("", |m| m.as_str());
+                if !is_hardware(word) {
+                    return word.to_owned();
+                }
+                let next = self.hardware.len() + 1;
+                let lower = word.to_lowercase();
+                self.hardware
+                    .entry(lower)
+                    .or_insert_with(|| format!("02:00:00:00:{:02x}:{:02x}", next >> 8 & 0xff, next & 0xff))
+                    .clone()
+            })
+            .into_owned()
+    }
+
+    fn environment(&mut self, text: &str) -> String {
+        let mut kept = String::new();
+        for pair in text.split_terminator('\0') {
+            let name = pair.split('=').next().unwrap_or_default();
+            if VARIABLES.contains(&name) {
+                kept.push_str(pair);
+                kept.push('\0');
+            } else {
+                self.found("variable of another process", "variables of other processes");
+            }
+        }
+        kept
+    }
+
+    /// People type their password where their name is asked.
+    fn logins(&mut self, text: &str) -> String {
+        let mut lines = String::new();
+        for line in text.lines() {
+            match LOGIN.captures(line) {
+                Some(found) => {
+                    let part = |index: usize| found.get(index).map_or("", |m| m.as_str());
+                    lines.push_str(&format!("{}{MARK}{}", part(1), part(3)));
+                    self.found(
+                        "user name in the log of logins",
+                        "user names in the log of logins",
+                    );
+                }
+                None => lines.push_str(line),
+            }
+            lines.push('\n');
+        }
+        lines
+    }
+
+    fn told(&self) -> Vec<String> {
+        let mut told: Vec<String> = self
+            .count
+            .iter()
+            .map(|((one, many), count)| format!("{count} {}", if *count == 1 { one } else { many }))
+            .collect();
+        match self.hardware.len() {
+            0 => {}
+            1 => told.push(String::from("1 hardware address, by an invented one")),
+            count => told.push(format!("{count} hardware addresses, by invented ones")),
+        }
+        told
+    }
+}
+
+/// A hardware address that names a device: not the broadcast address, not the empty one.
+fn is_hardware(word: &str) -> bool {
+    let groups: Vec<&str> = word.split(':').collect();
+    groups.len() == 6
+        && groups.iter().all(|group| group.len() == 2)
+        && !["ff:ff:ff:ff:ff:ff", "00:00:00:00:00:00"].contains(&word.to_lowercase().as_str())
+}
+
+#[cfg(test)]
+mod tests;
