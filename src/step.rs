@@ -354,12 +354,6 @@ impl fmt::Display for Step {
                 )
             }
             Self::Remove(path) => write!(f, "rm -f {}", shown(path)),
-            Self::PatchIptables {
-                tool,
-                sweep,
-                rules,
-                seconds,
-            } => iptables::print_patch(f, *tool, sweep, rules, *seconds),
             Self::SweepNft {
                 tag,
                 sets,
@@ -378,12 +372,7 @@ impl fmt::Display for Step {
                 }
                 Ok(())
             }
-            Self::SweepIptables {
-                tag,
-                tools,
-                then,
-                seconds,
-            } => iptables::print(f, tag, tools, then, *seconds),
+            Self::SweepIptables { .. } | Self::PatchIptables { .. } => iptables::print(f, self),
             Self::SignalPidFile {
                 pid_file,
                 comm,

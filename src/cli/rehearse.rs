@@ -4,15 +4,16 @@ use std::path::Path;
 
 use serde_json::{Value, json};
 
-use super::unattended::{answers, facts, out, prepared, refusal};
-use super::{Failure, Global, failure, json as document, print};
+use super::unattended::{Asked, answers, facts, out, prepared, refusal};
+use super::{Failure, failure, json as document, print};
 use crate::engine::Engine;
 use crate::matrix::{Cell, Rehearsal};
 use crate::rehearse::{RehearseError, Subject, rehearse as run};
 
 /// `faspwall rehearse`
-pub fn rehearse(engine: &Engine<'_>, global: &Global, file: &Path, as_json: bool) -> Result<u8, Failure> {
-    let answers = answers(engine, global, file)?;
+pub fn rehearse(asked: &Asked<'_>, file: &Path, as_json: bool) -> Result<u8, Failure> {
+    let answers = answers(asked, file)?;
+    let (engine, global) = (asked.engine, asked.global);
     let facts = facts(engine);
     let preview = prepared(engine, &answers, &facts, 120)?;
     if !preview.obstacles.is_empty() {

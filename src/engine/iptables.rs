@@ -5,10 +5,29 @@ use std::time::Duration;
 use super::{Engine, EngineError};
 use crate::backend::iptables::sweep::sweep;
 use crate::backend::ufw::patch;
-use crate::step::{Invocation, IptablesRule, NativeRule, Tool, UNTIL};
+use crate::step::{Invocation, IptablesRule, NativeRule, Step, Tool, UNTIL};
 
 impl Engine<'_> {
-    pub(super) fn sweep_iptables(
+    /// Performs a step of this kind; any other is nothing to do.
+    pub(super) fn iptables(&self, step: &Step) -> Result<(), EngineError> {
+        match step {
+            Step::SweepIptables {
+                tag,
+                tools,
+                then,
+                seconds,
+            } => self.sweep_iptables(tag, tools, then, *seconds),
+            Step::PatchIptables {
+                tool,
+                sweep,
+                rules,
+                seconds,
+            } => self.patch_iptables(*tool, sweep, rules, *seconds),
+            _ => Ok(()),
+        }
+    }
+
+    fn sweep_iptables(
         &self,
         tag: &str,
         tools: &[Tool],
@@ -48,7 +67,7 @@ impl Engine<'_> {
     }
 
     /// As above, for rules that have their places.
-    pub(super) fn patch_iptables(
+    fn patch_iptables(
         &self,
         tool: Tool,
         sweep: &str,

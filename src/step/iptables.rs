@@ -83,6 +83,25 @@ pub fn batch(lines: &[(String, String)]) -> String {
     text
 }
 
+/// A step of this kind.
+pub(super) fn print(f: &mut fmt::Formatter<'_>, step: &Step) -> fmt::Result {
+    match step {
+        Step::SweepIptables {
+            tag,
+            tools,
+            then,
+            seconds,
+        } => print_sweep(f, tag, tools, then, *seconds),
+        Step::PatchIptables {
+            tool,
+            sweep,
+            rules,
+            seconds,
+        } => print_patch(f, *tool, sweep, rules, *seconds),
+        _ => Ok(()),
+    }
+}
+
 /// The end of a timed rule, as a shell would work it out.
 fn until(seconds: u64) -> String {
     format!(
@@ -92,7 +111,7 @@ fn until(seconds: u64) -> String {
 }
 
 /// As it could be typed, but that it leaves alone what is so already.
-pub(super) fn print_patch(
+fn print_patch(
     f: &mut fmt::Formatter<'_>,
     tool: Tool,
     sweep: &str,
@@ -118,7 +137,7 @@ pub(super) fn print_patch(
 }
 
 /// As it could be typed, but for the deletions: which those are is looked up at that moment.
-pub(super) fn print(
+fn print_sweep(
     f: &mut fmt::Formatter<'_>,
     tag: &str,
     tools: &[Tool],

@@ -261,6 +261,11 @@ pub trait System: Send + Sync {
     /// Leaves the login's session and control group so that its end does not end us, ignores hang-ups, and asks not to
     /// be chosen when memory runs out. For the guard.
     fn become_independent(&self);
+
+    /// The directory of the recording, where this is no running host but a recorded one.
+    fn recorded(&self) -> Option<&Path> {
+        None
+    }
 }
 
 /// A call without what it reads on standard input: short enough for a message.
