@@ -536,10 +536,15 @@ pub fn diff(name: &str, before: &str, after: &str) -> Diff {
 
 /// Whether the deny that we keep is live.
 pub fn has_our_deny(ruleset: &Ruleset) -> bool {
-    ruleset
-        .rules
-        .iter()
-        .any(|r| r.table == render::TABLE && r.chain == "shut")
+    ruleset.rules.iter().any(|rule| {
+        let native = rule.table == render::TABLE && rule.chain == "shut";
+        let marked = rule.tagged("faspwall")
+            && rule
+                .comment
+                .as_deref()
+                .is_some_and(|c| c.ends_with(":shut") && !c.ends_with(":trial:shut"));
+        native || marked
+    })
 }
 
 /// Whether new connections to a TCP port are dropped for everyone, in both families.

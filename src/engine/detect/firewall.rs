@@ -60,6 +60,9 @@ pub fn look(system: &dyn System, systemd: bool) -> Found {
     read_files(system, &mut found.observations);
     read_ruleset(system, &mut found);
     read_versions(system, &mut found);
+    if units.get("firewalld.service").is_some_and(|unit| unit.active) {
+        super::firewalld::observe(system, &mut found.observations);
+    }
     found
 }
 
