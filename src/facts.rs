@@ -336,6 +336,57 @@ pub struct BootFacts {
     pub unit: Option<String>,
     /// Whether that unit is enabled; `None` when it cannot be told (no systemd).
     pub enabled: Option<bool>,
+    /// The file for IPv6, where the tool keeps the two families apart.
+    #[serde(default)]
+    pub file6: Option<PathBuf>,
+    /// Its content.
+    #[serde(default)]
+    pub content6: Option<String>,
+    /// The unit for IPv6, where it is another one.
+    #[serde(default)]
+    pub unit6: Option<String>,
+    /// Whether that one is enabled.
+    #[serde(default)]
+    pub enabled6: Option<bool>,
+}
+
+/// Of a firewall of which nothing is known.
+static NO_BOOT: BootFacts = BootFacts {
+    file: None,
+    content: None,
+    unit: None,
+    enabled: None,
+    file6: None,
+    content6: None,
+    unit6: None,
+    enabled6: None,
+};
+
+/// Two sources on the host that should agree about its firewall, and do not.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Contradiction {
+    /// The advice under which it is told: `FW004`, `FW005`, `FW009`.
+    pub code: String,
+    /// Whether nothing may be applied while it lasts.
+    pub blocks: bool,
+    /// What was seen, and the way out.
+    pub text: String,
+}
+
+/// A firewall that is recognised but never written to: its own program would overwrite, or not allow, what others add.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Unmanaged {
+    /// ConfigServer firewall.
+    Csf,
+    /// Shorewall.
+    Shorewall,
+    /// Proxmox VE's firewall.
+    Proxmox,
+    /// OpenWrt's firewall4.
+    OpenWrt,
+    /// A program that has locked its table (`flags owner`), such as `inet guard`.
+    Locked(String),
 }
 
 /// Raw outputs that a backend reads again: the same bytes decide what is shown and what is done.
@@ -367,6 +418,12 @@ pub struct Facts {
     /// Others whose chains drop packets as well: each gets the accepts for its own chains, none of them a deny.
     #[serde(default)]
     pub also: Vec<BackendId>,
+    /// Firewalls that were recognised and are left to their own programs.
+    #[serde(default)]
+    pub unmanaged: Vec<Unmanaged>,
+    /// What does not fit together.
+    #[serde(default)]
+    pub contradictions: Vec<Contradiction>,
     /// Why none can be used: what was found, and what to do.
     pub refusal: Option<String>,
     /// What happens to a packet nobody names.
@@ -375,8 +432,11 @@ pub struct Facts {
     pub chains: Vec<ChainFact>,
     /// Rules of others.
     pub foreign: Vec<Foreign>,
-    /// What loads the ruleset at boot.
+    /// What loads the rules of the firewall in `backend` at boot.
     pub boot: BootFacts,
+    /// The same for every firewall that is installed.
+    #[serde(default)]
+    pub boots: BTreeMap<BackendId, BootFacts>,
     /// sshd.
     pub ssh: SshFacts,
     /// The operator's connection.
@@ -395,4 +455,16 @@ pub struct Facts {
     /// What the backend reads.
     #[serde(skip)]
     pub observations: Observations,
+}
+
+impl Facts {
+    /// What loads the rules of a firewall at boot.
+    pub fn boot_of(&self, id: BackendId) -> &BootFacts {
+        let of_owner = self.boots.is_empty() && self.backend.is_none_or(|owner| owner == id);
+        match self.boots.get(&id) {
+            Some(boot) => boot,
+            None if of_owner => &self.boot,
+            None => &NO_BOOT,
+        }
+    }
 }

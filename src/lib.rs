@@ -40,6 +40,8 @@ pub mod lab;
 pub mod matrix;
 pub mod plan;
 pub mod port;
+pub mod rehearse;
+pub mod sealed;
 pub mod sshd;
 pub mod step;
 pub mod system;

@@ -125,6 +125,9 @@ pub struct Rehearsal {
     pub blockers: Vec<Blocker>,
     /// All 65,535 ports, when that was asked for.
     pub sweep: Vec<SweepRow>,
+    /// The step that failed in the copy, with the complaint.
+    #[serde(default)]
+    pub failed: Option<String>,
     /// What cannot be seen this way, or was left out of the copy.
     pub not_rehearsed: Vec<String>,
     /// Milliseconds from the first namespace to the last packet.
@@ -132,9 +135,10 @@ pub struct Rehearsal {
 }
 
 impl Rehearsal {
-    /// Whether the change may be applied: no red cell, no session hurt, undo equal, nothing unasked.
+    /// Whether the change may be applied: no step failed, no red cell, no session hurt, undo equal, nothing unasked.
     pub fn ok(&self) -> bool {
-        self.cells.iter().all(Cell::ok)
+        self.failed.is_none()
+            && self.cells.iter().all(Cell::ok)
             && self.flow_tracked != Some(false)
             && self.flow_untracked != Some(false)
             && self.undo.is_empty()

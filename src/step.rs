@@ -3,6 +3,10 @@
 //! A [`Step`] can be stored, read again by another version of the program, and printed as something an operator
 //! could type. Nothing here performs anything: only [`crate::system`] touches the host.
 
+mod iptables;
+
+pub use iptables::{NativeRule, UNTIL, batch, plain_name};
+
 use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -235,6 +239,33 @@ pub enum Signal {
     Term,
 }
 
+/// A rule of iptables and how often it is wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IptablesRule {
+    /// `-A CHAIN ...`
+    pub rule: String,
+    /// How many of it there shall be.
+    pub count: usize,
+    /// A missing one goes before this rule of the chain, counted from 0 and without those that bear a mark of ours; to
+    /// the end where there are not so many.
+    pub at: usize,
+}
+
+impl fmt::Display for IptablesRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let (chain, rest) = self
+            .rule
+            .strip_prefix("-A ")
+            .and_then(|rest| rest.split_once(' '))
+            .unwrap_or((&self.rule, ""));
+        if self.count == 0 {
+            write!(f, "-D {chain} {rest}")
+        } else {
+            write!(f, "-I {chain} {} {rest}", self.at + 1)
+        }
+    }
+}
+
 /// One effect on the host.
 ///
 /// Serialisable, because a rollback executes *stored* steps: it never renders them again with another version of the
@@ -267,6 +298,31 @@ pub enum Step {
         tables: Vec<String>,
         /// Commands that go into the same batch after the deletions.
         then: String,
+    },
+    /// Delete every iptables rule whose comment begins with `tag:` in all tables, and put others in: one batch for each
+    /// program. Harmless when nothing is there.
+    SweepIptables {
+        /// `faspwall:<transaction>`
+        tag: String,
+        /// The restore programs of the families and variants that are looked through.
+        tools: Vec<Tool>,
+        /// Rules that go in after the deletions.
+        then: Vec<NativeRule>,
+        /// For how long timed rules among them hold.
+        #[serde(default)]
+        seconds: u64,
+    },
+    /// Bring rules of iptables into a wanted state, in one batch: those whose comment begins with `sweep:` go, and of each
+    /// named rule there are as many as asked for afterwards. Nothing else is touched.
+    PatchIptables {
+        /// Prints the rules, such as `iptables-nft-save`.
+        save: Tool,
+        /// Takes the batch.
+        restore: Tool,
+        /// `faspwall:<transaction>:trial`; empty when nothing goes by its mark.
+        sweep: String,
+        /// The rules.
+        rules: Vec<IptablesRule>,
     },
     /// Send a signal to the process whose number stands in a pid file, if that process is `comm`.
     SignalPidFile {
@@ -324,6 +380,21 @@ impl fmt::Display for Step {
                 )
             }
             Self::Remove(path) => write!(f, "rm -f {}", shown(path)),
+            Self::PatchIptables {
+                restore,
+                sweep,
+                rules,
+                ..
+            } => {
+                write!(f, "{} --noflush <<'END'\n*filter", restore.name())?;
+                if !sweep.is_empty() {
+                    write!(f, "\n# rules marked {sweep} are deleted")?;
+                }
+                for rule in rules {
+                    write!(f, "\n{rule}")?;
+                }
+                f.write_str("\nCOMMIT\nEND")
+            }
             Self::SweepNft {
                 tag,
                 sets,
@@ -342,6 +413,12 @@ impl fmt::Display for Step {
                 }
                 Ok(())
             }
+            Self::SweepIptables {
+                tag,
+                tools,
+                then,
+                seconds,
+            } => iptables::print(f, tag, tools, then, *seconds),
             Self::SignalPidFile {
                 pid_file,
                 comm,

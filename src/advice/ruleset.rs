@@ -5,6 +5,7 @@
 use serde_json::Value;
 
 use super::{Advice, Case, Severity};
+use crate::facts::BackendId;
 use crate::port::{Direction, PortRange, Protocol};
 
 /// The objects of the ruleset; none when it could not be read, or when `worth` finds nothing of interest in its text.
@@ -147,7 +148,7 @@ fn mentions(value: &Value, wanted: &str) -> bool {
 /// Told only where it is certain: a table that decides about packets now, and that the file loaded at boot does not
 /// name. A file that includes others is not followed.
 pub fn runtime_differs(case: &Case<'_>) -> Option<Advice> {
-    let boot = &case.facts.boot;
+    let boot = case.facts.boot_of(BackendId::Nftables);
     let (file, content) = (boot.file.as_ref()?, boot.content.as_deref()?);
     let code: Vec<&str> = content
         .lines()

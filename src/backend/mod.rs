@@ -7,8 +7,8 @@
 pub mod firewalld;
 pub mod iptables;
 pub mod kernel;
-
 pub mod nftables;
+pub mod ufw;
 
 use std::path::PathBuf;
 
@@ -53,6 +53,8 @@ pub struct Pieces {
     pub open: Vec<Action>,
     /// Sets of nftables among them whose elements time out; the engine gives them new time.
     pub clocks: Vec<Timed>,
+    /// Rules of iptables among them that hold for a while: performed again, they get new time.
+    pub timed: Vec<Step>,
     /// Trial 1 of a way back: takes our own kept deny out of the live rules.
     pub lift: Vec<Action>,
     /// Brings the tool's live rules back to what they were before the commit: undo of the commit's first action, and so
@@ -80,6 +82,7 @@ impl Pieces {
         self.check.extend(other.check);
         self.open.extend(other.open);
         self.clocks.extend(other.clocks);
+        self.timed.extend(other.timed);
         self.lift.extend(other.lift);
         self.restore.extend(other.restore);
         self.bridge.extend(other.bridge);
@@ -112,7 +115,8 @@ pub trait Translator: Sync {
 pub fn translator(id: BackendId) -> Option<&'static dyn Translator> {
     match id {
         BackendId::Nftables => Some(&nftables::translate::Nftables),
+        BackendId::Ufw => Some(&ufw::Ufw),
         BackendId::Firewalld => Some(&firewalld::Firewalld),
-        BackendId::Iptables | BackendId::Ufw | BackendId::Pf | BackendId::Ipfw | BackendId::Windows => None,
+        BackendId::Iptables | BackendId::Pf | BackendId::Ipfw | BackendId::Windows => None,
     }
 }

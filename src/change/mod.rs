@@ -13,7 +13,7 @@ use crate::answers::Answers;
 use crate::backend::nftables::render::Timed;
 use crate::facts::BackendId;
 use crate::plan::{Plan, Requirement};
-use crate::step::Action;
+use crate::step::{Action, Step};
 use crate::transaction::{Phase, TxnId};
 
 /// Everything that one transaction does. Stored in the journal before the first step.
@@ -47,6 +47,9 @@ pub struct Change {
     pub reverts: Option<String>,
     /// Sets of trial 1 whose elements time out.
     pub clocks: Vec<Timed>,
+    /// Steps that give timed rules of trial 1 new time.
+    #[serde(default)]
+    pub timed: Vec<Step>,
     /// Sets of trial 2 whose elements time out.
     pub deny: Vec<Timed>,
     /// What was there before, for a later way back.

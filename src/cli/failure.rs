@@ -3,6 +3,7 @@
 
 use crate::engine::EngineError;
 use crate::lab::LabError;
+use crate::rehearse::RehearseError;
 use crate::system::SystemError;
 
 /// A bug in faspwall.
@@ -82,6 +83,17 @@ impl From<LabError> for Failure {
             code: error.exit_code(),
             lines: error.to_string().lines().map(str::to_owned).collect(),
         }
+    }
+}
+
+impl From<RehearseError> for Failure {
+    fn from(error: RehearseError) -> Self {
+        let code = match &error {
+            RehearseError::Impossible(_) => NO_FIREWALL,
+            RehearseError::NotSealed(_) => USAGE,
+            RehearseError::Broken(_) | RehearseError::System(_) => FAILED,
+        };
+        Self::new(code, error.to_string())
     }
 }
 

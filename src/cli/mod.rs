@@ -1,9 +1,11 @@
 //! The command line: what can be typed, which part does it, and with which exit status it ends.
 
+mod capture;
 mod failure;
 mod generate;
 mod json;
 mod print;
+mod rehearse;
 mod unattended;
 mod undo;
 mod wizard;
@@ -19,6 +21,7 @@ pub use failure::Failure;
 
 use crate::engine::Engine;
 use crate::system::System;
+use crate::system::replay::Replay;
 use crate::transaction::TxnId;
 
 /// Open the ports an Aspera transfer host needs, close TCP/22, and never get locked out.
@@ -45,6 +48,9 @@ pub struct Global {
     /// Where journals and snapshots are kept [default: /var/lib/faspwall for root].
     #[arg(long, global = true, value_name = "DIR")]
     pub state_dir: Option<PathBuf>,
+    /// Run on the host that `faspwall capture` recorded in this directory; nothing can be changed on it.
+    #[arg(long, global = true, value_name = "DIR")]
+    pub machine: Option<PathBuf>,
     /// Ask line by line instead of drawing pages (screen readers, dumb terminals).
     #[arg(long, global = true)]
     pub plain: bool,
@@ -60,7 +66,7 @@ pub struct Global {
     /// Accept an advice by its code, such as FW001 (repeatable).
     #[arg(long, global = true, value_name = "CODE")]
     pub accept: Vec<String>,
-    /// Tell every command that is run.
+    /// Tell every command that is run; with --machine, every question that has no answer.
     #[arg(short, long, global = true)]
     pub verbose: bool,
 }
@@ -105,6 +111,15 @@ pub enum Command {
         #[arg(long)]
         exit_code: bool,
     },
+    /// Send packets at a sealed copy of this host, before and after the change; changes nothing.
+    Rehearse {
+        /// The answers.
+        #[command(flatten)]
+        file: File,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
     /// Apply as one transaction: it undoes itself unless it is confirmed over the new port.
     Apply {
         /// The answers.
@@ -116,6 +131,9 @@ pub enum Command {
         /// Commit at once, without proof.
         #[arg(long)]
         no_confirm: bool,
+        /// Do not try the change on a sealed copy first.
+        #[arg(long)]
+        no_rehearsal: bool,
         /// As JSON.
         #[arg(long)]
         json: bool,
@@ -164,6 +182,11 @@ pub enum Command {
         #[arg(long, global = true)]
         json: bool,
     },
+    /// Record what is seen on this host, without secrets: a report that can be run with --machine. Changes nothing.
+    Capture {
+        /// A new or empty directory.
+        dir: PathBuf,
+    },
     /// A sealed training host: the real wizard, a real firewall, nothing outside changes, no root needed.
     Lab {
         /// The scenario, or `enter` for a shell on the peer of the lab that runs.
@@ -194,6 +217,12 @@ pub enum Command {
     /// The boot-time check; started by systemd.
     #[command(hide = true)]
     Recover,
+    /// The inner stages of a rehearsal.
+    #[command(hide = true)]
+    RehearseInside {
+        /// Which.
+        stage: String,
+    },
     /// The inner stages of the lab.
     #[command(hide = true)]
     LabInside {
@@ -274,12 +303,73 @@ pub fn main(system: &'static dyn System) -> ExitCode {
     }
 }
 
-fn run(system: &'static dyn System, cli: Cli) -> Result<u8, Failure> {
+/// `desk` is the host at which the operator sits.
+fn run(desk: &'static dyn System, cli: Cli) -> Result<u8, Failure> {
     let global = cli.global;
-    let engine = Engine::new(system, state_dir(system, &global));
-    match cli.command.unwrap_or(Command::Wizard) {
-        Command::Wizard => wizard::start(&engine, &global),
-        Command::Detect { json } => unattended::detect(&engine, json),
+    let command = cli.command.unwrap_or(Command::Wizard);
+    let Some(dir) = &global.machine else {
+        let engine = Engine::new(desk, state_dir(desk, &global));
+        return perform(desk, &engine, &global, command);
+    };
+    command.refuse_on_recorded(dir)?;
+    let dir = std::path::absolute(dir).unwrap_or_else(|_| dir.clone());
+    let replay = Replay::open(desk, &dir).map_err(|e| Failure::new(failure::USAGE, e.to_string()))?;
+    // The wizard's threads use it until the end of the process.
+    let replay: &'static Replay = Box::leak(Box::new(replay));
+    let kept_in = global.state_dir.clone();
+    let engine = Engine::new(replay, kept_in.unwrap_or_else(|| replay.state_dir().to_owned()));
+    let result = perform(desk, &engine, &global, command);
+    if global.verbose {
+        for question in replay.unanswered() {
+            print::err(&format!("not recorded: {question}\n"));
+        }
+    }
+    result
+}
+
+impl Command {
+    /// A recorded host can be looked at and planned for.
+    fn refuse_on_recorded(&self, dir: &std::path::Path) -> Result<(), Failure> {
+        let possible = matches!(
+            self,
+            Self::Wizard
+                | Self::Detect { .. }
+                | Self::Roles { .. }
+                | Self::Plan { .. }
+                | Self::Status { .. }
+                | Self::Snapshots {
+                    what: None | Some(Snapshots::List | Snapshots::Show { .. }),
+                    ..
+                }
+                | Self::Generate { .. }
+        );
+        if possible {
+            return Ok(());
+        }
+        Err(Failure {
+            code: failure::USAGE,
+            lines: vec![
+                format!(
+                    "{} is a recorded host, and this command needs a running one. Nothing was done.",
+                    dir.display()
+                ),
+                String::from(
+                    "With --machine there are: the wizard up to the preview, detect, roles, plan, status, snapshots.",
+                ),
+            ],
+        })
+    }
+}
+
+fn perform(
+    desk: &'static dyn System,
+    engine: &Engine<'static>,
+    global: &Global,
+    command: Command,
+) -> Result<u8, Failure> {
+    match command {
+        Command::Wizard => wizard::start(desk, engine, global),
+        Command::Detect { json } => unattended::detect(engine, json),
         Command::Roles { json } => unattended::roles(json),
         Command::Plan {
             file,
@@ -287,8 +377,7 @@ fn run(system: &'static dyn System, cli: Cli) -> Result<u8, Failure> {
             diff,
             exit_code,
         } => unattended::plan(
-            &engine,
-            &global,
+            &unattended::Asked { desk, engine, global },
             &file.file,
             &unattended::Show {
                 json,
@@ -296,30 +385,37 @@ fn run(system: &'static dyn System, cli: Cli) -> Result<u8, Failure> {
                 exit_code,
             },
         ),
+        Command::Rehearse { file, json } => {
+            rehearse::rehearse(&unattended::Asked { desk, engine, global }, &file.file, json)
+        }
+        Command::RehearseInside { stage } => Ok(crate::rehearse::inside(desk, &stage)?),
         Command::Apply {
             file,
             confirm_within,
             no_confirm,
+            no_rehearsal,
             json,
         } => {
             let order = unattended::Apply {
                 file: file.file,
                 window_s: confirm_within,
                 no_confirm,
+                no_rehearsal,
                 json,
             };
-            unattended::apply(&engine, &global, &order)
+            unattended::apply(&unattended::Asked { desk, engine, global }, &order)
         }
-        Command::Confirm { code, json } => unattended::confirm(&engine, code, json, global.verbose),
-        Command::Extend { time, json } => unattended::extend(&engine, time, json),
+        Command::Confirm { code, json } => unattended::confirm(engine, code, json, global.verbose),
+        Command::Extend { time, json } => unattended::extend(engine, time, json),
         Command::Rollback {
             id,
             confirm_within,
             json,
-        } => undo::rollback(&engine, id.as_ref(), confirm_within, json, global.verbose),
-        Command::Status { json } => unattended::status(&engine, json),
-        Command::Snapshots { what, json } => undo::snapshots(&engine, what.unwrap_or(Snapshots::List), json),
-        Command::Lab { name, list, command } => lab(system, &global, name, list, command),
+        } => undo::rollback(engine, id.as_ref(), confirm_within, json, global.verbose),
+        Command::Status { json } => unattended::status(engine, json),
+        Command::Snapshots { what, json } => undo::snapshots(engine, what.unwrap_or(Snapshots::List), json),
+        Command::Capture { dir } => capture::capture(engine, &dir),
+        Command::Lab { name, list, command } => lab(desk, global, name, list, command),
         Command::Generate { what } => generate::run(&what),
         Command::Guard {
             id,
@@ -327,7 +423,7 @@ fn run(system: &'static dyn System, cli: Cli) -> Result<u8, Failure> {
         } => Ok(engine.guard_watch(&id, number).map(|()| 0)?),
         Command::Guard { id, watch: None } => Ok(engine.guard_once(&id).map(|()| 0)?),
         Command::Recover => Ok(engine.recover_at_boot().map(|_| 0)?),
-        Command::LabInside { words } => Ok(crate::lab::inside(system, &words)?),
+        Command::LabInside { words } => Ok(crate::lab::inside(desk, &words)?),
     }
 }
 

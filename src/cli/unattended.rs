@@ -13,6 +13,8 @@ use crate::engine::detect::{detect as look, session::session};
 use crate::engine::{Engine, EngineError};
 use crate::facts::Facts;
 use crate::plan::plan as plan_of;
+use crate::rehearse::Subject;
+use crate::system::System;
 use crate::transaction::Progress;
 
 /// How `plan` prints.
@@ -26,6 +28,17 @@ pub struct Show {
     pub exit_code: bool,
 }
 
+/// Who asks, and of which host.
+#[derive(Clone, Copy)]
+pub struct Asked<'a> {
+    /// The host at which the operator sits: files that are named on the command line are there.
+    pub desk: &'a dyn System,
+    /// The host that is asked about; the same one, or a recorded one.
+    pub engine: &'a Engine<'a>,
+    /// Settings for every command.
+    pub global: &'a Global,
+}
+
 /// What `apply` was told.
 #[derive(Debug, Clone)]
 pub struct Apply {
@@ -35,6 +48,8 @@ pub struct Apply {
     pub window_s: u64,
     /// Commit at once.
     pub no_confirm: bool,
+    /// Without a rehearsal.
+    pub no_rehearsal: bool,
     /// As JSON.
     pub json: bool,
 }
@@ -91,9 +106,9 @@ pub fn roles(as_json: bool) -> Result<u8, Failure> {
 }
 
 /// Reads the answers file; every mistake in it is told at once.
-fn answers(engine: &Engine<'_>, global: &Global, file: &Path) -> Result<Answers, Failure> {
+pub(super) fn answers(asked: &Asked<'_>, file: &Path) -> Result<Answers, Failure> {
     let path = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
-    let bytes = match engine.system.read(&path) {
+    let bytes = match asked.desk.read(&path) {
         Ok(Some(bytes)) => bytes,
         Ok(None) => {
             return Err(Failure {
@@ -107,13 +122,15 @@ fn answers(engine: &Engine<'_>, global: &Global, file: &Path) -> Result<Answers,
         Err(error) => return Err(Failure::new(failure::USAGE, error.to_string())),
     };
     let name = file.display().to_string();
-    Answers::from_bytes_accepting(&name, &bytes, Catalogue::builtin(), &global.accept).map_err(|e| Failure {
-        code: failure::USAGE,
-        lines: e.to_string().lines().map(str::to_owned).collect(),
+    Answers::from_bytes_accepting(&name, &bytes, Catalogue::builtin(), &asked.global.accept).map_err(|e| {
+        Failure {
+            code: failure::USAGE,
+            lines: e.to_string().lines().map(str::to_owned).collect(),
+        }
     })
 }
 
-fn prepared(
+pub(super) fn prepared(
     engine: &Engine<'_>,
     answers: &Answers,
     facts: &Facts,
@@ -125,8 +142,9 @@ fn prepared(
 }
 
 /// `faspwall plan`
-pub fn plan(engine: &Engine<'_>, global: &Global, file: &Path, show: &Show) -> Result<u8, Failure> {
-    let answers = answers(engine, global, file)?;
+pub fn plan(asked: &Asked<'_>, file: &Path, show: &Show) -> Result<u8, Failure> {
+    let answers = answers(asked, file)?;
+    let engine = asked.engine;
     let facts = facts(engine);
     let preview = prepared(engine, &answers, &facts, 120)?;
     out(&if show.json {
@@ -144,7 +162,7 @@ pub fn plan(engine: &Engine<'_>, global: &Global, file: &Path, show: &Show) -> R
     })
 }
 
-fn refusal(facts: &Facts, preview: &Preview) -> Failure {
+pub(super) fn refusal(facts: &Facts, preview: &Preview) -> Failure {
     let error = if !facts.privileged {
         EngineError::Privilege("reading the live ruleset")
     } else if facts.backend.is_none() && facts.refusal.is_some() {
@@ -156,8 +174,9 @@ fn refusal(facts: &Facts, preview: &Preview) -> Failure {
 }
 
 /// `faspwall apply`
-pub fn apply(engine: &Engine<'_>, global: &Global, order: &Apply) -> Result<u8, Failure> {
-    let answers = answers(engine, global, &order.file)?;
+pub fn apply(asked: &Asked<'_>, order: &Apply) -> Result<u8, Failure> {
+    let answers = answers(asked, &order.file)?;
+    let engine = asked.engine;
     if !engine.system.is_root() {
         return Err(EngineError::Privilege("apply").into());
     }
@@ -189,9 +208,13 @@ pub fn apply(engine: &Engine<'_>, global: &Global, order: &Apply) -> Result<u8, 
             ],
         });
     }
+    if !order.no_rehearsal {
+        let subject = Subject::of(&preview, &facts);
+        super::rehearse::before_apply(engine, &subject, order.json, asked.global.verbose)?;
+    }
     let id = change.id.clone();
     let by = who(session(engine.system).as_ref());
-    let mut report = print::reporter(order.json, global.verbose);
+    let mut report = print::reporter(order.json, asked.global.verbose);
     engine.apply(
         change,
         &Order {

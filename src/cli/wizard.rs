@@ -1,9 +1,12 @@
 //! Starts the wizard: decides between pages and line mode, joins it to the worker, and leaves a summary behind.
 
+use std::path::PathBuf;
+
 use super::{Failure, Global, failure, worker};
 use crate::answers::Answers;
 use crate::catalogue::Catalogue;
 use crate::engine::Engine;
+use crate::system::System;
 use crate::tui::plain::run as line_mode;
 use crate::tui::terminal::{self, Ending, Options};
 use crate::tui::theme::{Glyphs, Mode, Palette};
@@ -15,8 +18,8 @@ const WINDOW_S: u64 = 120;
 pub(super) const FIRST_ROLE: &str = "high-speed-transfer-server";
 
 /// `faspwall` and `faspwall wizard`
-pub fn start(engine: &Engine<'static>, global: &Global) -> Result<u8, Failure> {
-    let env = |name: &str| engine.system.env(name);
+pub fn start(desk: &'static dyn System, engine: &Engine<'static>, global: &Global) -> Result<u8, Failure> {
+    let env = |name: &str| desk.env(name);
     let mut around = terminal::surroundings(env);
     around.plain = global.plain;
     around.glyphs = global.ascii.then_some(Glyphs::Ascii);
@@ -25,7 +28,7 @@ pub fn start(engine: &Engine<'static>, global: &Global) -> Result<u8, Failure> {
     // Reading our own state is not probing the host: a countdown that runs must be the first thing on screen.
     let open = engine.open().ok().flatten().is_some();
     match around.mode() {
-        Mode::Plain => plain(engine, shared),
+        Mode::Plain => plain(desk, engine, shared),
         Mode::Pages(look) => {
             let options = Options {
                 look,
@@ -33,7 +36,7 @@ pub fn start(engine: &Engine<'static>, global: &Global) -> Result<u8, Failure> {
                 size: global.size,
                 escape_wait: Options::escape_wait(env("SSH_CONNECTION").is_some()),
             };
-            let (effects, events) = worker::start(engine, WINDOW_S);
+            let (effects, events) = worker::start(desk, engine, WINDOW_S);
             let ending = terminal::run(shared, options, &effects, events)
                 .map_err(|e| Failure::new(failure::USAGE, e.to_string()))?;
             match ending {
@@ -43,14 +46,14 @@ pub fn start(engine: &Engine<'static>, global: &Global) -> Result<u8, Failure> {
                     }
                     Ok(code)
                 }
-                Ending::LineMode(shared) => plain(engine, *shared),
+                Ending::LineMode(shared) => plain(desk, engine, *shared),
             }
         }
     }
 }
 
-fn plain(engine: &Engine<'static>, shared: Shared) -> Result<u8, Failure> {
-    let (effects, events) = worker::start(engine, WINDOW_S);
+fn plain(desk: &'static dyn System, engine: &Engine<'static>, shared: Shared) -> Result<u8, Failure> {
+    let (effects, events) = worker::start(desk, engine, WINDOW_S);
     let code = line_mode::on_stdio(shared, &effects, events)
         .map_err(|e| Failure::new(failure::USAGE, format!("standard output cannot be written: {e}")))?;
     Ok(code)
@@ -77,7 +80,10 @@ fn shared(engine: &Engine<'_>, global: &Global) -> Result<Shared, Failure> {
         lab: engine.system.env("FASPWALL_LAB").is_some(),
         window_s: WINDOW_S,
         today: engine.system.now().strftime("%Y-%m-%d").to_string(),
-        answers_path: engine.state_dir.join("answers.toml"),
+        answers_path: match engine.system.recorded() {
+            Some(_) => PathBuf::from("answers.toml"),
+            None => engine.state_dir.join("answers.toml"),
+        },
     })
 }
 

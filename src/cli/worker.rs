@@ -15,6 +15,7 @@ use crate::engine::confirm::{Confirmed, Proof, who};
 use crate::engine::detect::{detect, session::session};
 use crate::engine::{Engine, EngineError};
 use crate::facts::Facts;
+use crate::system::System;
 use crate::transaction::{Progress, State, TxnId};
 use crate::tui::{Attempt, Effect, Event};
 
@@ -23,6 +24,8 @@ const LOOK: Duration = Duration::from_millis(700);
 
 /// The worker's side of the two channels.
 pub struct Worker {
+    /// The host at which the operator sits: what is saved goes there.
+    desk: &'static dyn System,
     engine: Engine<'static>,
     events: Sender<Event>,
     facts: Option<Facts>,
@@ -33,7 +36,11 @@ pub struct Worker {
 }
 
 /// Starts the worker; effects go in, events come out.
-pub fn start(engine: &Engine<'static>, window_s: u64) -> (Sender<Effect>, Receiver<Event>) {
+pub fn start(
+    desk: &'static dyn System,
+    engine: &Engine<'static>,
+    window_s: u64,
+) -> (Sender<Effect>, Receiver<Event>) {
     let (effects_in, effects) = channel::<Effect>();
     let (events, events_out) = channel::<Event>();
     let (queue, queued) = channel::<Effect>();
@@ -55,6 +62,7 @@ pub fn start(engine: &Engine<'static>, window_s: u64) -> (Sender<Effect>, Receiv
     });
     thread::spawn(move || {
         let mut worker = Worker {
+            desk,
             engine,
             events,
             facts: None,
@@ -145,13 +153,23 @@ impl Worker {
             .engine
             .prepare(Catalogue::builtin(), answers, &facts, self.window_s)
         {
-            Ok(preview) => {
+            Ok(mut preview) => {
+                preview.obstacles.extend(self.recorded());
                 self.preview = Some(preview.clone());
                 self.tell(Event::Previewed(Box::new(preview)));
             }
             Err(error) => self.tell(Event::Failed(error.to_string())),
         }
         self.facts = Some(facts);
+    }
+
+    /// Why nothing can be applied to a host that does not run.
+    fn recorded(&self) -> Option<String> {
+        let dir = self.engine.system.recorded()?;
+        Some(format!(
+            "{} is a recorded host: it can be planned for, and nothing can be applied to it",
+            dir.display()
+        ))
     }
 
     /// The change of the preview in a sealed copy.
@@ -291,7 +309,7 @@ impl Worker {
 
     fn save(&self, path: &Path, text: &str) {
         let path: PathBuf = std::path::absolute(path).unwrap_or_else(|_| path.to_owned());
-        let result = self.engine.system.replace(&path, text.as_bytes(), 0o600);
+        let result = self.desk.replace(&path, text.as_bytes(), 0o600);
         self.said(result.map(|()| format!("written: {}", path.display())));
     }
 }

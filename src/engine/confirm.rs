@@ -205,6 +205,9 @@ impl Engine<'_> {
                     "the trial's rules are no longer in the kernel; was the firewall loaded anew? ({error}). The countdown goes on. Type: faspwall rollback, and apply again"
                 ))
             })?;
+        for step in &transaction.change.timed {
+            self.perform(&step.clone().lasting(total))?;
+        }
         self.arm(&transaction.id, total)?;
         let live = self.loaded(&transaction.id)?;
         Ok(self.trial_view(&live))

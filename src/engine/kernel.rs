@@ -72,6 +72,44 @@ pub fn read_saves(system: &dyn System, seen: &mut Observations) -> Result<(), Sy
     Ok(())
 }
 
+/// What the variant and family of a restore program have now; empty where there is nothing.
+pub fn save_beside(system: &dyn System, restore: Tool) -> Result<String, SystemError> {
+    let (save, legacy_names) = match restore {
+        Tool::IptablesNftRestore => (Tool::IptablesNftSave, None),
+        Tool::Ip6tablesNftRestore => (Tool::Ip6tablesNftSave, None),
+        Tool::IptablesLegacyRestore => (Tool::IptablesLegacySave, Some("/proc/net/ip_tables_names")),
+        Tool::Ip6tablesLegacyRestore => (Tool::Ip6tablesLegacySave, Some("/proc/net/ip6_tables_names")),
+        Tool::Ip6tablesRestore => (Tool::Ip6tablesSave, None),
+        _ => (Tool::IptablesSave, None),
+    };
+    let tables = legacy_names.map(|path| system.read_text(Path::new(path)).unwrap_or_default());
+    if tables.is_some_and(|names| names.trim().is_empty()) {
+        return Ok(String::new());
+    }
+    let save = there(system, save);
+    if system.locate(save).is_none() {
+        return Ok(String::new());
+    }
+    let call = Invocation::new::<String>(save, []).within(RULESET_LIMIT);
+    Ok(system.run_ok(&call)?.stdout)
+}
+
+/// The program itself, or the one of the plain name where the variants have none of their own.
+pub fn there(system: &dyn System, tool: Tool) -> Tool {
+    let plain = match tool {
+        Tool::IptablesNftSave | Tool::IptablesLegacySave => Tool::IptablesSave,
+        Tool::Ip6tablesNftSave | Tool::Ip6tablesLegacySave => Tool::Ip6tablesSave,
+        Tool::IptablesNftRestore | Tool::IptablesLegacyRestore => Tool::IptablesRestore,
+        Tool::Ip6tablesNftRestore | Tool::Ip6tablesLegacyRestore => Tool::Ip6tablesRestore,
+        other => other,
+    };
+    if system.locate(tool).is_some() {
+        tool
+    } else {
+        plain
+    }
+}
+
 impl Engine<'_> {
     /// All chains of all tools that the kernel has loaded.
     pub fn live_ruleset(&self) -> Result<Ruleset, EngineError> {

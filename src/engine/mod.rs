@@ -9,6 +9,7 @@ pub mod confirm;
 pub mod detect;
 pub mod go_back;
 pub mod guard;
+mod iptables;
 pub mod journal;
 pub mod kernel;
 pub mod perform;

@@ -6,7 +6,9 @@ use std::time::Duration;
 use super::detect::sockets::tcp_listeners;
 use super::{Engine, EngineError};
 use crate::backend::nftables::Ruleset;
-use crate::step::{Invocation, Step, Tool};
+use crate::backend::nftables::inspect::owner;
+use crate::backend::ufw::patch;
+use crate::step::{Invocation, IptablesRule, Step, Tool};
 
 impl Engine<'_> {
     /// Performs a step; returns once it has taken effect.
@@ -33,6 +35,18 @@ impl Engine<'_> {
                 tables,
                 then,
             } => self.sweep(tag, sets, tables, then),
+            Step::SweepIptables {
+                tag,
+                tools,
+                then,
+                seconds,
+            } => self.sweep_iptables(tag, tools, then, *seconds),
+            Step::PatchIptables {
+                save,
+                restore,
+                sweep,
+                rules,
+            } => self.patch(*save, *restore, sweep, rules),
             Step::SignalPidFile {
                 pid_file,
                 comm,
@@ -83,6 +97,30 @@ impl Engine<'_> {
                 return Ok(());
             }
             let call = Invocation::new(Tool::Nft, ["-f", "-"]).with_stdin(batch);
+            match self.system.run_ok(&call) {
+                Ok(_) => return Ok(()),
+                Err(error) if attempt == 3 => return Err(error.into()),
+                Err(_) => attempt += 1,
+            }
+        }
+    }
+
+    fn patch(
+        &self,
+        save: Tool,
+        restore: Tool,
+        sweep: &str,
+        rules: &[IptablesRule],
+    ) -> Result<(), EngineError> {
+        // As above: the batch fails as a whole when somebody changed a rule in between.
+        let mut attempt = 1;
+        loop {
+            let look = Invocation::new(save, ["-t", "filter"]);
+            let saved = self.system.run_ok(&look)?.stdout;
+            let batch = patch::batch(&saved, sweep, rules)
+                .map_err(|error| EngineError::Refused(error.to_string()))?;
+            let Some(batch) = batch else { return Ok(()) };
+            let call = Invocation::new(restore, ["--noflush"]).with_stdin(batch);
             match self.system.run_ok(&call) {
                 Ok(_) => return Ok(()),
                 Err(error) if attempt == 3 => return Err(error.into()),
@@ -165,11 +203,18 @@ impl Engine<'_> {
 /// every reload, comments do not.
 pub fn sweep_batch(ruleset: &Ruleset, tag: &str, sets: &[String], tables: &[String], then: &str) -> String {
     let mut batch = String::new();
+    // Rules that iptables keeps in nftables are swept by iptables itself.
+    let elsewhere: Vec<&crate::backend::nftables::model::Table> = ruleset
+        .tables
+        .iter()
+        .filter(|t| owner(ruleset, &t.family, &t.name).as_deref() == Some("iptables-nft"))
+        .collect();
+    let foreign = |family: &str, table: &str| elsewhere.iter().any(|t| t.family == family && t.name == table);
     let whole = |family: &str, table: &str| tables.iter().any(|t| *t == format!("{family} {table}"));
     for rule in ruleset
         .rules
         .iter()
-        .filter(|r| r.tagged(tag) && !whole(&r.family, &r.table))
+        .filter(|r| r.tagged(tag) && !whole(&r.family, &r.table) && !foreign(&r.family, &r.table))
     {
         batch.push_str(&format!(
             "delete rule {} {} {} handle {}\n",

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::{BIN, HOME, LabError, PEER, SERVER, seal};
+use crate::sealed;
 use crate::step::{Invocation, Tool, quoted};
 use crate::system::{System, SystemError};
 
@@ -93,7 +94,7 @@ link set eth0 up
 
 /// Builds the lab, runs the command on the server in a login from the peer, and tells how the server was left.
 pub fn host(system: &dyn System, command: &[String]) -> Result<u8, LabError> {
-    seal::check(system)?;
+    sealed::check(system).map_err(LabError::NotSealed)?;
     // Its path as the other terminal can type it: it need not be installed. Asked before the lab hides what it hides.
     let program = system.locate(Tool::Faspwall).unwrap_or_default();
     build(system)?;
@@ -164,14 +165,14 @@ fn private_etc(system: &dyn System) -> Result<(), SystemError> {
         if system.resolve(&from).is_some() {
             let to = etc.join(name);
             system.make_dir(&to, 0o755)?;
-            system.run_ok(&seal::mount([
+            system.run_ok(&sealed::mount([
                 "--rbind",
                 &from.to_string_lossy(),
                 &to.to_string_lossy(),
             ]))?;
         }
     }
-    system.run_ok(&seal::mount(["--rbind", &etc.to_string_lossy(), "/etc"]))?;
+    system.run_ok(&sealed::mount(["--rbind", &etc.to_string_lossy(), "/etc"]))?;
     Ok(())
 }
 

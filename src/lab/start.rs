@@ -4,8 +4,9 @@ use std::path::Path;
 use std::thread;
 use std::time::Duration;
 
+use super::LabError;
 use super::preflight::{self, Range};
-use super::{LabError, seal};
+use crate::sealed::{self, poll};
 use crate::step::{Invocation, Signal, Tool};
 use crate::system::{System, SystemError};
 
@@ -40,7 +41,7 @@ pub fn start(system: &dyn System, command: &[String]) -> Result<u8, LabError> {
 
 /// Gives the stage `map` its user and group ids as soon as it is there.
 fn map_ids(system: &dyn System, uids: Range, gids: Range) -> Result<(), LabError> {
-    let Some(pid) = seal::poll(system, MAPPING, || waiting_stage(system)) else {
+    let Some(pid) = poll(system, MAPPING, || waiting_stage(system)) else {
         // unshare itself has said on the terminal why it did not get that far.
         return Ok(());
     };
@@ -86,7 +87,7 @@ pub fn mapped(system: &dyn System, command: &[String]) -> Result<u8, LabError> {
         let map = system.read_text(Path::new("/proc/self/uid_map"))?;
         (!map.trim().is_empty()).then_some(())
     };
-    if seal::poll(system, MAPPING, has_ids).is_none() {
+    if poll(system, MAPPING, has_ids).is_none() {
         return Err(LabError::NotSealed("nobody mapped its user ids"));
     }
     system.die_with_parent()?;
@@ -124,18 +125,9 @@ pub fn init(system: &dyn System, command: &[String]) -> Result<u8, LabError> {
     Ok(code(status))
 }
 
-/// The words that start a stage of this program.
+/// The words that start a stage of the lab.
 fn myself(system: &dyn System, stage: &str, command: &[String]) -> Result<Vec<String>, SystemError> {
-    let program = system
-        .locate(Tool::Faspwall)
-        .ok_or(SystemError::Missing { tool: Tool::Faspwall })?;
-    let mut words = vec![
-        program.to_string_lossy().into_owned(),
-        "lab-inside".into(),
-        stage.into(),
-    ];
-    words.extend_from_slice(command);
-    Ok(words)
+    sealed::stage(system, "lab-inside", stage, command)
 }
 
 /// An exit status that can be passed on; death by a signal counts as a failure that left nothing behind.

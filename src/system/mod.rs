@@ -129,6 +129,13 @@ pub trait System: Send + Sync {
         }
     }
 
+    /// Runs a program and hands each line that it prints over as soon as it is there.
+    fn run_told(&self, call: &Invocation, told: &mut dyn FnMut(&str)) -> Result<Output, SystemError> {
+        let output = self.run(call)?;
+        output.stdout.lines().for_each(told);
+        Ok(output)
+    }
+
     /// Runs a program with this process's own terminal and the given extra environment; returns its exit status.
     fn run_on_terminal(
         &self,
@@ -209,6 +216,30 @@ pub trait System: Send + Sync {
     /// Whether the effective user is root.
     fn is_root(&self) -> bool;
 
+    /// Moves the calling thread, and no other one, into the network namespace that a file stands for.
+    fn enter_network(&self, path: &Path) -> Result<(), SystemError> {
+        Err(SystemError::File {
+            what: "enter",
+            path: path.to_owned(),
+            source: std::io::ErrorKind::Unsupported.into(),
+        })
+    }
+
+    /// Writes a setting of the kernel, a file below `/proc/sys`.
+    fn tune(&self, path: &Path, value: &str) -> Result<(), SystemError> {
+        let _ = value;
+        Err(SystemError::File {
+            what: "write",
+            path: path.to_owned(),
+            source: std::io::ErrorKind::Unsupported.into(),
+        })
+    }
+
+    /// What this process was given to read on its standard input, up to its end.
+    fn input(&self) -> Result<String, SystemError> {
+        Ok(String::new())
+    }
+
     /// Sends a signal.
     fn signal(&self, pid: u32, signal: Signal) -> Result<(), SystemError>;
 
@@ -230,6 +261,11 @@ pub trait System: Send + Sync {
     /// Leaves the login's session and control group so that its end does not end us, ignores hang-ups, and asks not to
     /// be chosen when memory runs out. For the guard.
     fn become_independent(&self);
+
+    /// The directory of the recording, where this is no running host but a recorded one.
+    fn recorded(&self) -> Option<&Path> {
+        None
+    }
 }
 
 /// A call without what it reads on standard input: short enough for a message.

@@ -38,6 +38,25 @@ impl RealSystem {
     }
 }
 
+impl RealSystem {
+    /// Starts a program with pipes on all its ends.
+    fn piped(self, call: &Invocation) -> Result<Child, SystemError> {
+        let mut command = self.command(call)?;
+        command
+            .stdin(if call.stdin.is_some() {
+                Stdio::piped()
+            } else {
+                Stdio::null()
+            })
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        command.spawn().map_err(|source| SystemError::Start {
+            tool: call.tool,
+            source,
+        })
+    }
+}
+
 /// The same command with what a person's terminal needs.
 fn on_terminal(mut command: Command) -> Command {
     command.env_remove("LC_ALL");
@@ -94,15 +113,28 @@ fn drain_pipes(child: &mut Child, call: &Invocation) -> mpsc::Receiver<(bool, Ve
 
 /// Feeds and drains a child; kills it at the limit. A grandchild that keeps the pipes open does not hold us up: once
 /// the child itself has ended, what it had printed by then counts.
-fn finish(mut child: Child, call: &Invocation) -> Result<Output, SystemError> {
+fn finish(child: Child, call: &Invocation) -> Result<Output, SystemError> {
+    finish_told(child, call, &mut |_| {})
+}
+
+/// The same, with each line told as it comes.
+fn finish_told(
+    mut child: Child,
+    call: &Invocation,
+    told: &mut dyn FnMut(&str),
+) -> Result<Output, SystemError> {
     let limit = Duration::from_millis(call.timeout_ms);
     let receiver = drain_pipes(&mut child, call);
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let start = Instant::now();
     let mut ended_at = None;
+    let mut line_start = 0;
     loop {
         match receiver.recv_timeout(Duration::from_millis(50)) {
-            Ok((true, bytes)) => stdout.extend_from_slice(&bytes),
+            Ok((true, bytes)) => {
+                stdout.extend_from_slice(&bytes);
+                tell_lines(&stdout, &mut line_start, told);
+            }
             Ok((false, bytes)) => stderr.extend_from_slice(&bytes),
             Err(RecvTimeoutError::Disconnected) => break,
             Err(RecvTimeoutError::Timeout) => {
@@ -150,6 +182,16 @@ fn finish(mut child: Child, call: &Invocation) -> Result<Output, SystemError> {
     })
 }
 
+/// Tells every whole line from `start` on, and moves `start` behind the last one.
+fn tell_lines(text: &[u8], start: &mut usize, told: &mut dyn FnMut(&str)) {
+    while let Some(rest) = text.get(*start..)
+        && let Some(length) = rest.iter().position(|byte| *byte == b'\n')
+    {
+        told(&String::from_utf8_lossy(rest.get(..length).unwrap_or_default()));
+        *start += length + 1;
+    }
+}
+
 fn boxed(pipe: impl Read + Send + 'static) -> Box<dyn Read + Send> {
     Box::new(pipe)
 }
@@ -177,20 +219,11 @@ fn sync_dir(path: &Path) -> io::Result<()> {
 
 impl System for RealSystem {
     fn run(&self, call: &Invocation) -> Result<Output, SystemError> {
-        let mut command = self.command(call)?;
-        command
-            .stdin(if call.stdin.is_some() {
-                Stdio::piped()
-            } else {
-                Stdio::null()
-            })
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped());
-        let child = command.spawn().map_err(|source| SystemError::Start {
-            tool: call.tool,
-            source,
-        })?;
-        finish(child, call)
+        finish(self.piped(call)?, call)
+    }
+
+    fn run_told(&self, call: &Invocation, told: &mut dyn FnMut(&str)) -> Result<Output, SystemError> {
+        finish_told(self.piped(call)?, call, told)
     }
 
     fn run_on_terminal(
@@ -422,6 +455,31 @@ impl System for RealSystem {
 
     fn is_root(&self) -> bool {
         rustix::process::geteuid().is_root()
+    }
+
+    fn enter_network(&self, path: &Path) -> Result<(), SystemError> {
+        use std::os::fd::AsFd;
+        let file = File::open(path).map_err(file_error("open", path))?;
+        let network = Some(rustix::thread::LinkNameSpaceType::Network);
+        rustix::thread::move_into_link_name_space(file.as_fd(), network)
+            .map_err(|error| file_error("enter", path)(error.into()))
+    }
+
+    fn tune(&self, path: &Path, value: &str) -> Result<(), SystemError> {
+        let write = || {
+            OpenOptions::new()
+                .write(true)
+                .open(path)?
+                .write_all(value.as_bytes())
+        };
+        write().map_err(file_error("write", path))
+    }
+
+    fn input(&self) -> Result<String, SystemError> {
+        io::read_to_string(io::stdin()).map_err(|source| SystemError::Kernel {
+            what: "cannot read the standard input",
+            source,
+        })
     }
 
     fn signal(&self, pid: u32, signal: Signal) -> Result<(), SystemError> {

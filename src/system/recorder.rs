@@ -1,4 +1,5 @@
-//! Asks a host on behalf of somebody and takes down every question with its answer. It refuses to change anything.
+//! Asks a host on behalf of somebody and takes down every question with its answer. It refuses to change anything, and
+//! its clocks stand still: the recording is of one moment.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
@@ -12,6 +13,8 @@ use crate::step::{Invocation, Signal, Tool};
 /// A host that is being recorded.
 pub struct Recorder<'s> {
     system: &'s dyn System,
+    now: jiff::Timestamp,
+    boottime: Duration,
     taken: Mutex<Recording>,
 }
 
@@ -19,11 +22,12 @@ impl<'s> Recorder<'s> {
     /// Nothing is asked yet but who we are and what time it is.
     pub fn new(system: &'s dyn System, recorded_by: &str, state_dir: &Path) -> Self {
         let (uid, gid) = system.ids();
+        let (now, boottime) = (system.now(), system.boottime());
         let about = About {
             schema: SCHEMA,
             recorded_by: recorded_by.to_owned(),
-            at: system.now().to_string(),
-            boottime_ms: u64::try_from(system.boottime().as_millis()).unwrap_or(u64::MAX),
+            at: now.to_string(),
+            boottime_ms: u64::try_from(boottime.as_millis()).unwrap_or(u64::MAX),
             pid: system.pid(),
             uid,
             gid,
@@ -32,6 +36,8 @@ impl<'s> Recorder<'s> {
         };
         Self {
             system,
+            now,
+            boottime,
             taken: Mutex::new(Recording {
                 about,
                 ..Recording::default()
@@ -201,11 +207,11 @@ impl System for Recorder<'_> {
     }
 
     fn boottime(&self) -> Duration {
-        self.system.boottime()
+        self.boottime
     }
 
     fn now(&self) -> jiff::Timestamp {
-        self.system.now()
+        self.now
     }
 
     fn sleep(&self, time: Duration) {

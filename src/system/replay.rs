@@ -57,11 +57,6 @@ impl Replay {
         })
     }
 
-    /// The directory of the recording.
-    pub fn dir(&self) -> &Path {
-        &self.dir
-    }
-
     /// Where faspwall keeps its journals on the recorded host.
     pub fn state_dir(&self) -> &Path {
         &self.recording.about.state_dir
@@ -240,4 +235,8 @@ impl System for Replay {
     fn ignore_hang_up(&self) {}
 
     fn become_independent(&self) {}
+
+    fn recorded(&self) -> Option<&Path> {
+        Some(&self.dir)
+    }
 }

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 ///
 /// A layer may name only layers above it in this table, so that no cycle can even be written down; the one exception
 /// is a pair that counts as one layer: the journal stores a change, and a change is cut into the journal's phases.
-const LAYERS: [(&str, &[&str]); 19] = [
+const LAYERS: [(&str, &[&str]); 21] = [
     ("port", &[]),
     ("matrix", &["port"]),
     ("step", &[]),
@@ -52,7 +52,24 @@ const LAYERS: [(&str, &[&str]); 19] = [
             "system",
         ],
     ),
-    ("lab", &["step", "system", "engine"]),
+    ("sealed", &["step", "system"]),
+    ("lab", &["step", "system", "engine", "sealed"]),
+    (
+        "rehearse",
+        &[
+            "port",
+            "matrix",
+            "step",
+            "facts",
+            "plan",
+            "backend",
+            "transaction",
+            "change",
+            "system",
+            "engine",
+            "sealed",
+        ],
+    ),
     (
         "tui",
         &[
@@ -72,6 +89,7 @@ const LAYERS: [(&str, &[&str]); 19] = [
         "cli",
         &[
             "port",
+            "matrix",
             "step",
             "document",
             "facts",
@@ -86,6 +104,7 @@ const LAYERS: [(&str, &[&str]); 19] = [
             "system",
             "engine",
             "lab",
+            "rehearse",
             "tui",
         ],
     ),
@@ -210,7 +229,7 @@ fn the_table_is_ordered_so_that_no_cycle_can_be_written() {
 #[test]
 fn the_wizard_knows_neither_the_host_nor_the_engine() {
     let (_, allowed) = LAYERS[position("tui").expect("a layer")];
-    for door in ["system", "engine", "lab", "backend"] {
+    for door in ["system", "engine", "lab", "rehearse", "backend"] {
         assert!(!allowed.contains(&door), "tui may not use {door}");
     }
 }

@@ -14,6 +14,7 @@ mod catalogue;
 mod catalogue_file;
 mod detect;
 mod lab;
+mod machines;
 mod moves;
 mod plan;
 mod pty;

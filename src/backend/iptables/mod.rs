@@ -2,6 +2,7 @@
 
 pub mod matches;
 pub mod save;
+pub mod sweep;
 
 use std::fmt;
 

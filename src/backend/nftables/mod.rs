@@ -10,7 +10,7 @@ pub mod boot_file;
 pub mod inspect;
 pub mod model;
 pub mod packet;
-mod place;
+pub mod place;
 pub mod reach;
 pub mod render;
 pub mod target;

@@ -188,9 +188,22 @@ fn address_matches(peers: &[IpNet], group: Option<IpNet>, field: &str, family: &
         .collect()
 }
 
-/// The rules that are missing: one for each requirement, chain and, with source networks, address family.
-pub fn place(ruleset: &Ruleset, requirements: &[Requirement]) -> Vec<Placed> {
-    let mut placed = Vec::new();
+/// A chain that could drop a requirement's packets.
+#[derive(Debug, Clone)]
+pub struct Obstructed<'r> {
+    /// The chain whose top needs an accept.
+    pub chain: &'r Chain,
+    /// The requirement.
+    pub requirement: &'r Requirement,
+    /// Whether it is the opening packet that walks this chain, else the reply.
+    pub opening: bool,
+    /// What would drop the packet.
+    pub because: String,
+}
+
+/// Every base chain that could drop a wanted packet, in the order in which packets walk them.
+pub fn obstructed<'r>(ruleset: &'r Ruleset, requirements: &'r [Requirement]) -> Vec<Obstructed<'r>> {
+    let mut found = Vec::new();
     let ports: Vec<Vec<u16>> = requirements
         .iter()
         .map(|requirement| telling_ports(ruleset, requirement.ports))
@@ -200,26 +213,40 @@ pub fn place(ruleset: &Ruleset, requirements: &[Requirement]) -> Vec<Placed> {
             let Some(because) = obstacle(ruleset, chain, requirement, ports) else {
                 continue;
             };
-            let opening = kind_for(requirement, chain) == Kind::Opening;
-            let field = if opening { "dport" } else { "sport" };
-            // The far end of the connection, whichever side opened it.
-            let address = if is_inbound(chain) { "saddr" } else { "daddr" };
-            let group = if opening { requirement.group } else { None };
-            for addresses in address_matches(&requirement.peers, group, address, &chain.family) {
-                placed.push(Placed {
-                    chain: format!("{} {} {}", chain.family, chain.table, chain.name),
-                    table: format!("{} {}", chain.family, chain.table),
-                    need: requirement.id.clone(),
-                    matches: format!(
-                        "{addresses}{} {field} {}",
-                        requirement.protocol, requirement.ports
-                    ),
-                    protocol: requirement.protocol,
-                    field,
-                    ports: requirement.ports.to_string(),
-                    because: because.clone(),
-                });
-            }
+            found.push(Obstructed {
+                chain,
+                requirement,
+                opening: kind_for(requirement, chain) == Kind::Opening,
+                because,
+            });
+        }
+    }
+    found
+}
+
+/// The rules that are missing: one for each requirement, chain and, with source networks, address family.
+pub fn place(ruleset: &Ruleset, requirements: &[Requirement]) -> Vec<Placed> {
+    let mut placed = Vec::new();
+    for found in obstructed(ruleset, requirements) {
+        let (chain, requirement) = (found.chain, found.requirement);
+        let field = if found.opening { "dport" } else { "sport" };
+        // The far end of the connection, whichever side opened it.
+        let address = if is_inbound(chain) { "saddr" } else { "daddr" };
+        let group = if found.opening { requirement.group } else { None };
+        for addresses in address_matches(&requirement.peers, group, address, &chain.family) {
+            placed.push(Placed {
+                chain: format!("{} {} {}", chain.family, chain.table, chain.name),
+                table: format!("{} {}", chain.family, chain.table),
+                need: requirement.id.clone(),
+                matches: format!(
+                    "{addresses}{} {field} {}",
+                    requirement.protocol, requirement.ports
+                ),
+                protocol: requirement.protocol,
+                field,
+                ports: requirement.ports.to_string(),
+                because: found.because.clone(),
+            });
         }
     }
     placed

@@ -97,7 +97,7 @@ impl Translator for Nftables {
     fn keeps(&self, wish: &Wish<'_>) -> Result<String, Vec<String>> {
         let placed = placed(wish);
         let text = render::permanent(&placed, wish.spared, wish.closing, &wish.tag, true);
-        let boot = &wish.facts.boot;
+        let boot = wish.facts.boot_of(BackendId::Nftables);
         let mut obstacles = Vec::new();
         if !placed.is_empty() && boot.file.is_none() {
             obstacles.push(String::from(
@@ -192,7 +192,7 @@ fn checks(wish: &Wish<'_>, wanted: &str, placed: &[Placed]) -> Vec<Action> {
             vec![],
         ));
     }
-    let boot = &wish.facts.boot;
+    let boot = wish.facts.boot_of(BackendId::Nftables);
     if let (Some(file), Some(content), false) = (&boot.file, &boot.content, wanted.is_empty()) {
         checks.push(action(
             format!(
@@ -212,7 +212,9 @@ fn files(wish: &Wish<'_>, wanted: &str) -> Vec<(PathBuf, Option<String>, Option<
     if wish.kept != wanted {
         files.push((PathBuf::from(NFT_FILE), text(wish.kept), text(wanted)));
     }
-    if let Some((path, before, after)) = boot_file_change(&wish.facts.boot, wanted.is_empty()) {
+    if let Some((path, before, after)) =
+        boot_file_change(wish.facts.boot_of(BackendId::Nftables), wanted.is_empty())
+    {
         files.push((path, Some(before), Some(after)));
     }
     files
@@ -240,7 +242,9 @@ fn keep(wish: &Wish<'_>, wanted: &str) -> Vec<Action> {
             vec![back],
         ));
     }
-    if let Some((path, before, after)) = boot_file_change(&wish.facts.boot, wanted.is_empty()) {
+    if let Some((path, before, after)) =
+        boot_file_change(wish.facts.boot_of(BackendId::Nftables), wanted.is_empty())
+    {
         let verb = if wanted.is_empty() {
             "no longer reads"
         } else {
@@ -252,7 +256,7 @@ fn keep(wish: &Wish<'_>, wanted: &str) -> Vec<Action> {
             vec![write(&path, &before)],
         ));
     }
-    if let (Some(file), false) = (&wish.facts.boot.file, wanted.is_empty()) {
+    if let (Some(file), false) = (&wish.facts.boot_of(BackendId::Nftables).file, wanted.is_empty()) {
         // An include line of the operator's may stand above the table that our rules go into.
         let call = Invocation::new(Tool::Nft, ["-c", "-f", &file.display().to_string()]);
         actions.push(action(

@@ -183,27 +183,35 @@ impl Parts<'_> {
             return Vec::new();
         }
         let ports: Vec<String> = self.closing.iter().map(|p| format!("TCP/{p}")).collect();
-        vec![
-            action(
-                "give the opened ports their time anew",
-                Step::Run(nft(&render::refresh(&self.clocks(), self.window_s))),
-                vec![],
+        let mut actions = vec![action(
+            "give the opened ports their time anew",
+            Step::Run(nft(&render::refresh(&self.clocks(), self.window_s))),
+            vec![],
+        )];
+        actions.extend(self.new_time("the same for the rules of iptables", self.window_s));
+        actions.push(action(
+            format!(
+                "shut {} for new logins, by the kernel's clock: it opens by itself after {} s",
+                ports.join(", "),
+                self.window_s
             ),
-            action(
-                format!(
-                    "shut {} for new logins, by the kernel's clock: it opens by itself after {} s",
-                    ports.join(", "),
-                    self.window_s
-                ),
-                Step::Run(nft(&render::trial_2(
-                    &self.closing,
-                    &self.spared,
-                    &self.id.tag(),
-                    self.window_s,
-                ))),
-                vec![Step::Try(nft(&format!("flush set inet {TRIAL_TABLE} shut\n")))],
-            ),
-        ]
+            Step::Run(nft(&render::trial_2(
+                &self.closing,
+                &self.spared,
+                &self.id.tag(),
+                self.window_s,
+            ))),
+            vec![Step::Try(nft(&format!("flush set inet {TRIAL_TABLE} shut\n")))],
+        ));
+        actions
+    }
+
+    /// Timed rules of iptables hold for that many seconds from now.
+    fn new_time(&self, say: &str, seconds: u64) -> Vec<Action> {
+        let timed = self.pieces.timed.iter();
+        timed
+            .map(|step| action(say, step.clone().lasting(seconds), vec![]))
+            .collect()
     }
 
     fn commit(&self) -> Vec<Action> {
@@ -222,6 +230,7 @@ impl Parts<'_> {
             Step::Run(nft(&keep)),
             undo,
         ));
+        actions.extend(self.new_time("the same for the rules of iptables", COMMIT_SECONDS));
         if self.facts.os.systemd {
             actions.extend(self.boot_check());
         }
@@ -294,6 +303,7 @@ impl Parts<'_> {
             files,
             reverts,
             clocks: self.clocks(),
+            timed: self.pieces.timed.clone(),
             deny: if self.closing.is_empty() {
                 Vec::new()
             } else {

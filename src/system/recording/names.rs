@@ -17,6 +17,7 @@ impl Names {
     pub fn of_call(&mut self, argv: &[String], ending: &str) -> String {
         let words = plain(&argv.join(" "));
         let stem: String = words.chars().take(LONGEST).collect();
+        let stem = stem.trim_end_matches(['.', '_', '-']);
         self.free(&format!("commands/{stem}"), ending)
     }
 

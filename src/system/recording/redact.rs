@@ -4,7 +4,7 @@
 //! secret is told by its form (a key, a hash, a token) or by the name it is given (`password = ...`).
 
 use std::collections::BTreeMap;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::LazyLock;
 
 use regex_lite::{Captures, Regex};
@@ -16,6 +16,9 @@ pub const MARK: &str = "REDACTED";
 
 /// The variables of other processes' environments that detection reads; all others are left out.
 const VARIABLES: [&str; 3] = ["SSH_CONNECTION", "TMUX", "USER"];
+
+/// Fields of `/proc/PID/stat` behind the name, up to `starttime`. Source: proc_pid_stat(5).
+const UP_TO_START: usize = 20;
 
 /// Names whose values are secrets, as a part of a longer name.
 const SECRET_NAME: &str = r"[\w.:-]*(?:passw(?:or)?d|passphrase|passwd|secret|credential|encryption_key|private_?key|access_?key|api_?key|auth_?key|token)[\w.:-]*";
@@ -86,7 +89,7 @@ static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
         kind(
             "value with a secret name",
             "values with secret names",
-            &format!(r#"(?i)--?{SECRET_NAME}[ \x00](?P<secret>[^\s"'\x00-]\S*)"#),
+            &format!(r#"(?i)--?{SECRET_NAME}[ \x00](?P<secret>[^\s"'\x00-][^\s\x00]*)"#),
         ),
     ]
 });
@@ -106,12 +109,15 @@ pub fn redact(recording: &mut Recording) -> Vec<String> {
     let mut work = Redaction::default();
     for (path, content) in &mut recording.files {
         if let Content::Text(text) = content {
-            if is_environment(path) {
-                *text = work.environment(text);
+            match of_process(path) {
+                Some("environ") => *text = work.environment(text),
+                Some("stat") => *text = without_memory(text),
+                _ => {}
             }
             *text = work.text(text);
         }
     }
+    work.open_files(recording);
     for (call, ended) in &mut recording.calls {
         if let Ended::Printed(output) = ended {
             if call.argv.first().is_some_and(|program| program == "journalctl") {
@@ -127,8 +133,19 @@ pub fn redact(recording: &mut Recording) -> Vec<String> {
     work.told()
 }
 
-fn is_environment(path: &Path) -> bool {
-    path.starts_with("/proc") && path.ends_with("environ")
+/// The last part of `/proc/PID/...`.
+fn of_process(path: &Path) -> Option<&str> {
+    path.starts_with("/proc").then_some(())?;
+    path.file_name()?.to_str()
+}
+
+/// `/proc/PID/stat` up to the time at which the process started: addresses in its memory come after that.
+fn without_memory(text: &str) -> String {
+    let Some((name, rest)) = text.rsplit_once(')') else {
+        return text.to_owned();
+    };
+    let fields: Vec<&str> = rest.split_whitespace().take(UP_TO_START).collect();
+    format!("{name}) {}\n", fields.join(" "))
 }
 
 #[derive(Debug, Default)]
@@ -193,6 +210,28 @@ impl Redaction {
                     .clone()
             })
             .into_owned()
+    }
+
+    /// What a process has open tells which files somebody works on. Sockets and terminals tell who is connected.
+    fn open_files(&mut self, recording: &mut Recording) {
+        let kept = |target: &Path| {
+            let target = target.to_string_lossy();
+            target.starts_with("socket:[") || target.starts_with("/dev/")
+        };
+        let named: Vec<PathBuf> = recording
+            .links
+            .iter()
+            .filter(|(path, _)| path.parent().and_then(of_process) == Some("fd"))
+            .filter(|(_, target)| target.as_deref().is_some_and(|target| !kept(target)))
+            .map(|(path, _)| path.clone())
+            .collect();
+        for path in named {
+            recording.links.remove(&path);
+            if let Some(names) = path.parent().and_then(|dir| recording.dirs.get_mut(dir)) {
+                names.retain(|name| !path.ends_with(name));
+            }
+            self.found("name of an open file", "names of open files");
+        }
     }
 
     fn environment(&mut self, text: &str) -> String {

@@ -1,5 +1,7 @@
 //! The host.
 
+use std::collections::BTreeMap;
+
 use crate::facts::{
     Activation, AsperaFacts, BackendFact, BackendId, BootFacts, ChainFact, Facts, Foreign, InboundDefault,
     Listener, Observations, Os, Session, SshFacts, Via,
@@ -104,7 +106,11 @@ pub fn facts() -> Facts {
             content: None,
             unit: Some("nftables.service".into()),
             enabled: Some(true),
+            ..BootFacts::default()
         },
+        boots: BTreeMap::new(),
+        contradictions: Vec::new(),
+        unmanaged: Vec::new(),
         ssh: SshFacts {
             daemon: "OpenSSH_9.2p1".into(),
             ports: vec![22],

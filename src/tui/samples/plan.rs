@@ -135,6 +135,7 @@ pub fn change() -> Change {
         reverts: None,
         id: txn(),
         clocks: vec![],
+        timed: vec![],
         deny: vec![],
         before: Before::default(),
         keep_22_until: None,

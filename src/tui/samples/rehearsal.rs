@@ -49,6 +49,7 @@ pub fn rehearsal() -> Rehearsal {
         undo: vec![],
         blockers: vec![],
         sweep: vec![],
+        failed: None,
         not_rehearsed: vec!["the label that SELinux wants for the port".into()],
         millis: 812,
     }

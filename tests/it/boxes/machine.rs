@@ -307,7 +307,7 @@ impl Machine {
     }
 
     /// Paths under /run, /tmp and the like are not on the disk: they are reached through process 1.
-    fn inside(&self, path: &str) -> PathBuf {
+    pub fn inside(&self, path: &str) -> PathBuf {
         let path = path.trim_start_matches('/');
         if self.nspawn.is_some() {
             PathBuf::from(format!("/proc/{}/root/{path}", self.leader))

@@ -1,140 +1,216 @@
-//! The units that concern the firewall, and what loads the ruleset at boot.
+//! What brings the rules back after a reboot: for each firewall the file, the unit that loads it, and whether it does.
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::super::PROBE_LIMIT;
-use crate::facts::BootFacts;
-use crate::step::{Invocation, Tool};
+use super::scripts::{Loader, Loads, loaders};
+use super::units::Unit;
+use crate::facts::{BackendId, BootFacts};
 use crate::system::System;
 
-/// Where distributions keep the ruleset that is loaded at boot: Debian, Arch; Red Hat; Alpine.
-const BOOT_FILES: [&str; 3] = [
+/// Where distributions keep native rules: Debian, Arch; Red Hat; Alpine.
+const NFTABLES: [&str; 3] = [
     "/etc/nftables.conf",
     "/etc/sysconfig/nftables.conf",
     "/etc/nftables.nft",
 ];
-const UNITS: [&str; 5] = [
-    "nftables.service",
-    "ufw.service",
-    "firewalld.service",
-    "csf.service",
-    "shorewall.service",
+/// Where they keep those of iptables, for both families: Debian, Ubuntu; Red Hat; Arch; Alpine.
+const IPTABLES: [(&str, &str); 4] = [
+    (DEBIAN.0, DEBIAN.1),
+    (RED_HAT.0, RED_HAT.1),
+    ("/etc/iptables/iptables.rules", "/etc/iptables/ip6tables.rules"),
+    ("/etc/iptables/rules-save", "/etc/iptables/rules6-save"),
 ];
+const DEBIAN: (&str, &str) = ("/etc/iptables/rules.v4", "/etc/iptables/rules.v6");
+const RED_HAT: (&str, &str) = ("/etc/sysconfig/iptables", "/etc/sysconfig/ip6tables");
+/// netfilter-persistent loads nothing without its plugins, which are in the package iptables-persistent.
+const PLUGIN: &str = "/usr/share/netfilter-persistent/plugins.d/15-ip4tables";
 
-/// What `systemctl show` says about a unit that concerns the firewall.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-pub struct Unit {
-    /// There is such a unit.
-    pub loaded: bool,
-    /// It runs, or has run and stays.
-    pub active: bool,
-    /// It is started at boot.
-    pub enabled: bool,
-    /// Its `ExecStart`.
-    exec: String,
-}
-
-/// Asks systemd for all of them at once.
-pub fn units(system: &dyn System) -> BTreeMap<String, Unit> {
-    let call = Invocation::new(
-        Tool::Systemctl,
-        [
-            "show",
-            "-p",
-            "Id,LoadState,ActiveState,UnitFileState,ExecStart",
-            "--",
-        ]
-        .into_iter()
-        .chain(UNITS),
-    )
-    .within(PROBE_LIMIT);
-    parse_units(&system.run(&call).unwrap_or_default().stdout)
-}
-
-fn parse_units(text: &str) -> BTreeMap<String, Unit> {
-    let mut found = BTreeMap::new();
-    for block in text.split("\n\n") {
-        let (mut id, mut unit) = (String::new(), Unit::default());
-        for line in block.lines() {
-            match line.split_once('=') {
-                Some(("Id", value)) => id = value.to_owned(),
-                Some(("LoadState", value)) => unit.loaded = value == "loaded",
-                Some(("ActiveState", value)) => unit.active = value == "active",
-                Some(("UnitFileState", value)) => unit.enabled = value.starts_with("enabled"),
-                Some(("ExecStart", value)) => unit.exec = value.to_owned(),
-                _ => {}
-            }
-        }
-        if !id.is_empty() {
-            found.insert(id, unit);
-        }
-    }
-    found
-}
-
-/// What loads the ruleset at boot.
-pub fn boot(system: &dyn System, systemd: bool, units: &BTreeMap<String, Unit>) -> BootFacts {
-    let unit = units.get("nftables.service").filter(|unit| unit.loaded);
-    let file = unit.and_then(|unit| loaded_file(&unit.exec)).or_else(|| {
-        BOOT_FILES
-            .iter()
-            .map(PathBuf::from)
-            .find(|p| system.mode(p).is_some())
-    });
-    let enabled = match unit {
-        Some(unit) => Some(unit.enabled),
-        None if systemd => Some(false),
-        None => openrc_runs_nftables(system),
+/// What loads the rules of each firewall at boot.
+pub fn boots(
+    system: &dyn System,
+    systemd: bool,
+    units: &BTreeMap<String, Unit>,
+) -> BTreeMap<BackendId, BootFacts> {
+    let host = Host {
+        system,
+        systemd,
+        units,
+        loaders: loaders(system),
     };
-    BootFacts {
-        content: file.as_deref().and_then(|path| system.read_text(path)),
-        file,
-        unit: unit.map(|_| "nftables.service".to_owned()),
-        enabled,
+    let found = [
+        (BackendId::Nftables, host.nftables()),
+        (BackendId::Iptables, host.iptables()),
+        (BackendId::Ufw, host.ufw()),
+        (BackendId::Firewalld, host.firewalld()),
+    ];
+    found
+        .into_iter()
+        .map(|(id, boot)| (id, host.filled(boot)))
+        .collect()
+}
+
+struct Host<'a> {
+    system: &'a dyn System,
+    systemd: bool,
+    units: &'a BTreeMap<String, Unit>,
+    loaders: Vec<Loader>,
+}
+
+impl Host<'_> {
+    fn unit(&self, name: &str) -> Option<&Unit> {
+        self.units.get(name).filter(|unit| unit.loaded)
+    }
+
+    fn there(&self, path: &str) -> Option<PathBuf> {
+        self.system.mode(Path::new(path)).map(|_| PathBuf::from(path))
+    }
+
+    /// Whether the service manager starts it: systemd's answer, else that of OpenRC, if there is one.
+    fn enabled(&self, unit: Option<&Unit>, service: &str) -> Option<bool> {
+        match unit {
+            Some(unit) => Some(unit.enabled),
+            None if self.systemd => Some(false),
+            None => openrc_runs(self.system, service),
+        }
+    }
+
+    fn loader(&self, loads: Loads) -> Option<&Loader> {
+        let mut all = self.loaders.iter().filter(|loader| loader.loads == loads);
+        all.find(|loader| loader.enabled)
+    }
+
+    fn nftables(&self) -> BootFacts {
+        let unit = self.unit("nftables.service");
+        let of_unit = unit.and_then(|unit| unit.file_after(&["-f", "--file"]));
+        let mut boot = BootFacts {
+            file: of_unit.or_else(|| NFTABLES.iter().find_map(|path| self.there(path))),
+            unit: unit.map(|_| "nftables.service".to_owned()),
+            enabled: self.enabled(unit, "nftables"),
+            ..BootFacts::default()
+        };
+        if let (Some(loader), true) = (self.loader(Loads::Nft), boot.enabled != Some(true)) {
+            boot.file = Some(loader.file.clone());
+            boot.unit = Some(loader.by.display().to_string());
+            boot.enabled = Some(true);
+        }
+        boot
+    }
+
+    fn iptables(&self) -> BootFacts {
+        let persistent = self.unit("netfilter-persistent.service");
+        let mut boot = if persistent.is_some() && self.there(PLUGIN).is_some() {
+            self.iptables_of(Some("netfilter-persistent.service"), DEBIAN.into(), None)
+        } else if let Some(unit) = self.unit("iptables.service") {
+            let own = unit.restored_file();
+            let v6 = self.unit("ip6tables.service");
+            let own6 = v6.and_then(Unit::restored_file);
+            let files = (
+                own.unwrap_or_else(|| PathBuf::from(RED_HAT.0)),
+                own6.unwrap_or_else(|| PathBuf::from(RED_HAT.1)),
+            );
+            self.iptables_of(
+                Some("iptables.service"),
+                (files.0.as_path(), files.1.as_path()).into(),
+                v6.map(|_| "ip6tables.service"),
+            )
+        } else {
+            // Without systemd the files tell which distribution this is.
+            let files = IPTABLES
+                .iter()
+                .find(|(v4, _)| !self.systemd && self.there(v4).is_some());
+            files.map_or_else(BootFacts::default, |files| {
+                self.iptables_of(None, (*files).into(), None)
+            })
+        };
+        self.scripts_of_iptables(&mut boot);
+        boot
+    }
+
+    fn iptables_of(&self, unit: Option<&str>, files: Files, unit6: Option<&str>) -> BootFacts {
+        let enabled =
+            |name: Option<&str>, service| self.enabled(name.and_then(|name| self.unit(name)), service);
+        BootFacts {
+            file: Some(files.v4),
+            unit: unit.map(str::to_owned),
+            enabled: enabled(unit, "iptables"),
+            file6: Some(files.v6),
+            unit6: unit6
+                .or(unit.filter(|_| unit == Some("netfilter-persistent.service")))
+                .map(str::to_owned),
+            enabled6: match unit6 {
+                Some(_) => enabled(unit6, "ip6tables"),
+                None if unit == Some("iptables.service") => Some(false),
+                None => enabled(unit, "ip6tables"),
+            },
+            ..BootFacts::default()
+        }
+    }
+
+    /// A script that loads rules beats a unit that is not enabled.
+    fn scripts_of_iptables(&self, boot: &mut BootFacts) {
+        if let (Some(loader), true) = (self.loader(Loads::Iptables), boot.enabled != Some(true)) {
+            boot.file = Some(loader.file.clone());
+            boot.unit = Some(loader.by.display().to_string());
+            boot.enabled = Some(true);
+        }
+        if let (Some(loader), true) = (self.loader(Loads::Ip6tables), boot.enabled6 != Some(true)) {
+            boot.file6 = Some(loader.file.clone());
+            boot.unit6 = Some(loader.by.display().to_string());
+            boot.enabled6 = Some(true);
+        }
+    }
+
+    fn ufw(&self) -> BootFacts {
+        let unit = self.unit("ufw.service");
+        BootFacts {
+            file: self.there("/etc/ufw/user.rules"),
+            file6: self.there("/etc/ufw/user6.rules"),
+            unit: unit.map(|_| "ufw.service".to_owned()),
+            enabled: self.enabled(unit, "ufw"),
+            ..BootFacts::default()
+        }
+    }
+
+    fn firewalld(&self) -> BootFacts {
+        let unit = self.unit("firewalld.service");
+        BootFacts {
+            file: self.there("/etc/firewalld/firewalld.conf"),
+            unit: unit.map(|_| "firewalld.service".to_owned()),
+            enabled: self.enabled(unit, "firewalld"),
+            ..BootFacts::default()
+        }
+    }
+
+    fn filled(&self, mut boot: BootFacts) -> BootFacts {
+        let read = |file: &Option<PathBuf>| file.as_deref().and_then(|path| self.system.read_text(path));
+        boot.content = read(&boot.file);
+        boot.content6 = read(&boot.file6);
+        boot
     }
 }
 
-/// The file in `argv[]=/usr/sbin/nft -f /etc/nftables.conf ;`.
-fn loaded_file(exec: &str) -> Option<PathBuf> {
-    let (_, command) = exec.split_once("argv[]=")?;
-    let command = command.split(" ;").next()?;
-    let mut words = command.split_whitespace();
-    words.find(|word| *word == "-f" || *word == "--file")?;
-    words.next().map(PathBuf::from).filter(|path| path.is_absolute())
+/// The files of the two families.
+struct Files {
+    v4: PathBuf,
+    v6: PathBuf,
 }
 
-/// Whether OpenRC starts nftables; `None` where there is no OpenRC either.
-fn openrc_runs_nftables(system: &dyn System) -> Option<bool> {
+impl<P: AsRef<Path>> From<(P, P)> for Files {
+    fn from((v4, v6): (P, P)) -> Self {
+        Self {
+            v4: v4.as_ref().to_owned(),
+            v6: v6.as_ref().to_owned(),
+        }
+    }
+}
+
+/// Whether OpenRC starts a service; `None` where there is no OpenRC.
+fn openrc_runs(system: &dyn System, service: &str) -> Option<bool> {
     let levels = system.list(Path::new("/etc/runlevels"));
     (!levels.is_empty()).then(|| {
         levels
             .iter()
-            .any(|level| system.mode(&level.join("nftables")).is_some())
+            .any(|level| system.mode(&level.join(service)).is_some())
     })
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use proptest::prelude::*;
-
-    #[test]
-    fn the_file_that_a_real_unit_loads_is_found() {
-        let units = parse_units(include_str!(
-            "../../../../tests/machines/debian-12/systemctl-show-firewalls"
-        ));
-        let unit = &units["nftables.service"];
-        assert!(unit.loaded && !unit.enabled && !unit.active);
-        assert_eq!(loaded_file(&unit.exec), Some("/etc/nftables.conf".into()));
-        assert!(!units["csf.service"].loaded);
-    }
-
-    proptest! {
-        #[test]
-        fn no_text_makes_the_readers_panic(text in "(?s)[ -~\n]{0,160}") {
-            let _ = parse_units(&text);
-            let _ = loaded_file(&text);
-        }
-    }
 }

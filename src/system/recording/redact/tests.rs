@@ -100,6 +100,37 @@ fn of_other_processes_only_the_variables_that_are_read_stay() {
 }
 
 #[test]
+fn of_what_a_process_has_open_sockets_and_terminals_stay() {
+    let mut recording = Recording::default();
+    let dir = Path::new("/proc/812/fd");
+    let targets = ["/home/joe/diary", "socket:[4711]", "/dev/pts/3", "pipe:[12]"];
+    for (number, target) in targets.iter().enumerate() {
+        let name = number.to_string();
+        recording.links.insert(dir.join(&name), Some(target.into()));
+        recording.dirs.entry(dir.to_owned()).or_default().push(name);
+    }
+    let told = redact(&mut recording);
+    assert_eq!(recording.dirs[dir], ["1", "2"]);
+    assert_eq!(recording.links.len(), 2);
+    assert_eq!(told, ["2 names of open files"]);
+}
+
+#[test]
+fn addresses_in_the_memory_of_a_process_are_cut_off() {
+    let line = "36 (ss) hd) S 1 36 36 0 -1 4194560 604 0 0 0 0 0 0 0 20 0 1 0 1358675 15826944 2378 18446 94104714842112 2\n";
+    let mut recording = Recording::default();
+    recording
+        .files
+        .insert("/proc/36/stat".into(), Content::Text(line.to_owned()));
+    redact(&mut recording);
+    let expected = "36 (ss) hd) S 1 36 36 0 -1 4194560 604 0 0 0 0 0 0 0 20 0 1 0 1358675\n";
+    assert_eq!(
+        recording.files[Path::new("/proc/36/stat")],
+        Content::Text(expected.to_owned())
+    );
+}
+
+#[test]
 fn a_password_typed_as_a_user_name_is_taken_out_and_the_rest_of_the_line_stays() {
     let log = "Failed password for invalid user my secret phrase from 192.0.2.9 port 4711 ssh2\n\
                Invalid user tr0ub4dor from 192.0.2.9 port 4712\n\

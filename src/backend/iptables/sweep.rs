@@ -1,0 +1,101 @@
+//! One batch that takes rules away by their mark and puts others in.
+
+use super::save::{without_counters, words};
+use crate::step::batch;
+
+/// Chain of our own, for a deny that spares several networks.
+pub const CHAIN: &str = "faspwall";
+
+/// What `iptables-restore --noflush` is to read, when `save` is what is there: rules whose comment begins with `tag:`
+/// go, and `then` (table, line) comes. Empty when there is nothing to do. Nothing is numbered: what others do
+/// meanwhile does no harm.
+pub fn sweep(save: &str, tag: &str, then: &[(String, String)]) -> String {
+    let mut lines: Vec<(String, String)> = Vec::new();
+    let mut table = "";
+    let mut own_chains: Vec<&str> = Vec::new();
+    let mut staying: Vec<&str> = Vec::new();
+    for line in save.lines().map(str::trim) {
+        if let Some(name) = line.strip_prefix('*') {
+            table = name.trim();
+        } else if line.strip_prefix(':').and_then(|l| l.split(' ').next()) == Some(CHAIN) {
+            own_chains.push(table);
+        }
+        let Some(rule) = without_counters(line).strip_prefix("-A ") else {
+            continue;
+        };
+        if tagged(rule, tag) {
+            lines.push((table.to_owned(), format!("-D {rule}")));
+        } else if words(rule).iter().any(|word| word == CHAIN) {
+            staying.push(table);
+        }
+    }
+    let declares = |table: &str| {
+        then.iter()
+            .any(|(of, line)| of == table && line.starts_with(&format!("-A {CHAIN} ")))
+    };
+    for table in own_chains {
+        if !declares(table) && !staying.contains(&table) {
+            lines.push((table.to_owned(), format!("-X {CHAIN}")));
+        }
+    }
+    let mut declared: Vec<(String, String)> = Vec::new();
+    for (table, _) in then {
+        if declares(table) && !declared.iter().any(|(of, _)| of == table) {
+            declared.push((table.clone(), format!(":{CHAIN} - [0:0]")));
+        }
+    }
+    // A declaration empties the chain: rules of ours in it are gone before they can be deleted one by one.
+    lines.retain(|(table, line)| !(declares(table) && line.starts_with(&format!("-D {CHAIN} "))));
+    declared.extend(lines);
+    declared.extend(then.iter().cloned());
+    batch(&declared)
+}
+
+/// Whether a rule's comment begins with `tag:`.
+pub fn tagged(rule: &str, tag: &str) -> bool {
+    let words = words(rule);
+    let mut pairs = words.iter().zip(words.iter().skip(1));
+    pairs.any(|(option, value)| {
+        option == "--comment" && value.strip_prefix(tag).is_some_and(|rest| rest.starts_with(':'))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    const SAVE: &str = "*filter\n:INPUT DROP [7:420]\n:faspwall - [0:0]\n\
+        -A INPUT -p tcp -m tcp --dport 33001 -m comment --comment \"faspwall:1:trial:ssh\" -j ACCEPT\n\
+        [3:180] -A INPUT -p tcp -m tcp --dport 22 -m comment --comment \"faspwall:1:shut\" -j faspwall\n\
+        -A INPUT -p tcp -m tcp --dport 22 -m comment --comment \"of faspwall:1:shut\" -j ACCEPT\n\
+        -A faspwall -m comment --comment \"faspwall:1:shut\" -j DROP\nCOMMIT\n";
+
+    #[test]
+    fn only_what_bears_the_mark_goes_and_the_rest_is_not_named() {
+        assert_eq!(
+            sweep(SAVE, "faspwall:1:trial", &[]),
+            "*filter\n-D INPUT -p tcp -m tcp --dport 33001 -m comment --comment \"faspwall:1:trial:ssh\" -j ACCEPT\nCOMMIT\n"
+        );
+        assert_eq!(sweep(SAVE, "faspwall:2", &[]), "");
+        assert_eq!(sweep("", "faspwall", &[]), "");
+        let all = sweep(SAVE, "faspwall", &[]);
+        assert_eq!(all.lines().filter(|l| l.starts_with("-D ")).count(), 3);
+        assert!(all.ends_with("-X faspwall\nCOMMIT\n"), "{all}");
+    }
+
+    #[test]
+    fn a_chain_that_is_written_anew_is_emptied_first() {
+        let then = [(String::from("filter"), String::from("-A faspwall -j DROP"))];
+        let text = sweep(SAVE, "faspwall", &then);
+        assert!(text.starts_with("*filter\n:faspwall - [0:0]\n-D INPUT"), "{text}");
+        assert!(!text.contains("-X") && !text.contains("-D faspwall"), "{text}");
+    }
+
+    proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "(?s)[*:A-Za-z !\"\\\\\n-]{0,160}") {
+            drop(sweep(&text, "faspwall", &[]));
+        }
+    }
+}

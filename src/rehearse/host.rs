@@ -1,0 +1,391 @@
+//! Process 1 of a rehearsal: builds the copy, asks, performs the change, asks again, undoes, compares.
+
+use std::collections::BTreeSet;
+use std::net::{IpAddr, SocketAddr};
+use std::path::{Path, PathBuf};
+
+use super::flow::Session;
+use super::probe::{Sides, ask_surely};
+use super::questions::Question;
+use super::serve::listen;
+use super::{FAR_FILE, RehearseError, Script, load, network};
+use crate::backend::nftables::Ruleset;
+use crate::change::Change;
+use crate::engine::snapshot::differences;
+use crate::engine::{Engine, EngineError};
+use crate::matrix::{Cell, Rehearsal, Verdict};
+use crate::sealed;
+use crate::step::{Action, Invocation, Step, Tool};
+use crate::system::{System, SystemError};
+use crate::transaction::Phase;
+
+/// Beginnings of the lines that the outer process reads.
+pub const SAY: &str = "say ";
+/// The result.
+pub const RESULT: &str = "result ";
+/// Why there is none.
+pub const FAILED: &str = "failed ";
+
+/// Where everything of the copy lies that is written.
+const HOME: &str = "/run/faspwall-rehearsal";
+/// Makes the kernel track connections before the copy's own rules do.
+const TRACKING: &str = "table inet faspwall_tracking {\n\tchain input {\n\t\ttype filter hook input priority filter; policy accept;\n\t\tct state new accept\n\t}\n}\n";
+/// What cannot be seen in a copy, whatever the host is like.
+const NEVER_SEEN: [&str; 2] = [
+    "firewalls outside of this host: a cloud's security groups, routers",
+    "what is no packet filter: SELinux, /etc/hosts.allow, PAM, XDP and tc programs",
+];
+
+/// The stage `host`.
+pub fn host(system: &dyn System) -> Result<u8, RehearseError> {
+    if system.pid() != 1 {
+        return Err(RehearseError::NotSealed("not process 1"));
+    }
+    sealed::check(system).map_err(RehearseError::NotSealed)?;
+    let text = system.input()?;
+    let outcome = serde_json::from_str::<Script>(&text)
+        .map_err(|error| RehearseError::Broken(error.to_string()))
+        .and_then(|script| run(system, &script));
+    match outcome {
+        Ok(rehearsal) => {
+            let text = serde_json::to_string(&rehearsal).unwrap_or_default();
+            println!("{RESULT}{text}");
+        }
+        Err(error) => {
+            let text = match error {
+                RehearseError::System(source) => source.to_string(),
+                RehearseError::Broken(text) => text,
+                other => other.to_string(),
+            };
+            println!("{FAILED}{}", text.replace('\n', " "));
+        }
+    }
+    Ok(0)
+}
+
+fn say(text: &str) {
+    println!("{SAY}{text}");
+}
+
+fn run(system: &dyn System, script: &Script) -> Result<Rehearsal, RehearseError> {
+    private_files(system)?;
+    let start = system.boottime();
+    say("building a copy of this host's network");
+    network::build(system, &script.cast)?;
+    network::tune(system, &script.copy.settings);
+    let flow = flow_ends(script);
+    let extra: Vec<SocketAddr> = flow.iter().map(|(_, to)| *to).collect();
+    let arrivals = listen(system, &script.questions, &extra, Path::new(FAR_FILE))?;
+    let mut flows = Flows::open(system, flow)?;
+    say("loading the copy of the rules");
+    let mut rehearsal = Rehearsal {
+        not_rehearsed: NEVER_SEEN.map(str::to_owned).into(),
+        ..Rehearsal::default()
+    };
+    rehearsal.not_rehearsed.extend(script.cast.notes.iter().cloned());
+    rehearsal
+        .not_rehearsed
+        .extend(script.copy.left_out.iter().cloned());
+    load::load(system, &script.copy, &mut rehearsal.not_rehearsed)?;
+    flows.loaded(system)?;
+    let stage = Stage {
+        script,
+        engine: Engine::new(system, Path::new(HOME).join("state")),
+        sides: Sides {
+            system,
+            far: Path::new(FAR_FILE),
+            arrivals: &arrivals,
+        },
+    };
+    stage.rehearse(&mut rehearsal, &mut flows)?;
+    let millis = system.boottime().saturating_sub(start).as_millis();
+    rehearsal.millis = u64::try_from(millis).unwrap_or(u64::MAX);
+    Ok(rehearsal)
+}
+
+/// Everything is read-only but what lies in memory: `/etc` shows the host's files and keeps what is written to it.
+fn private_files(system: &dyn System) -> Result<(), SystemError> {
+    let own = |point: &Path| point.components().count() <= 3 && !point.starts_with("/run");
+    sealed::read_only(system, own)?;
+    sealed::empty(system, "/run", "755")?;
+    sealed::empty(system, "/tmp", "1777")?;
+    let (upper, work) = (format!("{HOME}/etc"), format!("{HOME}/work"));
+    for dir in [&upper, &work] {
+        system.make_dir(Path::new(dir), 0o755)?;
+    }
+    let options = format!("lowerdir=/etc,upperdir={upper},workdir={work}");
+    let words = ["-t", "overlay", "-o", &options, "overlay", "/etc"];
+    system.run_ok(&sealed::mount(words)).map(drop)
+}
+
+/// From where, and to which port, the operator's session goes.
+fn flow_ends(script: &Script) -> Option<(IpAddr, SocketAddr)> {
+    let from = script.cast.admin.or(script.cast.strangers.first().copied())?;
+    let port = script.cast.session_port?;
+    Some((from, SocketAddr::new(script.cast.near(from)?, port)))
+}
+
+/// The sessions that were open before.
+struct Flows {
+    /// Known to conntrack from its first packet on.
+    tracked: Option<Session>,
+    /// Never seen by conntrack: each says its first word at another time.
+    untracked: Vec<Session>,
+    tracked_ok: Option<bool>,
+    untracked_ok: Option<bool>,
+    primed: bool,
+}
+
+impl Flows {
+    fn open(system: &dyn System, flow: Option<(IpAddr, SocketAddr)>) -> Result<Self, SystemError> {
+        let mut flows = Self {
+            tracked: None,
+            untracked: Vec::new(),
+            tracked_ok: None,
+            untracked_ok: None,
+            primed: false,
+        };
+        let Some((from, to)) = flow else { return Ok(flows) };
+        let far = Path::new(FAR_FILE);
+        flows.untracked = Session::open(system, far, from, to, 3)?;
+        if system.locate(Tool::Nft).is_some() {
+            let call = Invocation::new(Tool::Nft, ["-f", "-"]).with_stdin(TRACKING);
+            flows.primed = system.run(&call)?.ok();
+        }
+        flows.tracked = Session::open(system, far, from, to, 1)?.pop();
+        if let Some(session) = &mut flows.tracked {
+            session.alive(system);
+        }
+        Ok(flows)
+    }
+
+    /// The copy is loaded: a session that it ends by itself tells nothing about the change.
+    fn loaded(&mut self, system: &dyn System) -> Result<(), SystemError> {
+        if self.primed {
+            let words = ["delete", "table", "inet", "faspwall_tracking"];
+            system.run_ok(&Invocation::new(Tool::Nft, words))?;
+        }
+        self.tracked_ok = match &mut self.tracked {
+            Some(session) => session.alive(system).then_some(true),
+            None => None,
+        };
+        self.untracked_ok = match self.untracked.pop() {
+            Some(mut session) => session.alive(system).then_some(true),
+            None => None,
+        };
+        Ok(())
+    }
+
+    fn look(&mut self, system: &dyn System, phase: Phase) {
+        if let (Some(ok), Some(session)) = (&mut self.tracked_ok, &mut self.tracked) {
+            *ok &= *ok && session.alive(system);
+        }
+        // Each has one word: with it conntrack gets to know the session.
+        let speaks = matches!(phase, Phase::Trial2 | Phase::Commit);
+        if let (true, Some(ok), Some(mut session)) = (speaks, &mut self.untracked_ok, self.untracked.pop()) {
+            *ok &= session.alive(system);
+        }
+    }
+}
+
+/// The copy, ready to be asked.
+struct Stage<'a> {
+    script: &'a Script,
+    engine: Engine<'a>,
+    sides: Sides<'a>,
+}
+
+impl Stage<'_> {
+    fn rehearse(&self, rehearsal: &mut Rehearsal, flows: &mut Flows) -> Result<(), RehearseError> {
+        let kernel = self.kernel()?;
+        let questions = &self.script.questions;
+        say("asking every port as the host is");
+        let all: Vec<usize> = (0..questions.len()).collect();
+        let before = self.ask(&all, &vec![None; all.len()])?;
+        let mut judged = Judged::new(questions, before);
+        let mut done: Vec<&Action> = Vec::new();
+        if let Some(change) = &self.script.change {
+            rehearsal.failed = self.perform(change, &mut done, &mut judged, flows)?;
+            rehearsal.not_rehearsed.extend(self.skipped(change));
+        }
+        rehearsal.flow_tracked = flows.tracked_ok;
+        rehearsal.flow_untracked = flows.untracked_ok;
+        rehearsal.cells = judged.cells(questions);
+        if !done.is_empty() {
+            say("undoing the change and comparing");
+            rehearsal.undo = self.undo(&done, &kernel)?;
+        }
+        Ok(())
+    }
+
+    fn kernel(&self) -> Result<Ruleset, RehearseError> {
+        self.engine
+            .live_ruleset()
+            .map_err(|error| RehearseError::Broken(error.to_string()))
+    }
+
+    /// Asks some of the questions; `wished` has an entry for each of them.
+    fn ask(&self, chosen: &[usize], wished: &[Option<bool>]) -> Result<Vec<Verdict>, RehearseError> {
+        let questions: Vec<&Question> = chosen
+            .iter()
+            .filter_map(|index| self.script.questions.get(*index))
+            .collect();
+        let wish = |index: usize| wished.get(index).copied().flatten();
+        Ok(ask_surely(self.sides, &questions, wish)?)
+    }
+
+    /// Performs phase after phase and asks after each. A step that fails ends it.
+    fn perform<'c>(
+        &self,
+        change: &'c Change,
+        done: &mut Vec<&'c Action>,
+        judged: &mut Judged,
+        flows: &mut Flows,
+    ) -> Result<Option<String>, RehearseError> {
+        let mut failed = None;
+        for phase in [Phase::Check, Phase::Trial1, Phase::Trial2, Phase::Commit] {
+            let actions = change.actions(phase);
+            if actions.is_empty() {
+                continue;
+            }
+            say(&format!("{phase}: {} steps", actions.len()));
+            for action in actions {
+                if phase != Phase::Check {
+                    done.push(action);
+                }
+                if let Err(error) = self.step(&action.step) {
+                    failed = Some(format!("{}: {error}", action.say));
+                    break;
+                }
+            }
+            if phase == Phase::Check && failed.is_none() {
+                continue;
+            }
+            let last = failed.is_some() || phase == Phase::Commit;
+            let (chosen, wished) = judged.due(phase, last);
+            let verdicts = self.ask(&chosen, &wished)?;
+            judged.take(&chosen, &wished, &verdicts);
+            flows.look(self.sides.system, phase);
+            if failed.is_some() {
+                break;
+            }
+        }
+        Ok(failed)
+    }
+
+    fn step(&self, step: &Step) -> Result<(), EngineError> {
+        if left_out(step).is_some() {
+            return Ok(());
+        }
+        self.engine.perform(step)
+    }
+
+    /// Kinds of steps that make no sense here, each named once.
+    fn skipped(&self, change: &Change) -> Vec<String> {
+        let phases = [Phase::Check, Phase::Trial1, Phase::Trial2, Phase::Commit];
+        let steps = phases.iter().flat_map(|phase| change.actions(*phase));
+        let kinds: BTreeSet<&str> = steps.filter_map(|action| left_out(&action.step)).collect();
+        kinds.into_iter().map(str::to_owned).collect()
+    }
+
+    /// Takes everything back, newest first, and tells what differs afterwards.
+    fn undo(&self, done: &[&Action], before: &Ruleset) -> Result<Vec<String>, RehearseError> {
+        let mut lines = Vec::new();
+        for step in done.iter().rev().flat_map(|action| &action.undo) {
+            if let Err(error) = self.step(step) {
+                lines.push(format!("an undo step failed: {error}"));
+            }
+        }
+        lines.extend(differences(before, &self.kernel()?));
+        Ok(lines)
+    }
+}
+
+/// What a step is about that has no place in a copy; `None` for one that is performed.
+fn left_out(step: &Step) -> Option<&'static str> {
+    const SSHD: &str = "sshd itself: its new configuration, the second daemon";
+    const UNITS: &str = "systemd's units";
+    match step {
+        Step::Run(call) | Step::Try(call) => match call.tool {
+            Tool::Sshd | Tool::Ssh | Tool::SshKeygen => Some(SSHD),
+            Tool::Systemctl | Tool::SystemdRun => Some(UNITS),
+            Tool::Wall => Some("messages to other terminals"),
+            _ => None,
+        },
+        Step::SignalPidFile { .. }
+        | Step::StartIfSilent { .. }
+        | Step::Drain { .. }
+        | Step::AwaitTcp { .. } => Some(SSHD),
+        Step::Write { path, .. } | Step::Remove(path) => {
+            let kept: [PathBuf; 3] = ["/etc", "/run", "/tmp"].map(PathBuf::from);
+            let private = kept.iter().any(|dir| path.starts_with(dir));
+            (!private).then_some("files outside of /etc")
+        }
+        Step::SweepNft { .. } | Step::SweepIptables { .. } | Step::PatchIptables { .. } => None,
+    }
+}
+
+/// The answers so far.
+struct Judged {
+    wanted: Vec<Option<bool>>,
+    before: Vec<Verdict>,
+    /// The first wrong answer, or the last one.
+    after: Vec<(Verdict, bool)>,
+}
+
+impl Judged {
+    fn new(questions: &[Question], before: Vec<Verdict>) -> Self {
+        Self {
+            wanted: questions.iter().map(|q| q.wanted).collect(),
+            after: before.iter().map(|verdict| (*verdict, false)).collect(),
+            before,
+        }
+    }
+
+    /// What is asked after a phase, and what the answers must be. A trial must have opened what is wanted and shut
+    /// nothing but, in its second part, what is to be shut; controls are asked at the end.
+    fn due(&self, phase: Phase, last: bool) -> (Vec<usize>, Vec<Option<bool>>) {
+        let was_open = |index: usize| self.before.get(index).is_some_and(|verdict| verdict.lets_in());
+        let pairs = self.wanted.iter().enumerate().filter_map(|(index, wanted)| {
+            let wish = match wanted {
+                Some(false) if phase == Phase::Trial1 => Some(was_open(index)).filter(|open| *open),
+                Some(open) => Some(*open),
+                None => Some(was_open(index)),
+            };
+            let due = last || (wanted.is_some() && wish.is_some());
+            due.then_some((index, wish))
+        });
+        pairs.unzip()
+    }
+
+    fn take(&mut self, chosen: &[usize], wished: &[Option<bool>], verdicts: &[Verdict]) {
+        for ((index, wish), verdict) in chosen.iter().zip(wished).zip(verdicts) {
+            let Some(after) = self.after.get_mut(*index) else {
+                continue;
+            };
+            let wrong = wish.is_some_and(|open| verdict.lets_in() != open);
+            if !after.1 {
+                *after = (*verdict, wrong);
+            }
+        }
+    }
+
+    fn cells(&self, questions: &[Question]) -> Vec<Cell> {
+        let answers = self.before.iter().zip(&self.after);
+        let cells = questions
+            .iter()
+            .zip(answers)
+            .map(|(question, (before, after))| Cell {
+                id: question.id.clone(),
+                from: question.from(),
+                direction: question.direction,
+                protocol: question.protocol,
+                port: question.port,
+                family: question.family(),
+                wanted: question.wanted,
+                before: *before,
+                after: after.0,
+            });
+        cells.collect()
+    }
+}

@@ -1,0 +1,197 @@
+//! Rehearsal: a change is carried out on a sealed copy of this host's firewall, and real packets tell what comes of it.
+//!
+//! The program starts itself again in new network, mount and process namespaces (and a user namespace for a plain
+//! user). In there every interface of the host exists once more, as one end of a cable whose other end lies in a second
+//! network namespace, the *far side*, which bears the operator's real address and those of strangers. An open session on
+//! the SSH port is begun, the copy of the rules is loaded, and every port is asked; then the very [`crate::step::Step`]
+//! values of the change are performed by the same [`crate::engine::Engine::perform`] as on the host, and every port is
+//! asked again; then all is undone and compared. `/etc` and `/run` are private, so files that a step writes are copies.
+//!
+//! When this process ends, however it ends, the kernel ends process 1 in there and with it everything else.
+//!
+//! ```text
+//! faspwall                       reads the rules, writes the script
+//!   rehearse-inside enter        ties itself to its parent, becomes unshare(1)
+//!     rehearse-inside host       process 1: builds the copy, asks, performs, undoes, prints what it found
+//! ```
+
+mod cast;
+mod copy;
+mod flow;
+mod host;
+mod load;
+mod material;
+mod network;
+mod probe;
+mod questions;
+mod serve;
+
+use std::time::Duration;
+
+use ipnet::IpNet;
+use serde::{Deserialize, Serialize};
+
+use crate::change::{Change, Preview};
+use crate::facts::Facts;
+use crate::matrix::Rehearsal;
+use crate::plan::{Port22, Requirement};
+use crate::step::{Invocation, Tool};
+use crate::system::{System, SystemError};
+
+use self::cast::Cast;
+use self::copy::Copy;
+use self::questions::Question;
+
+/// The far side's network namespace.
+const FAR: &str = "far";
+/// As a file, for a thread that goes there.
+const FAR_FILE: &str = "/run/netns/far";
+/// How long a whole rehearsal may take before it is given up.
+const LIMIT: Duration = Duration::from_secs(120);
+
+/// What is rehearsed.
+#[derive(Debug, Clone, Copy)]
+pub struct Subject<'a> {
+    /// The host.
+    pub facts: &'a Facts,
+    /// The change; without one the ports are asked once, as the host is.
+    pub change: Option<&'a Change>,
+    /// What must be open afterwards.
+    pub requirements: &'a [Requirement],
+    /// TCP ports that must be shut afterwards.
+    pub closing: &'a [u16],
+    /// Networks spared from that.
+    pub spared: &'a [IpNet],
+}
+
+impl<'a> Subject<'a> {
+    /// What a preview promises.
+    pub fn of(preview: &'a Preview, facts: &'a Facts) -> Self {
+        let plan = &preview.plan;
+        let closes = plan.ssh_port != 22 && plan.port_22 != Port22::Keep;
+        Self {
+            facts,
+            change: preview.change.as_ref(),
+            requirements: &plan.requirements,
+            closing: if closes { &[22] } else { &[] },
+            spared: match &plan.port_22 {
+                Port22::Restrict(nets) => nets,
+                Port22::Close | Port22::Keep => &[],
+            },
+        }
+    }
+}
+
+/// Why there is no verdict.
+#[derive(Debug, thiserror::Error)]
+pub enum RehearseError {
+    /// This host does not let us make a sealed copy.
+    #[error("A rehearsal is not possible here: {0}. Nothing was changed")]
+    Impossible(String),
+    /// The copy could not be built, or broke.
+    #[error("The rehearsal broke off: {0}. Nothing was changed")]
+    Broken(String),
+    /// An inner stage was started by hand.
+    #[error("rehearse-inside works in a rehearsal only ({0}); type  faspwall rehearse -f FILE")]
+    NotSealed(&'static str),
+    /// A step of the set-up failed.
+    #[error("The copy of this host could not be built: {0}. Nothing was changed")]
+    System(#[from] SystemError),
+}
+
+/// All that the inner process is told.
+#[derive(Debug, Clone, Serialize, Deserialize)]
+struct Script {
+    change: Option<Change>,
+    cast: Cast,
+    copy: Copy,
+    questions: Vec<Question>,
+}
+
+/// Rehearses. `report` hears what is being done.
+pub fn rehearse(
+    system: &dyn System,
+    subject: &Subject<'_>,
+    report: &mut dyn FnMut(&str),
+) -> Result<Rehearsal, RehearseError> {
+    for tool in [Tool::Unshare, Tool::Ip, Tool::Mount] {
+        if system.locate(tool).is_none() {
+            return Err(RehearseError::Impossible(
+                SystemError::Missing { tool }.to_string(),
+            ));
+        }
+    }
+    report("reading the rules of this host");
+    let links = material::links(system, subject.facts);
+    let copy = material::copy(system, subject.facts)?;
+    let mut cast = Cast::new(subject, &links, &copy, material::has_v6(system));
+    let questions = questions::questions(subject, &mut cast, &copy);
+    let script = Script {
+        change: subject.change.cloned(),
+        cast,
+        copy,
+        questions,
+    };
+    sealed(system, &script, report)
+}
+
+/// Runs the script in namespaces of its own.
+fn sealed(
+    system: &dyn System,
+    script: &Script,
+    report: &mut dyn FnMut(&str),
+) -> Result<Rehearsal, RehearseError> {
+    let text = serde_json::to_string(script).map_err(|error| RehearseError::Broken(error.to_string()))?;
+    let call = Invocation::new(Tool::Faspwall, ["rehearse-inside", "enter"])
+        .with_stdin(text)
+        .within(LIMIT);
+    let mut result = None;
+    let mut complaint = None;
+    let output = system.run_told(&call, &mut |line| {
+        if let Some(text) = line.strip_prefix(host::SAY) {
+            report(text);
+        } else if let Some(text) = line.strip_prefix(host::RESULT) {
+            result = serde_json::from_str::<Rehearsal>(text).ok();
+        } else if let Some(text) = line.strip_prefix(host::FAILED) {
+            complaint = Some(text.to_owned());
+        }
+    })?;
+    match (result, complaint) {
+        (Some(rehearsal), _) => Ok(rehearsal),
+        (None, Some(text)) => Err(RehearseError::Broken(text)),
+        // unshare itself says why it did not get that far.
+        (None, None) => Err(RehearseError::Impossible(output.complaint())),
+    }
+}
+
+/// The hidden `faspwall rehearse-inside STAGE`.
+pub fn inside(system: &dyn System, stage: &str) -> Result<u8, RehearseError> {
+    match stage {
+        "enter" => enter(system),
+        "host" => host::host(system),
+        _ => Err(RehearseError::NotSealed("no such stage")),
+    }
+}
+
+/// Becomes process 1 of everything new. It is tied to its parent, so that nothing of it can be left behind.
+fn enter(system: &dyn System) -> Result<u8, RehearseError> {
+    system.die_with_parent()?;
+    let mut words: Vec<String> = [
+        "--net",
+        "--mount",
+        "--ipc",
+        "--pid",
+        "--kill-child",
+        "--mount-proc",
+    ]
+    .map(str::to_owned)
+    .into();
+    if !system.is_root() {
+        words.splice(0..0, ["--user".to_owned(), "--map-root-user".to_owned()]);
+    }
+    words.push("--".into());
+    words.extend(crate::sealed::stage(system, "rehearse-inside", "host", &[])?);
+    Err(system
+        .become_program(&Invocation::new(Tool::Unshare, words))
+        .into())
+}

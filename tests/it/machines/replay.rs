@@ -1,0 +1,167 @@
+//! What is found on recorded hosts, planned for them, and refused.
+
+use std::fs;
+use std::path::Path;
+use std::sync::Arc;
+
+use faspwall::answers::Answers;
+use faspwall::catalogue::Catalogue;
+use faspwall::engine::Engine;
+use faspwall::engine::detect::detect;
+use faspwall::facts::Facts;
+use faspwall::system::System;
+use faspwall::system::real::RealSystem;
+use faspwall::system::replay::Replay;
+
+use super::{Script, folder, scripts};
+
+/// A recorded host.
+pub fn open(dir: &Path) -> Replay {
+    static DESK: RealSystem = RealSystem;
+    Replay::open(&DESK, dir).unwrap_or_else(|e| panic!("{e}"))
+}
+
+fn all() -> Vec<(Script, std::path::PathBuf)> {
+    let recordings = |script: Script| {
+        let dirs = script.recordings();
+        dirs.into_iter().map(move |(dir, _)| (script.clone(), dir))
+    };
+    scripts().into_iter().flat_map(recordings).collect()
+}
+
+fn facts_of(dir: &Path) -> Facts {
+    detect(&open(dir), &mut |_| {})
+}
+
+/// What is wrong with the owner that was found.
+fn mistakes(script: &Script, facts: &Facts) -> Vec<String> {
+    let mut wrong = Vec::new();
+    let found = facts.backend.map(|id| id.to_string());
+    if found != script.owner {
+        wrong.push(format!(
+            "owner {found:?}, not {:?}; {}",
+            script.owner,
+            facts.refusal.as_deref().unwrap_or("no refusal")
+        ));
+    }
+    let also: Vec<String> = facts.also.iter().map(ToString::to_string).collect();
+    if script.owner.is_some() && also != script.also {
+        wrong.push(format!("also {also:?}, not {:?}", script.also));
+    }
+    if let Some(word) = &script.refuses {
+        let refusal = facts.refusal.as_deref().unwrap_or_default();
+        if !refusal.contains(word) {
+            wrong.push(format!("no word of {word} in the refusal {refusal:?}"));
+        }
+    }
+    if let Some(default) = &script.default
+        && facts.inbound_default.to_string() != *default
+    {
+        wrong.push(format!(
+            "a packet nobody names: {}, not {default}",
+            facts.inbound_default
+        ));
+    }
+    wrong
+}
+
+#[test]
+fn the_owner_of_every_recorded_host_is_found() {
+    let mut wrong = Vec::new();
+    for (script, dir) in all() {
+        for mistake in mistakes(&script, &facts_of(&dir)) {
+            wrong.push(format!(
+                "{}: {mistake}",
+                dir.file_name().expect("a name").display()
+            ));
+        }
+    }
+    assert!(wrong.is_empty(), "\n{}", wrong.join("\n"));
+}
+
+/// A recording that lacks answers is older than the program: it says nothing about what the program finds today.
+#[test]
+fn every_question_has_its_answer_in_every_recording() {
+    let mut stale = Vec::new();
+    for (_, dir) in all() {
+        let replay = open(&dir);
+        drop(detect(&replay, &mut |_| {}));
+        let questions = replay.unanswered();
+        if !questions.is_empty() {
+            stale.push(format!("{}: {}", dir.display(), questions.join("; ")));
+        }
+    }
+    assert!(
+        stale.is_empty(),
+        "record anew with cargo nextest run --run-ignored only machines::record\n{}",
+        stale.join("\n")
+    );
+}
+
+#[test]
+fn every_role_can_be_planned_for_on_every_recorded_host() {
+    let catalogue = Catalogue::builtin();
+    for (_, dir) in all() {
+        let replay = open(&dir);
+        let engine = Engine::new(&replay, replay.state_dir().to_owned());
+        let facts = detect(&replay, &mut |_| {});
+        for role in &catalogue.roles {
+            let answers = Answers::for_role(role);
+            let preview = engine
+                .prepare(catalogue, &answers, &facts, 120)
+                .unwrap_or_else(|e| panic!("{}, {}: {e}", dir.display(), role.id));
+            assert_eq!(
+                preview.change.is_none() && preview.obstacles.is_empty() && preview.rules.is_empty(),
+                preview.plan.requirements.is_empty(),
+                "{}, {}: neither a change nor a reason",
+                dir.display(),
+                role.id
+            );
+        }
+    }
+}
+
+#[test]
+fn recordings_are_small_and_hold_no_secrets() {
+    let mut size = 0;
+    let mut folders = vec![folder()];
+    while let Some(dir) = folders.pop() {
+        for entry in fs::read_dir(dir).expect("a folder").flatten() {
+            if entry.path().is_dir() {
+                folders.push(entry.path());
+                continue;
+            }
+            let text = fs::read(entry.path()).expect("readable");
+            size += text.len();
+            let text = String::from_utf8_lossy(&text);
+            for secret in ["PRIVATE KEY", "ssh-ed25519 AAAA", "ssh-rsa AAAA", "$6$", "$y$"] {
+                assert!(!text.contains(secret), "{secret} in {}", entry.path().display());
+            }
+        }
+    }
+    assert!(size < 3_000_000, "{size} bytes");
+}
+
+#[test]
+fn nothing_can_be_changed_on_a_recorded_host() {
+    let replay = Arc::new(open(&folder().join("nftables-12")));
+    let path = Path::new("/etc/nftables.conf");
+    let results = [
+        replay.replace(path, b"x", 0o644),
+        replay.append(path, b"x"),
+        replay.remove(path),
+        replay.remove_dir(path),
+        replay.make_dir(path, 0o755),
+        replay.lock(path).map(drop),
+        replay.signal(1, faspwall::step::Signal::Hup),
+    ];
+    for result in results {
+        let error = result.expect_err("refused").to_string();
+        assert!(error.contains("recorded host"), "{error}");
+    }
+    assert_eq!(replay.unanswered(), [""; 0]);
+    let call = faspwall::step::Invocation::new(faspwall::step::Tool::Nft, ["flush", "ruleset"]);
+    let error = replay.run(&call).expect_err("not recorded").to_string();
+    assert!(error.contains("nft flush ruleset was not run"), "{error}");
+    assert_eq!(replay.unanswered(), ["nft flush ruleset"]);
+}

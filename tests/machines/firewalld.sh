@@ -1,0 +1,6 @@
+# firewalld with its defaults.
+# suites: 12 13
+# owner: firewalld
+# default: reject
+systemctl enable --now firewalld.service
+n=0; until firewall-cmd --state 2>/dev/null; do n=$((n+1)); [ $n -lt 200 ]; sleep .1; done

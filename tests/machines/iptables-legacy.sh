@@ -1,0 +1,18 @@
+# iptables, the legacy variant, chosen as the alternative: INPUT drops by policy, kept for the next boot.
+# suites: 12 13
+# owner: iptables
+# default: drop
+update-alternatives --set iptables /usr/sbin/iptables-legacy
+update-alternatives --set ip6tables /usr/sbin/ip6tables-legacy
+mkdir -p /etc/iptables
+for tool in iptables ip6tables; do
+    $tool -A INPUT -m state --state RELATED,ESTABLISHED -j ACCEPT
+    $tool -A INPUT -i lo -j ACCEPT
+    $tool -A INPUT -p tcp -m tcp --dport 22 -j ACCEPT
+done
+iptables -A INPUT -p icmp -j ACCEPT
+ip6tables -A INPUT -p ipv6-icmp -j ACCEPT
+iptables -P INPUT DROP
+ip6tables -P INPUT DROP
+iptables-save >/etc/iptables/rules.v4
+ip6tables-save >/etc/iptables/rules.v6

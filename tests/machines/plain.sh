@@ -1,0 +1,4 @@
+# As installed: nothing filters.
+# suites: 12 13
+# owner: nftables
+# default: accept

@@ -1,0 +1,6 @@
+# ufw, switched on.
+# suites: 12 13
+# owner: ufw
+# default: drop
+ufw allow 22/tcp
+ufw --force enable
