@@ -60,10 +60,10 @@ pub fn look(system: &dyn System, systemd: bool) -> Found {
     };
     read_files(system, &mut found.observations);
     read_ruleset(system, &mut found);
-    read_versions(system, &mut found);
-    if units.get("firewalld.service").is_some_and(|unit| unit.active) {
+    if found.services.firewalld.active {
         super::firewalld::observe(system, &mut found.observations);
     }
+    read_versions(system, &mut found);
     found
 }
 
