@@ -78,7 +78,7 @@ fn strict(v4: bool) -> String {
 }
 
 /// A server with these rules in force and loaded at boot by netfilter-persistent.
-fn server(suite: Suite, variant: &str, rules_4: &str, rules_6: &str) -> Machine {
+pub fn server(suite: Suite, variant: &str, rules_4: &str, rules_6: &str) -> Machine {
     let machine = Machine::boot(suite);
     machine.install();
     machine.sh(&format!(
