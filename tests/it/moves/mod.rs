@@ -13,6 +13,7 @@ mod plain;
 mod power;
 mod preview;
 mod refused;
+mod ufw;
 mod unconfirmed;
 mod whole;
 mod wizard;
