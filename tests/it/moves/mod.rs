@@ -7,6 +7,7 @@ mod documents;
 mod faults;
 mod firewalld;
 mod hosts;
+mod iptables;
 mod killed;
 mod login_loop;
 mod others;
