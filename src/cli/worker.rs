@@ -15,6 +15,7 @@ use crate::engine::confirm::{Confirmed, Proof, who};
 use crate::engine::detect::{detect, session::session};
 use crate::engine::{Engine, EngineError};
 use crate::facts::Facts;
+use crate::rehearse::{RehearseError, Subject, rehearse};
 use crate::system::System;
 use crate::transaction::{Progress, State, TxnId};
 use crate::tui::{Attempt, Effect, Event};
@@ -173,9 +174,26 @@ impl Worker {
     }
 
     /// The change of the preview in a sealed copy.
-    fn rehearse(&self, _sweep: bool) {
-        let reason = String::from("this version cannot copy the firewall of this host");
-        self.tell(Event::Rehearsal(Box::new(Attempt::Unavailable(reason))));
+    fn rehearse(&self, sweep: bool) {
+        let tell = |attempt| self.tell(Event::Rehearsal(Box::new(attempt)));
+        if let Some(reason) = self.recorded() {
+            return tell(Attempt::Unavailable(reason));
+        }
+        let (Some(facts), Some(preview)) = (&self.facts, &self.preview) else {
+            return tell(Attempt::Unavailable(String::from("there is no preview yet")));
+        };
+        let subject = Subject::of(preview, facts).sweeping(sweep);
+        let outcome = rehearse(self.engine.system, &subject, &mut |stage| {
+            tell(Attempt::Running {
+                stage: stage.to_owned(),
+                millis: 0,
+            });
+        });
+        tell(match outcome {
+            Ok(rehearsal) => Attempt::Done(rehearsal),
+            Err(error @ RehearseError::Impossible(_)) => Attempt::Unavailable(error.to_string()),
+            Err(error) => Attempt::Failed(error.to_string()),
+        });
     }
 
     fn apply(&mut self) {

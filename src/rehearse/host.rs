@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::blocker::blockers;
 use super::flow::Session;
-use super::probe::{Sides, ask_surely};
+use super::probe::{Sides, ask_surely, warm_up};
 use super::questions::Question;
 use super::serve::listen;
 use super::{FAR_FILE, RehearseError, Script, load, network, sweep};
@@ -14,7 +14,7 @@ use crate::backend::nftables::Ruleset;
 use crate::change::Change;
 use crate::engine::snapshot::differences;
 use crate::engine::{Engine, EngineError};
-use crate::matrix::{Cell, Rehearsal, Verdict};
+use crate::matrix::{Blocker, Cell, Rehearsal, Verdict};
 use crate::sealed;
 use crate::step::{Action, Invocation, Step, Tool};
 use crate::system::{System, SystemError};
@@ -77,6 +77,17 @@ fn run(system: &dyn System, script: &Script) -> Result<Rehearsal, RehearseError>
     let flow = flow_ends(script);
     let extra: Vec<SocketAddr> = flow.iter().map(|(_, to)| *to).collect();
     let arrivals = listen(system, &script.questions, &extra, Path::new(FAR_FILE))?;
+    let sides = Sides {
+        system,
+        far: Path::new(FAR_FILE),
+        arrivals: &arrivals,
+    };
+    let all: Vec<&Question> = script.questions.iter().collect();
+    if !warm_up(sides, &all)? {
+        return Err(RehearseError::Broken(
+            "packets do not arrive in the copy although no rules are loaded there yet".to_owned(),
+        ));
+    }
     let mut flows = Flows::open(system, flow)?;
     say("loading the copy of the rules");
     let mut rehearsal = Rehearsal {
@@ -92,11 +103,7 @@ fn run(system: &dyn System, script: &Script) -> Result<Rehearsal, RehearseError>
     let stage = Stage {
         script,
         engine: Engine::new(system, Path::new(HOME).join("state")),
-        sides: Sides {
-            system,
-            far: Path::new(FAR_FILE),
-            arrivals: &arrivals,
-        },
+        sides,
     };
     stage.rehearse(&mut rehearsal, &mut flows)?;
     let millis = system.boottime().saturating_sub(start).as_millis();
@@ -219,6 +226,14 @@ impl Stage<'_> {
             rehearsal.sweep = sweep::rows(self.script, &before, &after);
         }
         rehearsal.blockers.clone_from(&self.script.known_blockers);
+        rehearsal
+            .blockers
+            .extend(rehearsal.failed.iter().map(|text| Blocker {
+                port: "the change".to_owned(),
+                layer: "a step that fails".to_owned(),
+                rule: text.clone(),
+                hint: "On the host it would fail, too, and be taken back. Mend the cause first".to_owned(),
+            }));
         let shut: Vec<&Question> = questions
             .iter()
             .zip(&rehearsal.cells)
