@@ -5,7 +5,7 @@
 
 mod iptables;
 
-pub use iptables::{NativeRule, UNTIL, batch, plain_name};
+pub use iptables::{IptablesRule, NativeRule, UNTIL, batch, plain_name};
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -272,6 +272,19 @@ pub enum Step {
         /// Commands that go into the same batch after the deletions.
         then: String,
     },
+    /// Bring rules of iptables into a wanted state, in one batch: those whose comment begins with `sweep:` go, and of each
+    /// named rule there are as many as asked for afterwards. Nothing else is touched.
+    PatchIptables {
+        /// The restore program: it tells family and variant.
+        tool: Tool,
+        /// `faspwall:<transaction>:trial`; empty when nothing goes by its mark.
+        sweep: String,
+        /// The rules.
+        rules: Vec<IptablesRule>,
+        /// For how long timed rules among them hold.
+        #[serde(default)]
+        seconds: u64,
+    },
     /// Delete every iptables rule whose comment begins with `tag:` in all tables, and put others in: one batch for each
     /// program. Harmless when nothing is there.
     SweepIptables {
@@ -359,12 +372,7 @@ impl fmt::Display for Step {
                 }
                 Ok(())
             }
-            Self::SweepIptables {
-                tag,
-                tools,
-                then,
-                seconds,
-            } => iptables::print(f, tag, tools, then, *seconds),
+            Self::SweepIptables { .. } | Self::PatchIptables { .. } => iptables::print(f, self),
             Self::SignalPidFile {
                 pid_file,
                 comm,

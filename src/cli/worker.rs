@@ -175,25 +175,23 @@ impl Worker {
 
     /// The change of the preview in a sealed copy.
     fn rehearse(&self, sweep: bool) {
-        let tell = |attempt| self.tell(Event::Rehearsal(Box::new(attempt)));
         if let Some(reason) = self.recorded() {
-            return tell(Attempt::Unavailable(reason));
+            return self.tell(Event::Rehearsal(Box::new(Attempt::Unavailable(reason))));
         }
-        let (Some(facts), Some(preview)) = (&self.facts, &self.preview) else {
-            return tell(Attempt::Unavailable(String::from("there is no preview yet")));
+        let (Some(preview), Some(facts)) = (&self.preview, &self.facts) else {
+            return self.tell(Event::Failed(String::from("there is nothing to rehearse")));
         };
         let subject = Subject::of(preview, facts).sweeping(sweep);
-        let outcome = rehearse(self.engine.system, &subject, &mut |stage| {
-            tell(Attempt::Running {
-                stage: stage.to_owned(),
-                millis: 0,
-            });
-        });
-        tell(match outcome {
+        let mut report = |stage: &str| {
+            let stage = stage.to_owned();
+            self.tell(Event::Rehearsal(Box::new(Attempt::Running { stage, millis: 0 })));
+        };
+        let attempt = match rehearse(self.engine.system, &subject, &mut report) {
             Ok(rehearsal) => Attempt::Done(rehearsal),
-            Err(error @ RehearseError::Impossible(_)) => Attempt::Unavailable(error.to_string()),
-            Err(error) => Attempt::Failed(error.to_string()),
-        });
+            Err(RehearseError::Impossible(reason)) => Attempt::Unavailable(reason),
+            Err(error) => Attempt::Broken(error.to_string()),
+        };
+        self.tell(Event::Rehearsal(Box::new(attempt)));
     }
 
     fn apply(&mut self) {

@@ -34,12 +34,7 @@ impl Engine<'_> {
                 tables,
                 then,
             } => self.sweep(tag, sets, tables, then),
-            Step::SweepIptables {
-                tag,
-                tools,
-                then,
-                seconds,
-            } => self.sweep_iptables(tag, tools, then, *seconds),
+            Step::SweepIptables { .. } | Step::PatchIptables { .. } => self.iptables(step),
             Step::SignalPidFile {
                 pid_file,
                 comm,

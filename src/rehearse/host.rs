@@ -364,7 +364,7 @@ fn left_out(step: &Step) -> Option<&'static str> {
             let private = kept.iter().any(|dir| path.starts_with(dir));
             (!private).then_some("files outside of /etc")
         }
-        Step::SweepNft { .. } | Step::SweepIptables { .. } => None,
+        Step::SweepNft { .. } | Step::SweepIptables { .. } | Step::PatchIptables { .. } => None,
     }
 }
 

@@ -1,8 +1,12 @@
-//! iptables in both variants and both families: reads what `iptables-save` prints into the common model of a ruleset.
+//! iptables in both variants and both families: reads what `iptables-save` prints into the common model of a
+//! ruleset, and writes the rules that let a requirement through.
 
+pub mod kept;
 pub mod matches;
+pub mod rules;
 pub mod save;
 pub mod sweep;
+pub mod translate;
 
 use std::fmt;
 

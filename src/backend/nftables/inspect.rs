@@ -13,7 +13,7 @@ use crate::facts::{ChainFact, Foreign, InboundDefault};
 use crate::port::Protocol;
 
 /// A port that no catalogue, no vendor and no usual service knows: what happens to it is what happens by default.
-const NOBODYS_PORT: u16 = 49_877;
+pub const NOBODYS_PORT: u16 = 49_877;
 
 /// What was read.
 #[derive(Debug, Clone, PartialEq)]

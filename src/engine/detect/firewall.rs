@@ -6,7 +6,9 @@
 
 pub mod boot;
 pub mod manager;
+pub mod owner;
 pub mod scripts;
+pub mod services;
 pub mod units;
 
 use std::collections::BTreeMap;
@@ -17,24 +19,31 @@ use super::PROBE_LIMIT;
 use crate::backend::kernel::of_observations;
 use crate::backend::nftables::boot_file::NFT_FILE;
 use crate::backend::nftables::inspect::{self, Inspection};
+use crate::backend::translator;
+use crate::backend::ufw;
 use crate::engine::kernel;
-use crate::facts::{BackendFact, BackendId, BootFacts, Facts, InboundDefault, Observations};
+use crate::facts::{BackendFact, BackendId, BootFacts, Facts, Observations};
 use crate::step::{Invocation, Tool};
 use crate::system::System;
 use boot::boots;
-use manager::Manager;
-use units::{Unit, units};
+use manager::{Hold, Manager};
+use owner::{Case, Decision, capital, decide};
+use services::{Services, services};
+use units::units;
 
 const LIST_RULESET: [&str; 3] = ["-j", "list", "ruleset"];
 /// A ruleset of 100,000 objects takes nft some seconds, and without it nothing can be decided.
 const RULESET_LIMIT: Duration = Duration::from_secs(10);
+
 /// What was found.
 #[derive(Debug, Default)]
 pub struct Found {
     observations: Observations,
     inspection: Option<Inspection>,
-    managers: BTreeMap<Manager, String>,
-    backends: Vec<BackendFact>,
+    managers: BTreeMap<Manager, Hold>,
+    services: Services,
+    versions: BTreeMap<BackendId, String>,
+    installed: Vec<BackendId>,
     boots: BTreeMap<BackendId, BootFacts>,
     obstacle: Option<String>,
 }
@@ -42,21 +51,24 @@ pub struct Found {
 /// Looks at the ruleset and at everything that may own it.
 pub fn look(system: &dyn System, systemd: bool) -> Found {
     let units = if systemd { units(system) } else { BTreeMap::new() };
+    let boots = boots(system, systemd, &units);
     let mut found = Found {
-        boots: boots(system, systemd, &units),
+        services: services(system, systemd, &units, &boots),
+        boots,
         ..Found::default()
     };
     read_files(system, &mut found.observations);
     read_ruleset(system, &mut found);
-    read_legacy(&mut found);
-    dormant(system, &units, &mut found.managers);
-    found.backends = backends(system, &units, &found);
+    if found.services.firewalld.active {
+        super::firewalld::observe(system, &mut found.observations);
+    }
+    read_versions(system, &mut found);
     found
 }
 
 /// Files in which a backend keeps rules.
 fn read_files(system: &dyn System, observations: &mut Observations) {
-    for path in [NFT_FILE] {
+    for path in [NFT_FILE].into_iter().chain(ufw::settings::files()) {
         if let Some(content) = system.read_text(Path::new(path)) {
             observations.files.insert(path.into(), content);
         }
@@ -68,23 +80,20 @@ fn read_ruleset(system: &dyn System, found: &mut Found) {
     let error = match system.run(&call) {
         Ok(output) if output.ok() => {
             found.observations.nft_json = Some(output.stdout);
-            // Without what iptables itself prints, less is known of its rules; what that means is told elsewhere.
+            // Legacy rules are known to iptables alone: without its answer nothing can be decided.
             let saves = kernel::read_saves(system, &mut found.observations);
-            match of_observations(&found.observations) {
-                Ok(ruleset) => {
+            match (saves, of_observations(&found.observations)) {
+                (Ok(()), Ok(ruleset)) => {
                     // What is dropped on its way to a container says nothing about packets to this host.
                     let mut ruleset = ruleset.unwrap_or_default();
-                    ruleset.addresses = super::links::addresses(system);
+                    super::links::known_to(&mut ruleset, system);
                     let inspection = inspect::inspect_view(ruleset);
                     found.managers = manager::managers(&inspection);
                     found.inspection = Some(inspection);
-                    if let Err(error) = saves {
-                        let evidence = format!("its rules could not be read: {error}");
-                        found.managers.insert(Manager::IptablesLegacy, evidence);
-                    }
                     return;
                 }
-                Err(error) => error.to_string(),
+                (Err(error), _) => error.to_string(),
+                (_, Err(error)) => error.to_string(),
             }
         }
         Ok(output) => format!("nft list ruleset: {}", output.complaint()),
@@ -98,161 +107,37 @@ fn read_ruleset(system: &dyn System, found: &mut Found) {
     found.observations.nft_error = Some(error);
 }
 
-/// The older tables of iptables.
-fn read_legacy(found: &mut Found) {
-    for tool in [Tool::IptablesLegacySave, Tool::Ip6tablesLegacySave] {
-        let Some(text) = found.observations.outputs.get(tool.name()) else {
-            continue;
-        };
-        if let Some(reason) = manager::legacy_drops(text) {
-            let owner = manager::front_end_of_chains(manager::legacy_chains(text));
-            found
-                .managers
-                .entry(owner.unwrap_or(Manager::IptablesLegacy))
-                .or_insert(format!("in the legacy filter table {reason}"));
-        }
+fn read_versions(system: &dyn System, found: &mut Found) {
+    // The plain name tells into which variant the rules of the boot are loaded.
+    let call = Invocation::new(Tool::IptablesRestore, ["--version"]).within(PROBE_LIMIT);
+    if let (false, Ok(output)) = (found.observations.outputs.is_empty(), system.run(&call)) {
+        found.observations.outputs.insert(call.to_string(), output.stdout);
     }
-}
-
-/// Owners that are switched on but have no rules in the kernel now: a reboot or a reload brings them back.
-fn dormant(system: &dyn System, units: &BTreeMap<String, Unit>, managers: &mut BTreeMap<Manager, String>) {
-    let unit = |name: &str| units.get(name).cloned().unwrap_or_default();
-    let firewalld = unit("firewalld.service");
-    if firewalld.active || firewalld.enabled {
-        managers.entry(Manager::Firewalld).or_insert_with(|| {
-            let state = if firewalld.active {
-                "runs"
-            } else {
-                "starts at boot"
-            };
-            format!("it {state}, although its rules are not in the kernel now")
-        });
-    }
-    if ufw_enabled(system) && system.locate(Tool::Ufw).is_some() {
-        managers.entry(Manager::Ufw).or_insert_with(|| {
-            "ENABLED=yes in /etc/ufw/ufw.conf: it comes back at the next reload or reboot, although its rules are not in the kernel now"
-                .to_owned()
-        });
-    }
-    for (manager, name) in [
-        (Manager::Csf, "csf.service"),
-        (Manager::Shorewall, "shorewall.service"),
-    ] {
-        if unit(name).active {
-            managers
-                .entry(manager)
-                .or_insert_with(|| format!("{name} is active"));
-        }
-    }
-    // Its daemons run on every Proxmox host; this file says whether they do anything.
-    let cluster = system.read_text(Path::new("/etc/pve/firewall/cluster.fw"));
-    if parse_proxmox_enabled(&cluster.unwrap_or_default()) {
-        managers
-            .entry(Manager::Proxmox)
-            .or_insert_with(|| "/etc/pve/firewall/cluster.fw switches it on".to_owned());
-    }
-}
-
-fn ufw_enabled(system: &dyn System) -> bool {
-    system
-        .read_text(Path::new("/etc/ufw/ufw.conf"))
-        .is_some_and(|text| parse_ufw_enabled(&text))
-}
-
-fn parse_ufw_enabled(text: &str) -> bool {
-    text.lines()
-        .filter_map(|line| line.trim().strip_prefix("ENABLED="))
-        .next_back()
-        .is_some_and(|value| value.trim_matches(['"', '\'', ' ']).eq_ignore_ascii_case("yes"))
-}
-
-fn parse_proxmox_enabled(text: &str) -> bool {
-    text.lines()
-        .filter_map(|line| line.split_once(':'))
-        .any(|(key, value)| key.trim() == "enable" && value.trim() == "1")
-}
-
-fn backends(system: &dyn System, units: &BTreeMap<String, Unit>, found: &Found) -> Vec<BackendFact> {
     let version = |tool, words: &[&str]| {
         let call = Invocation::new(tool, words.iter().copied()).within(PROBE_LIMIT);
         parse_version(&system.run(&call).ok()?.stdout)
     };
-    let has = |manager: Manager| found.managers.get(&manager).cloned();
-    let iptables = has(Manager::IptablesNft)
-        .or(has(Manager::IptablesLegacy))
-        .or(has(Manager::Csf))
-        .or(has(Manager::Shorewall));
-    let iptables_tool = system.locate(Tool::IptablesSave).is_some();
-    let state = |installed: bool, evidence: &Option<String>, idle: &str| match (installed, evidence) {
-        (_, Some(evidence)) => evidence.clone(),
-        (true, None) if found.obstacle.is_some() => {
-            "installed; whether it filters could not be seen".to_owned()
-        }
-        (true, None) => idle.to_owned(),
-        (false, None) => "not installed".to_owned(),
-    };
-    let fact = |id, version, installed, evidence: Option<String>, idle: &str| BackendFact {
-        id,
-        version,
-        installed: installed || evidence.is_some(),
-        active: evidence.is_some(),
-        owner: evidence.is_some(),
-        reason: state(installed, &evidence, idle),
-    };
-    let firewalld_there = system.locate(Tool::FirewallCmd).is_some()
-        || units.get("firewalld.service").is_some_and(|unit| unit.loaded);
-    vec![
-        native(system, found, version(Tool::Nft, &["--version"])),
-        fact(
+    for (id, tool, there) in [
+        (
+            BackendId::Nftables,
+            Some(Tool::Nft),
+            system.locate(Tool::Nft).is_some(),
+        ),
+        (
             BackendId::Iptables,
-            version(Tool::IptablesSave, &["--version"]).filter(|_| iptables_tool),
-            iptables_tool,
-            iptables,
-            "installed; none of its rules drops inbound packets",
+            Some(Tool::IptablesSave),
+            system.locate(Tool::IptablesSave).is_some(),
         ),
-        fact(
-            BackendId::Ufw,
-            None,
-            system.locate(Tool::Ufw).is_some(),
-            has(Manager::Ufw),
-            "installed, switched off",
-        ),
-        fact(
-            BackendId::Firewalld,
-            None,
-            firewalld_there,
-            has(Manager::Firewalld),
-            "installed, not running",
-        ),
-    ]
-}
-
-fn native(system: &dyn System, found: &Found, version: Option<String>) -> BackendFact {
-    let installed = system.locate(Tool::Nft).is_some();
-    let deciding = found.inspection.iter().flat_map(|i| &i.chains).find(|chain| {
-        chain.drops.is_some()
-            && chain.owner.is_none()
-            && matches!(chain.hook.as_str(), "ingress" | "prerouting" | "input")
-    });
-    let reason = match (deciding, found.managers.keys().next(), &found.obstacle) {
-        (_, _, Some(obstacle)) => obstacle.clone(),
-        (Some(chain), _, _) => format!(
-            "{} {} {} drops packets ({})",
-            chain.family,
-            chain.table,
-            chain.chain,
-            chain.drops.as_deref().unwrap_or_default()
-        ),
-        (None, Some(manager), _) => format!("no native rules decide; {} owns the way in", manager.name()),
-        (None, None, _) => "nothing on this host drops inbound packets".to_owned(),
-    };
-    BackendFact {
-        id: BackendId::Nftables,
-        version,
-        installed,
-        active: deciding.is_some(),
-        owner: found.managers.is_empty() && found.obstacle.is_none(),
-        reason,
+        (BackendId::Ufw, None, found.services.ufw.installed),
+        (BackendId::Firewalld, None, found.services.firewalld.installed),
+    ] {
+        if !there {
+            continue;
+        }
+        found.installed.push(id);
+        if let Some(version) = tool.and_then(|tool| version(tool, &["--version"])) {
+            found.versions.insert(id, version);
+        }
     }
 }
 
@@ -268,78 +153,108 @@ fn parse_version(text: &str) -> Option<String> {
 impl Found {
     /// Puts what was found into the facts, with the decision who is to carry the rules.
     pub fn into_facts(self, facts: &mut Facts) {
-        facts.refusal = self.refusal();
-        facts.backend = facts.refusal.is_none().then_some(BackendId::Nftables);
+        let decision = self.decision();
+        facts.backends = self.backends(&decision);
+        facts.backend = decision.backend;
+        facts.also = decision.also;
+        facts.unmanaged = decision.unmanaged;
+        facts.contradictions = decision.contradictions;
+        facts.refusal = decision.refusal;
         if let Some(inspection) = self.inspection {
             facts.inbound_default = inspection.inbound_default;
             facts.chains = inspection.chains;
+            for chain in &mut facts.chains {
+                let manager = manager::manager_of(&inspection.ruleset, chain);
+                // iptables is told apart by its variants, everything else goes by the name of who wrote it.
+                if let Some(
+                    manager @ (Manager::Ufw | Manager::Firewalld | Manager::Csf | Manager::Shorewall),
+                ) = manager
+                {
+                    chain.owner = Some(manager.name().to_owned());
+                }
+            }
             facts.foreign = inspection.foreign;
         }
-        if self.managers.contains_key(&Manager::IptablesLegacy)
-            && facts.inbound_default == InboundDefault::Accept
-        {
-            facts.inbound_default = InboundDefault::Drop;
-        }
-        facts.backends = self.backends;
         let owner = facts.backend.unwrap_or(BackendId::Nftables);
         facts.boot = self.boots.get(&owner).cloned().unwrap_or_default();
         facts.boots = self.boots;
         facts.observations = self.observations;
     }
 
-    /// Why native rules cannot be used here; `None` when they can.
-    fn refusal(&self) -> Option<String> {
-        let mut sentences: Vec<String> = Vec::new();
-        if let Some(obstacle) = &self.obstacle {
-            sentences.push(capital(obstacle));
-        }
-        for (manager, evidence) in &self.managers {
-            sentences.push(format!(
-                "The inbound rules of this host belong to {}: {evidence}",
-                manager.name()
-            ));
-        }
-        if sentences.is_empty() {
-            return None;
-        }
-        if !self.managers.is_empty() {
-            sentences.push(
-                "This version of faspwall writes native nftables rules, which would be lost or would not count beside that"
-                    .to_owned(),
-            );
-        }
-        sentences.push("Nothing was changed".to_owned());
-        let by_hand: Vec<String> = self
-            .managers
-            .keys()
-            .map(|manager| format!("in {}: {}", manager.name(), manager.by_hand()))
-            .collect();
-        if !by_hand.is_empty() {
-            sentences.push(format!("To open a port by hand, {}", by_hand.join("; ")));
-        }
-        Some(format!("{}.", sentences.join(". ")))
+    fn decision(&self) -> Decision {
+        let Some(inspection) = &self.inspection else {
+            let obstacle = self.obstacle.as_deref().unwrap_or("the ruleset was not read");
+            return Decision {
+                refusal: Some(format!("{}. Nothing was changed.", capital(obstacle))),
+                ..Decision::default()
+            };
+        };
+        decide(&Case {
+            inspection,
+            managers: &self.managers,
+            services: &self.services,
+            boots: &self.boots,
+            available: &|id| translator(id).is_some(),
+        })
     }
-}
 
-fn capital(text: &str) -> String {
-    let mut chars = text.chars();
-    chars
-        .next()
-        .map(|first| first.to_uppercase().chain(chars).collect())
-        .unwrap_or_default()
+    fn backends(&self, decision: &Decision) -> Vec<BackendFact> {
+        let known = [
+            BackendId::Nftables,
+            BackendId::Iptables,
+            BackendId::Ufw,
+            BackendId::Firewalld,
+        ];
+        known.into_iter().map(|id| self.backend(id, decision)).collect()
+    }
+
+    fn backend(&self, id: BackendId, decision: &Decision) -> BackendFact {
+        let held = self
+            .managers
+            .iter()
+            .find(|(manager, _)| manager.backend() == Some(id));
+        let installed = self.installed.contains(&id);
+        let contradiction = decision
+            .contradictions
+            .iter()
+            .filter(|_| matches!(id, BackendId::Ufw | BackendId::Firewalld))
+            .find(|c| c.blocks && c.text.contains(id.as_str()));
+        let chosen = decision.backend == Some(id) || decision.also.contains(&id);
+        let reason = match (held, contradiction) {
+            (Some((_, hold)), _) => hold.evidence.clone(),
+            (None, Some(contradiction)) => contradiction.text.clone(),
+            (None, None) if !installed => String::from("not installed"),
+            (None, None) => match (&self.obstacle, self.managers.keys().next()) {
+                (Some(obstacle), _) if id == BackendId::Nftables => obstacle.clone(),
+                (Some(_), _) => String::from("installed; whether it filters could not be seen"),
+                (None, _) if chosen && id != BackendId::Nftables => String::from("it is switched on"),
+                (None, Some(manager)) if id == BackendId::Nftables => {
+                    format!("no native rules decide; {} owns the way in", manager.name())
+                }
+                (None, None) if id == BackendId::Nftables && chosen => {
+                    String::from("nothing on this host drops inbound packets")
+                }
+                (None, _) if id == BackendId::Iptables => {
+                    String::from("installed; none of its rules drops inbound packets")
+                }
+                (None, _) => String::from("installed, not in force"),
+            },
+        };
+        BackendFact {
+            id,
+            version: self.versions.get(&id).cloned(),
+            installed: installed || held.is_some(),
+            active: held.is_some() || (chosen && id != BackendId::Nftables),
+            owner: chosen || held.is_some(),
+            reason,
+        }
+    }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
     use proptest::prelude::*;
-
-    #[test]
-    fn ufw_is_on_where_its_file_says_so() {
-        let on = include_str!("../../../tests/machines/debian-12-ufw/ufw.conf");
-        assert!(parse_ufw_enabled(on));
-        assert!(!parse_ufw_enabled(&on.replace("ENABLED=yes", "ENABLED=no")));
-    }
 
     #[test]
     fn versions_are_read() {
@@ -354,53 +269,10 @@ mod tests {
         assert_eq!(parse_version("what is this"), None);
     }
 
-    fn decided(json: &str) -> Facts {
-        let inspection = inspect::inspect(json).expect("recorded from nft");
-        let found = Found {
-            managers: manager::managers(&inspection),
-            inspection: Some(inspection),
-            ..Found::default()
-        };
-        let mut facts = Facts::default();
-        found.into_facts(&mut facts);
-        facts
-    }
-
-    #[test]
-    fn native_rules_and_empty_hosts_are_taken_on() {
-        let native = decided(include_str!("../../../tests/rulesets/two-input-chains.json"));
-        assert_eq!(
-            (native.backend, native.refusal),
-            (Some(BackendId::Nftables), None)
-        );
-        assert_eq!(native.inbound_default, InboundDefault::Drop);
-        let empty = decided(include_str!("../../../tests/machines/debian-12/nft-ruleset.json"));
-        assert_eq!(empty.backend, Some(BackendId::Nftables));
-        assert_eq!(empty.inbound_default, InboundDefault::Accept);
-    }
-
-    #[test]
-    fn a_host_of_another_owner_is_refused_with_what_to_do() {
-        let facts = decided(include_str!(
-            "../../../tests/machines/debian-12-firewalld/nft-ruleset.json"
-        ));
-        assert_eq!(facts.backend, None);
-        let text = facts.refusal.expect("a refusal");
-        for part in [
-            "firewalld",
-            "Nothing was changed",
-            "firewall-cmd --permanent --add-port",
-        ] {
-            assert!(text.contains(part), "{text}");
-        }
-    }
-
     proptest! {
         #[test]
-        fn no_text_makes_the_readers_panic(text in "(?s)[ -~\n]{0,160}") {
+        fn no_text_makes_the_reader_panic(text in "(?s)[ -~\n]{0,160}") {
             let _ = parse_version(&text);
-            let _ = parse_ufw_enabled(&text);
-            let _ = parse_proxmox_enabled(&text);
         }
     }
 }

@@ -2,9 +2,14 @@
 
 use std::collections::BTreeMap;
 
-use crate::backend::nftables::inspect::{Inspection, owner};
+use crate::backend::nftables::inspect::{Inspection, NOBODYS_PORT, families, owner};
+use crate::backend::nftables::model::Ruleset;
+use crate::backend::nftables::packet::{Kind, Packet};
+use crate::backend::nftables::reach::fate;
+use crate::facts::{BackendId, ChainFact};
+use crate::port::Protocol;
 
-/// A program that owns rules on the way in, so that native rules beside it would be lost or would not count.
+/// Whoever owns rules on the way in.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Manager {
     /// firewalld
@@ -25,6 +30,8 @@ pub enum Manager {
     IptablesLegacy,
     /// A program that has locked its table against everybody else (`flags owner`)
     LockedTable,
+    /// Native rules that nobody claims: somebody wrote them
+    Native,
 }
 
 impl Manager {
@@ -40,97 +47,128 @@ impl Manager {
             Self::IptablesNft => "iptables (nft variant)",
             Self::IptablesLegacy => "iptables (legacy variant)",
             Self::LockedTable => "a program that has locked its table",
+            Self::Native => "native nftables rules",
         }
     }
 
-    /// What the operator can type or edit to open a port by hand.
-    pub fn by_hand(self) -> &'static str {
+    /// The firewall in whose language its rules are written; `None` where only its own program may write them.
+    pub fn backend(self) -> Option<BackendId> {
         match self {
-            Self::Firewalld => {
-                "firewall-cmd --permanent --add-port=PORT/tcp --add-port=PORT/udp, then firewall-cmd --reload"
-            }
-            Self::Ufw => "ufw allow PORT/tcp and ufw allow PORT/udp",
-            Self::Csf => {
-                "add PORT to TCP_IN and UDP_IN (and to TCP6_IN, UDP6_IN) in /etc/csf/csf.conf, then csf -r"
-            }
-            Self::Proxmox => "add an IN ACCEPT rule for PORT under Node > Firewall",
-            Self::OpenWrt => {
-                "add a rule for PORT under Network > Firewall > Traffic Rules, or with uci, then fw4 reload"
-            }
-            Self::Shorewall => {
-                "add \"ACCEPT net $FW tcp PORT\" and the same with udp to /etc/shorewall/rules, then shorewall reload"
-            }
-            Self::LockedTable => "with the configuration of that program",
-            Self::IptablesNft => {
-                "iptables -I INPUT -p tcp --dport PORT -j ACCEPT, the same with udp and with ip6tables, then save them"
-            }
-            Self::IptablesLegacy => {
-                "iptables-legacy -I INPUT -p tcp --dport PORT -j ACCEPT, the same with udp and with ip6tables-legacy, then save them"
-            }
+            Self::Firewalld => Some(BackendId::Firewalld),
+            Self::Ufw => Some(BackendId::Ufw),
+            Self::IptablesNft | Self::IptablesLegacy => Some(BackendId::Iptables),
+            Self::Native => Some(BackendId::Nftables),
+            Self::Csf | Self::Proxmox | Self::OpenWrt | Self::Shorewall | Self::LockedTable => None,
         }
     }
 }
 
+/// One owner's hold on the way in.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Hold {
+    /// How it shows, such as `inet filter input drops packets (policy drop)`.
+    pub evidence: String,
+    /// `family table` in which it shows.
+    pub table: String,
+    /// Whether every packet that no rule names is dropped there, whatever its other properties are.
+    pub certain: bool,
+}
+
 /// Who owns rules on the way in, and how that shows.
-pub fn managers(inspection: &Inspection) -> BTreeMap<Manager, String> {
-    let mut found = BTreeMap::new();
+pub fn managers(inspection: &Inspection) -> BTreeMap<Manager, Hold> {
+    let ruleset = &inspection.ruleset;
+    let mut found: BTreeMap<Manager, Hold> = BTreeMap::new();
     // These put everything into a table of their own, and own the way in as long as the table is there.
-    for table in &inspection.ruleset.tables {
-        let manager = match owner(&inspection.ruleset, &table.family, &table.name).as_deref() {
+    for table in &ruleset.tables {
+        let manager = match owner(ruleset, &table.family, &table.name).as_deref() {
             Some("firewalld") => Manager::Firewalld,
             Some("OpenWrt") => Manager::OpenWrt,
             Some("Proxmox") => Manager::Proxmox,
             _ => continue,
         };
-        found
-            .entry(manager)
-            .or_insert_with(|| format!("table {} {} is loaded", table.family, table.name));
+        let table = format!("{} {}", table.family, table.name);
+        found.entry(manager).or_insert_with(|| Hold {
+            evidence: format!("table {table} is loaded"),
+            table,
+            certain: true,
+        });
     }
-    for chain in inspection.chains.iter().filter(|chain| chain.drops.is_some()) {
-        let locked = inspection
-            .ruleset
-            .tables
-            .iter()
-            .any(|t| t.owned && t.family == chain.family && t.name == chain.table);
-        if locked && chain.hook != "output" && !found.contains_key(&Manager::Firewalld) {
-            found.entry(Manager::LockedTable).or_insert_with(|| {
-                format!(
-                    "table {} {} has the flag owner, and drops packets",
-                    chain.family, chain.table
-                )
-            });
-        }
-    }
-    // iptables' tables stay behind, empty, when their rules are gone: only what can drop counts.
+    // Tables of iptables stay behind, empty, when their rules are gone: only what can drop counts.
     for chain in &inspection.chains {
-        let inbound = matches!(chain.hook.as_str(), "prerouting" | "input");
-        let (true, Some("iptables-nft"), Some(reason)) =
-            (inbound, chain.owner.as_deref(), chain.drops.as_deref())
-        else {
+        let inbound = matches!(chain.hook.as_str(), "ingress" | "prerouting" | "input");
+        let (true, Some(reason)) = (inbound, chain.drops.as_deref()) else {
             continue;
         };
-        let manager = iptables_front_end(inspection, &chain.family, &chain.table);
-        found.entry(manager).or_insert_with(|| {
-            format!(
+        let Some(manager) = manager_of(ruleset, chain) else {
+            continue;
+        };
+        let certain = is_certain(ruleset, chain);
+        let hold = found.entry(manager).or_insert_with(|| Hold {
+            evidence: format!(
                 "{} {} {} drops packets ({reason})",
                 chain.family, chain.table, chain.chain
-            )
+            ),
+            table: format!("{} {}", chain.family, chain.table),
+            certain,
         });
+        hold.certain |= certain;
     }
     found
 }
 
-/// Who has written an iptables table, told by the names of its chains.
-fn iptables_front_end(inspection: &Inspection, family: &str, table: &str) -> Manager {
-    front_end_of_chains(
-        inspection
-            .ruleset
-            .chains
+/// Who wrote a chain that drops packets; `None` for programs that only keep their own guests or bans.
+pub fn manager_of(ruleset: &Ruleset, chain: &ChainFact) -> Option<Manager> {
+    let of_table = |family: &str, table: &str| family == chain.family && table == chain.table;
+    match owner(ruleset, &chain.family, &chain.table).as_deref() {
+        Some("firewalld") => Some(Manager::Firewalld),
+        Some("OpenWrt") => Some(Manager::OpenWrt),
+        Some("Proxmox") => Some(Manager::Proxmox),
+        Some(iptables @ ("iptables-nft" | "iptables-legacy")) => {
+            let plain = if iptables == "iptables-nft" {
+                Manager::IptablesNft
+            } else {
+                Manager::IptablesLegacy
+            };
+            let chains = ruleset.chains.iter().filter(|c| of_table(&c.family, &c.table));
+            Some(front_end_of_chains(chains.map(|c| c.name.as_str())).unwrap_or(plain))
+        }
+        Some(_) => None,
+        None if ruleset
+            .tables
             .iter()
-            .filter(|c| c.family == family && c.table == table)
-            .map(|c| c.name.as_str()),
-    )
-    .unwrap_or(Manager::IptablesNft)
+            .any(|t| t.owned && of_table(&t.family, &t.name)) =>
+        {
+            Some(Manager::LockedTable)
+        }
+        None => Some(Manager::Native),
+    }
+}
+
+fn is_certain(ruleset: &Ruleset, fact: &ChainFact) -> bool {
+    let chain = ruleset
+        .chains
+        .iter()
+        .find(|c| c.family == fact.family && c.table == fact.table && c.name == fact.chain);
+    chain.is_some_and(|chain| {
+        families(&chain.family).iter().any(|family| {
+            let packet = Packet::inbound(Protocol::Tcp, *family, NOBODYS_PORT, Kind::Opening);
+            fate(ruleset, chain, packet).certain
+        })
+    })
+}
+
+/// Whether INPUT leads into chains of ufw, as it does while ufw is on, and also, with nothing in them, after it was
+/// switched off.
+pub fn ufw_is_hooked(ruleset: &Ruleset) -> bool {
+    ruleset.rules.iter().any(|rule| {
+        rule.chain == "INPUT"
+            && rule.expressions.iter().any(|part| {
+                let target = part.get("jump").and_then(|jump| jump.get("target")?.as_str());
+                target.is_some_and(|name| {
+                    name.starts_with("ufw-before-input") || name.starts_with("ufw6-before-input")
+                })
+            })
+    })
 }
 
 /// The front-end whose chains are among `names`.
@@ -151,63 +189,10 @@ pub fn front_end_of_chains<'n>(names: impl Iterator<Item = &'n str>) -> Option<M
     found
 }
 
-/// Why a packet could be dropped on its way in by the `filter` table of `iptables-legacy-save`; `None` when it cannot.
-///
-/// A rule for certain source addresses is a ban, not a policy, and does not count.
-pub fn legacy_drops(save: &str) -> Option<String> {
-    let mut in_filter = false;
-    let mut policy = None;
-    let mut jumps: BTreeMap<&str, Vec<&str>> = BTreeMap::new();
-    for line in save.lines().map(str::trim) {
-        if let Some(table) = line.strip_prefix('*') {
-            in_filter = table == "filter";
-        } else if !in_filter {
-            continue;
-        } else if let Some(rest) = line.strip_prefix(":INPUT ") {
-            policy = rest.split(' ').next();
-        } else if let Some(rule) = line.strip_prefix("-A ") {
-            let words: Vec<&str> = rule.split(' ').collect();
-            let ban = words
-                .iter()
-                .zip(words.iter().skip(1))
-                .any(|(a, b)| *b == "-s" && *a != "!");
-            let target = words
-                .iter()
-                .position(|w| *w == "-j" || *w == "-g")
-                .and_then(|at| words.get(at + 1));
-            if let (Some(chain), Some(target), false) = (words.first(), target, ban) {
-                jumps.entry(chain).or_default().push(target);
-            }
-        }
-    }
-    let mut seen = vec!["INPUT"];
-    let mut at = 0;
-    while let Some(chain) = seen.get(at).copied() {
-        at += 1;
-        for target in jumps.get(chain).into_iter().flatten() {
-            if matches!(*target, "DROP" | "REJECT" | "NFQUEUE" | "QUEUE" | "TARPIT") {
-                return Some(format!("a rule of chain {chain} ends in {target}"));
-            }
-            if !seen.contains(target) {
-                seen.push(target);
-            }
-        }
-    }
-    let policy = policy.filter(|policy| *policy != "ACCEPT")?;
-    Some(format!("the policy of chain INPUT is {policy}"))
-}
-
-/// Names of the chains in the `filter` table of `iptables-save`.
-pub fn legacy_chains(save: &str) -> impl Iterator<Item = &str> {
-    save.lines()
-        .filter_map(|line| line.trim().strip_prefix(':')?.split(' ').next())
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
     use crate::backend::nftables::{inspect, inspect_on};
-    use proptest::prelude::*;
 
     fn owners(json: &str) -> Vec<Manager> {
         managers(&inspect(json).expect("recorded from nft"))
@@ -248,10 +233,11 @@ mod tests {
             machine!("debian-13-ufw-disabled"),
             machine!("debian-12-fail2ban-iptables"),
             machine!("debian-13-fail2ban-iptables"),
-            include_str!("../../../../tests/rulesets/two-input-chains.json"),
         ] {
             assert_eq!(owners(json), []);
         }
+        let native = include_str!("../../../../tests/rulesets/two-input-chains.json");
+        assert_eq!(owners(native), [Manager::Native]);
     }
 
     #[test]
@@ -259,7 +245,8 @@ mod tests {
         let json = machine!("debian-12-docker-shape");
         let own = ["203.0.113.20".parse().expect("an address")];
         let inspection = inspect_on(json, &own).expect("recorded from nft");
-        assert!(managers(&inspection).is_empty());
+        let found: Vec<Manager> = managers(&inspection).into_keys().collect();
+        assert_eq!(found, [Manager::Native]);
         let droppers: Vec<&str> = inspection
             .chains
             .iter()
@@ -268,33 +255,6 @@ mod tests {
             .collect();
         assert_eq!(droppers, ["input"]);
         // Without the addresses of the host such a rule could mean anything.
-        assert_eq!(owners(json), [Manager::IptablesNft]);
-    }
-
-    #[test]
-    fn legacy_tables_are_followed_to_what_drops() {
-        let oci = include_str!("../../../../tests/machines/debian-12-iptables-legacy/iptables-legacy-save");
-        assert_eq!(
-            legacy_drops(oci).as_deref(),
-            Some("a rule of chain INPUT ends in REJECT")
-        );
-        let forward =
-            include_str!("../../../../tests/machines/debian-12-forward-legacy/iptables-legacy-save");
-        assert_eq!(legacy_drops(forward), None);
-        let policy = oci
-            .replace(":INPUT ACCEPT", ":INPUT DROP")
-            .replace("REJECT", "LOG");
-        assert_eq!(
-            legacy_drops(&policy).as_deref(),
-            Some("the policy of chain INPUT is DROP")
-        );
-    }
-
-    proptest! {
-        #[test]
-        fn no_text_makes_the_reader_panic(text in "(?s)[*:A-Z a-z!\n-]{0,160}") {
-            let _ = legacy_drops(&text);
-            let _ = front_end_of_chains(legacy_chains(&text));
-        }
+        assert_eq!(owners(json), [Manager::IptablesNft, Manager::Native]);
     }
 }

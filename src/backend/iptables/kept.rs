@@ -1,0 +1,197 @@
+//! What we keep, as text: one command for each rule. The same lines stand in the files that are loaded at boot.
+
+use super::rules::SHUT;
+use super::save::{without_counters, words};
+use super::sweep::{CHAIN, tagged};
+use crate::step::{NativeRule, Tool, plain_name};
+
+const MARK: &str = "faspwall";
+/// Above a file, or a table in a file, that was not there before.
+const MADE: &str = "# Made by faspwall.";
+
+/// `iptables-nft -t filter -A INPUT ... -j ACCEPT`
+pub fn command(tool: Tool, table: &str, line: &str) -> String {
+    format!("{} -t {table} {line}", plain_name(tool))
+}
+
+/// The program, table and line of each command.
+pub fn commands(text: &str) -> Vec<NativeRule> {
+    let tools = [
+        Tool::IptablesRestore,
+        Tool::Ip6tablesRestore,
+        Tool::IptablesNftRestore,
+        Tool::Ip6tablesNftRestore,
+        Tool::IptablesLegacyRestore,
+        Tool::Ip6tablesLegacyRestore,
+    ];
+    let one = |line: &str| {
+        let (name, rest) = line.split_once(" -t ")?;
+        let (table, rule) = rest.split_once(' ')?;
+        let tool = tools.into_iter().find(|tool| plain_name(*tool) == name)?;
+        Some(NativeRule {
+            tool,
+            table: table.to_owned(),
+            rule: rule.to_owned(),
+        })
+    };
+    text.lines().filter_map(one).collect()
+}
+
+/// Text in the one order that does not depend on the order of tables in a file.
+pub fn text(mut rules: Vec<NativeRule>) -> String {
+    rules.sort_by(|a, b| (a.tool, &a.table).cmp(&(b.tool, &b.table)));
+    rules.iter().fold(String::new(), |sum, rule| {
+        sum + &command(rule.tool, &rule.table, &rule.rule) + "\n"
+    })
+}
+
+/// The same rules without those that shut anything.
+pub fn accepts(text: &str) -> String {
+    text.lines()
+        .filter(|line| !shuts(line))
+        .fold(String::new(), |sum, line| sum + line + "\n")
+}
+
+/// Whether anything among them shuts a port.
+pub fn has_deny(text: &str) -> bool {
+    text.lines().any(shuts)
+}
+
+fn shuts(line: &str) -> bool {
+    let words = words(line);
+    let mut pairs = words.iter().zip(words.iter().skip(1));
+    pairs.any(|(option, value)| option == "--comment" && value.ends_with(&format!(":{SHUT}")))
+}
+
+/// The same rules for the kernel: at the top of their chains, the first one last. In a chain of our own they follow
+/// each other.
+pub fn live(text: &str) -> Vec<NativeRule> {
+    let own = format!("-A {CHAIN} ");
+    let (in_own, others): (Vec<NativeRule>, Vec<NativeRule>) = commands(text)
+        .into_iter()
+        .partition(|rule| rule.rule.starts_with(&own));
+    let at_top = others.into_iter().rev().map(|rule| NativeRule {
+        rule: rule.rule.replacen("-A ", "-I ", 1),
+        ..rule
+    });
+    in_own.into_iter().chain(at_top).collect()
+}
+
+/// Our rules in a file that is loaded at boot: table and line.
+pub fn in_file(content: &str) -> Vec<(String, String)> {
+    let mut table = String::new();
+    let mut found = Vec::new();
+    for line in content.lines().map(str::trim) {
+        if let Some(name) = line.strip_prefix('*') {
+            name.trim().clone_into(&mut table);
+        } else if ours(line) && without_counters(line).starts_with("-A ") {
+            found.push((table.clone(), without_counters(line).to_owned()));
+        }
+    }
+    found
+}
+
+/// A line of a file that is ours: a marked rule, or the declaration of our chain.
+fn ours(line: &str) -> bool {
+    let declared = line.strip_prefix(':').and_then(|rest| rest.split(' ').next());
+    declared == Some(CHAIN) || tagged(without_counters(line), MARK)
+}
+
+/// The chains that a table has by itself.
+fn built_in(table: &str) -> &'static [&'static str] {
+    match table {
+        "raw" => &["PREROUTING", "OUTPUT"],
+        "nat" => &["PREROUTING", "INPUT", "OUTPUT", "POSTROUTING"],
+        "mangle" => &["PREROUTING", "INPUT", "FORWARD", "OUTPUT", "POSTROUTING"],
+        _ => &["INPUT", "FORWARD", "OUTPUT"],
+    }
+}
+
+/// A file with these rules of ours (table and line) and no others, each above everything in its chain; every other
+/// byte stays. `None`: there is no such file, or need not be.
+pub fn patched(content: Option<&str>, rules: &[(String, String)]) -> Option<String> {
+    let mut text = content.map(without_ours).unwrap_or_default();
+    let mut tables: Vec<&str> = Vec::new();
+    for (table, _) in rules {
+        if !tables.contains(&table.as_str()) {
+            tables.push(table);
+        }
+    }
+    for table in tables {
+        let mut lines = String::new();
+        if rules
+            .iter()
+            .any(|(of, line)| of == table && line.starts_with(&format!("-A {CHAIN} ")))
+        {
+            lines.push_str(&format!(":{CHAIN} - [0:0]\n"));
+        }
+        for (_, line) in rules.iter().filter(|(of, _)| of == table) {
+            lines.push_str(line);
+            lines.push('\n');
+        }
+        text = with_lines(&text, table, &lines);
+    }
+    (content.is_some_and(|content| !content.starts_with(MADE)) || !text.is_empty()).then_some(text)
+}
+
+/// Puts lines below the declarations of a table, which is added when the file does not have it.
+fn with_lines(content: &str, table: &str, lines: &str) -> String {
+    let mut place = None;
+    let mut here = false;
+    let mut at = 0;
+    for line in content.split_inclusive('\n') {
+        let next = at + line.len();
+        let word = line.trim();
+        if let Some(name) = word.strip_prefix('*') {
+            here = name.trim() == table;
+            if here {
+                place = Some(next);
+            }
+        } else if here && word.starts_with(':') {
+            place = Some(next);
+        } else if word == "COMMIT" {
+            here = false;
+        }
+        at = next;
+    }
+    if let Some(place) = place {
+        let (head, tail) = content.split_at(place);
+        return format!("{head}{lines}{tail}");
+    }
+    let end = if content.is_empty() || content.ends_with('\n') {
+        ""
+    } else {
+        "\n"
+    };
+    let chains: String = built_in(table)
+        .iter()
+        .map(|chain| format!(":{chain} ACCEPT [0:0]\n"))
+        .collect();
+    format!("{content}{end}{MADE}\n*{table}\n{chains}{lines}COMMIT\n")
+}
+
+/// The file without our rules, and without the tables that were made for nothing else.
+pub fn without_ours(content: &str) -> String {
+    let kept: Vec<&str> = content
+        .split_inclusive('\n')
+        .filter(|line| !ours(line.trim()))
+        .collect();
+    let mut text = String::with_capacity(content.len());
+    let mut at = 0;
+    while let Some(line) = kept.get(at) {
+        let rest = kept.get(at..).unwrap_or_default();
+        let end = rest.iter().position(|line| line.trim() == "COMMIT");
+        let section = rest.get(..end.map_or(1, |end| end + 1)).unwrap_or_default();
+        let empty = section.iter().all(|line| !line.trim_start().starts_with('-'));
+        if line.trim() == MADE && empty {
+            at += section.len();
+        } else {
+            text.push_str(line);
+            at += 1;
+        }
+    }
+    text
+}
+
+#[cfg(test)]
+mod tests;
