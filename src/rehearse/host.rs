@@ -14,7 +14,7 @@ use crate::backend::nftables::Ruleset;
 use crate::change::Change;
 use crate::engine::snapshot::differences;
 use crate::engine::{Engine, EngineError};
-use crate::matrix::{Blocker, Cell, Rehearsal, Verdict};
+use crate::matrix::{Cell, Rehearsal, Verdict};
 use crate::sealed;
 use crate::step::{Action, Invocation, Step, Tool};
 use crate::system::{System, SystemError};
@@ -89,7 +89,11 @@ fn run(system: &dyn System, script: &Script) -> Result<Rehearsal, RehearseError>
         ));
     }
     let mut flows = Flows::open(system, flow)?;
-    say("loading the copy of the rules");
+    say(if script.copy.firewalld.is_some() {
+        "loading the copy of the rules, and a firewalld for them"
+    } else {
+        "loading the copy of the rules"
+    });
     let mut rehearsal = Rehearsal {
         not_rehearsed: NEVER_SEEN.map(str::to_owned).into(),
         ..Rehearsal::default()
@@ -226,14 +230,6 @@ impl Stage<'_> {
             rehearsal.sweep = sweep::rows(self.script, &before, &after);
         }
         rehearsal.blockers.clone_from(&self.script.known_blockers);
-        rehearsal
-            .blockers
-            .extend(rehearsal.failed.iter().map(|text| Blocker {
-                port: "the change".to_owned(),
-                layer: "a step that fails".to_owned(),
-                rule: text.clone(),
-                hint: "On the host it would fail, too, and be taken back. Mend the cause first".to_owned(),
-            }));
         let shut: Vec<&Question> = questions
             .iter()
             .zip(&rehearsal.cells)
