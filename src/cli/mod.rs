@@ -116,6 +116,9 @@ pub enum Command {
         /// The answers.
         #[command(flatten)]
         file: File,
+        /// Look at all 65,535 ports as well.
+        #[arg(long)]
+        sweep: bool,
         /// As JSON.
         #[arg(long)]
         json: bool,
@@ -385,8 +388,9 @@ fn perform(
                 exit_code,
             },
         ),
-        Command::Rehearse { file, json } => {
-            rehearse::rehearse(&unattended::Asked { desk, engine, global }, &file.file, json)
+        Command::Rehearse { file, sweep, json } => {
+            let asked = unattended::Asked { desk, engine, global };
+            rehearse::rehearse(&asked, &file.file, sweep, json)
         }
         Command::RehearseInside { stage } => Ok(crate::rehearse::inside(desk, &stage)?),
         Command::Apply {

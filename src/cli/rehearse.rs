@@ -11,7 +11,7 @@ use crate::matrix::{Cell, Rehearsal};
 use crate::rehearse::{RehearseError, Subject, rehearse as run};
 
 /// `faspwall rehearse`
-pub fn rehearse(asked: &Asked<'_>, file: &Path, as_json: bool) -> Result<u8, Failure> {
+pub fn rehearse(asked: &Asked<'_>, file: &Path, sweep: bool, as_json: bool) -> Result<u8, Failure> {
     let answers = answers(asked, file)?;
     let (engine, global) = (asked.engine, asked.global);
     let facts = facts(engine);
@@ -19,11 +19,8 @@ pub fn rehearse(asked: &Asked<'_>, file: &Path, as_json: bool) -> Result<u8, Fai
     if !preview.obstacles.is_empty() {
         return Err(refusal(&facts, &preview));
     }
-    let rehearsal = run(
-        engine.system,
-        &Subject::of(&preview, &facts),
-        &mut told(global.verbose),
-    )?;
+    let subject = Subject::of(&preview, &facts).sweeping(sweep);
+    let rehearsal = run(engine.system, &subject, &mut told(global.verbose))?;
     show(&rehearsal, as_json);
     Ok(if rehearsal.ok() { 0 } else { failure::REFUSED })
 }

@@ -15,6 +15,7 @@ use crate::engine::confirm::{Confirmed, Proof, who};
 use crate::engine::detect::{detect, session::session};
 use crate::engine::{Engine, EngineError};
 use crate::facts::Facts;
+use crate::rehearse::{RehearseError, Subject, rehearse};
 use crate::system::System;
 use crate::transaction::{Progress, State, TxnId};
 use crate::tui::{Attempt, Effect, Event};
@@ -173,9 +174,21 @@ impl Worker {
     }
 
     /// The change of the preview in a sealed copy.
-    fn rehearse(&self, _sweep: bool) {
-        let reason = String::from("this version cannot copy the firewall of this host");
-        self.tell(Event::Rehearsal(Box::new(Attempt::Unavailable(reason))));
+    fn rehearse(&self, sweep: bool) {
+        let (Some(preview), Some(facts)) = (&self.preview, &self.facts) else {
+            return self.tell(Event::Failed(String::from("there is nothing to rehearse")));
+        };
+        let subject = Subject::of(preview, facts).sweeping(sweep);
+        let mut report = |stage: &str| {
+            let stage = stage.to_owned();
+            self.tell(Event::Rehearsal(Box::new(Attempt::Running { stage, millis: 0 })));
+        };
+        let attempt = match rehearse(self.engine.system, &subject, &mut report) {
+            Ok(rehearsal) => Attempt::Done(rehearsal),
+            Err(RehearseError::Impossible(reason)) => Attempt::Unavailable(reason),
+            Err(error) => Attempt::Broken(error.to_string()),
+        };
+        self.tell(Event::Rehearsal(Box::new(attempt)));
     }
 
     fn apply(&mut self) {

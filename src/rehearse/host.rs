@@ -4,11 +4,12 @@ use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
+use super::blocker::blockers;
 use super::flow::Session;
 use super::probe::{Sides, ask_surely};
 use super::questions::Question;
 use super::serve::listen;
-use super::{FAR_FILE, RehearseError, Script, load, network};
+use super::{FAR_FILE, RehearseError, Script, load, network, sweep};
 use crate::backend::nftables::Ruleset;
 use crate::change::Change;
 use crate::engine::snapshot::differences;
@@ -189,10 +190,12 @@ impl Flows {
 }
 
 /// The copy, ready to be asked.
-struct Stage<'a> {
-    script: &'a Script,
+pub struct Stage<'a> {
+    /// What is played.
+    pub script: &'a Script,
     engine: Engine<'a>,
-    sides: Sides<'a>,
+    /// Where questions are put from.
+    pub sides: Sides<'a>,
 }
 
 impl Stage<'_> {
@@ -203,6 +206,7 @@ impl Stage<'_> {
         let all: Vec<usize> = (0..questions.len()).collect();
         let before = self.ask(&all, &vec![None; all.len()])?;
         let mut judged = Judged::new(questions, before);
+        let swept = self.sweep()?;
         let mut done: Vec<&Action> = Vec::new();
         if let Some(change) = &self.script.change {
             rehearsal.failed = self.perform(change, &mut done, &mut judged, flows)?;
@@ -211,6 +215,20 @@ impl Stage<'_> {
         rehearsal.flow_tracked = flows.tracked_ok;
         rehearsal.flow_untracked = flows.untracked_ok;
         rehearsal.cells = judged.cells(questions);
+        if let (Some(before), Some(after)) = (swept, self.sweep()?) {
+            rehearsal.sweep = sweep::rows(self.script, &before, &after);
+        }
+        rehearsal.blockers.clone_from(&self.script.known_blockers);
+        let shut: Vec<&Question> = questions
+            .iter()
+            .zip(&rehearsal.cells)
+            .filter(|(question, cell)| question.wanted == Some(true) && !cell.ok())
+            .map(|(question, _)| question)
+            .collect();
+        if !shut.is_empty() {
+            say("looking for what keeps it shut");
+            rehearsal.blockers.extend(blockers(self, &shut)?);
+        }
         if !done.is_empty() {
             say("undoing the change and comparing");
             rehearsal.undo = self.undo(&done, &kernel)?;
@@ -218,10 +236,20 @@ impl Stage<'_> {
         Ok(())
     }
 
-    fn kernel(&self) -> Result<Ruleset, RehearseError> {
+    /// All rules as the kernel has them now.
+    pub fn kernel(&self) -> Result<Ruleset, RehearseError> {
         self.engine
             .live_ruleset()
             .map_err(|error| RehearseError::Broken(error.to_string()))
+    }
+
+    /// Looks at all ports when that is asked for.
+    fn sweep(&self) -> Result<Option<sweep::Seen>, RehearseError> {
+        if !self.script.sweep {
+            return Ok(None);
+        }
+        say("sending a packet to every port");
+        sweep::sweep(self.sides.system, self.script, self.sides.far).map(Some)
     }
 
     /// Asks some of the questions; `wished` has an entry for each of them.
@@ -352,6 +380,9 @@ impl Judged {
                 Some(open) => Some(*open),
                 None => Some(was_open(index)),
             };
+            // What was wrong once stays so: nobody need wait for it again.
+            let wrong = self.after.get(index).is_some_and(|after| after.1);
+            let wish = wish.filter(|_| !wrong);
             let due = last || (wanted.is_some() && wish.is_some());
             due.then_some((index, wish))
         });

@@ -84,37 +84,56 @@ pub fn copy(system: &dyn System, facts: &Facts) -> Result<Copy, RehearseError> {
         of_iptables = kept_by_iptables(facts, &output.stderr);
         copy.nft = loadable(&output.stdout, &of_iptables, &mut copy.left_out);
     }
-    if !of_iptables.is_empty() {
-        for (family, save, plain, restore, plain_restore) in [
-            (
-                "ip",
-                Tool::IptablesNftSave,
-                Tool::IptablesSave,
-                Tool::IptablesNftRestore,
-                Tool::IptablesRestore,
-            ),
-            (
-                "ip6",
-                Tool::Ip6tablesNftSave,
-                Tool::Ip6tablesSave,
-                Tool::Ip6tablesNftRestore,
-                Tool::Ip6tablesRestore,
-            ),
-        ] {
-            if of_iptables.iter().any(|(f, _)| f == family) {
-                let named = system.locate(save).is_some();
-                let (save, restore) = if named {
-                    (save, restore)
-                } else {
-                    (plain, plain_restore)
-                };
-                let text = system
-                    .run_ok(&Invocation::new(save, Vec::<String>::new()))?
-                    .stdout;
-                copy.saves.push((restore, text));
-            }
+    nft_saves(system, &of_iptables, &mut copy)?;
+    legacy_saves(system, &mut copy)?;
+    let names_sets = |(_, text): &(Tool, String)| text.contains("--match-set ") || text.contains("-j SET");
+    if copy.saves.iter().any(names_sets) && system.locate(Tool::Ipset).is_some() {
+        copy.ipset = system.run_ok(&Invocation::new(Tool::Ipset, ["save"]))?.stdout;
+    }
+    copy.settings = settings(system);
+    Ok(copy)
+}
+
+/// What iptables keeps in nftables, as its own save prints it.
+fn nft_saves(
+    system: &dyn System,
+    of_iptables: &BTreeSet<(String, String)>,
+    copy: &mut Copy,
+) -> Result<(), RehearseError> {
+    for (family, save, plain, restore, plain_restore) in [
+        (
+            "ip",
+            Tool::IptablesNftSave,
+            Tool::IptablesSave,
+            Tool::IptablesNftRestore,
+            Tool::IptablesRestore,
+        ),
+        (
+            "ip6",
+            Tool::Ip6tablesNftSave,
+            Tool::Ip6tablesSave,
+            Tool::Ip6tablesNftRestore,
+            Tool::Ip6tablesRestore,
+        ),
+    ] {
+        if of_iptables.iter().any(|(f, _)| f == family) {
+            let named = system.locate(save).is_some();
+            let (save, restore) = if named {
+                (save, restore)
+            } else {
+                (plain, plain_restore)
+            };
+            let text = system
+                .run_ok(&Invocation::new(save, Vec::<String>::new()))?
+                .stdout;
+            copy.saves.push((restore, text));
         }
     }
+    Ok(())
+}
+
+/// What the old iptables keeps by itself.
+fn legacy_saves(system: &dyn System, copy: &mut Copy) -> Result<(), RehearseError> {
     for (names, save, restore) in [
         (
             "/proc/net/ip_tables_names",
@@ -144,12 +163,7 @@ pub fn copy(system: &dyn System, facts: &Facts) -> Result<Copy, RehearseError> {
             .stdout;
         copy.saves.push((restore, text));
     }
-    let names_sets = |(_, text): &(Tool, String)| text.contains("--match-set ") || text.contains("-j SET");
-    if copy.saves.iter().any(names_sets) && system.locate(Tool::Ipset).is_some() {
-        copy.ipset = system.run_ok(&Invocation::new(Tool::Ipset, ["save"]))?.stdout;
-    }
-    copy.settings = settings(system);
-    Ok(copy)
+    Ok(())
 }
 
 /// Tables that iptables-nft keeps in nftables, by what nft warns of and by what only iptables-nft writes.

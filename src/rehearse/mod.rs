@@ -15,6 +15,7 @@
 //!     rehearse-inside host       process 1: builds the copy, asks, performs, undoes, prints what it found
 //! ```
 
+mod blocker;
 mod cast;
 mod copy;
 mod flow;
@@ -25,6 +26,8 @@ mod network;
 mod probe;
 mod questions;
 mod serve;
+mod spot;
+mod sweep;
 
 use std::time::Duration;
 
@@ -32,9 +35,10 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::change::{Change, Preview};
-use crate::facts::Facts;
-use crate::matrix::Rehearsal;
+use crate::facts::{Facts, Listener};
+use crate::matrix::{Blocker, Rehearsal};
 use crate::plan::{Port22, Requirement};
+use crate::port::Direction;
 use crate::step::{Invocation, Tool};
 use crate::system::{System, SystemError};
 
@@ -62,6 +66,8 @@ pub struct Subject<'a> {
     pub closing: &'a [u16],
     /// Networks spared from that.
     pub spared: &'a [IpNet],
+    /// Whether all 65,535 ports are looked at.
+    pub sweep: bool,
 }
 
 impl<'a> Subject<'a> {
@@ -78,7 +84,15 @@ impl<'a> Subject<'a> {
                 Port22::Restrict(nets) => nets,
                 Port22::Close | Port22::Keep => &[],
             },
+            sweep: false,
         }
+    }
+
+    /// The same with a look at all ports.
+    #[must_use]
+    pub fn sweeping(mut self, sweep: bool) -> Self {
+        self.sweep = sweep;
+        self
     }
 }
 
@@ -106,6 +120,10 @@ struct Script {
     cast: Cast,
     copy: Copy,
     questions: Vec<Question>,
+    requirements: Vec<Requirement>,
+    closing: Vec<u16>,
+    sweep: bool,
+    known_blockers: Vec<Blocker>,
 }
 
 /// Rehearses. `report` hears what is being done.
@@ -131,8 +149,41 @@ pub fn rehearse(
         cast,
         copy,
         questions,
+        requirements: subject.requirements.to_vec(),
+        closing: subject.closing.to_vec(),
+        sweep: subject.sweep,
+        known_blockers: deaf_listeners(subject),
     };
     sealed(system, &script, report)
+}
+
+/// Programs that listen on a wanted port, but for this host alone: no firewall can open that.
+fn deaf_listeners(subject: &Subject<'_>) -> Vec<Blocker> {
+    let inbound = subject
+        .requirements
+        .iter()
+        .filter(|r| r.direction == Direction::In);
+    let mut found = Vec::new();
+    for requirement in inbound {
+        let on_it = |l: &&Listener| l.protocol == requirement.protocol && requirement.ports.contains(l.port);
+        let listeners: Vec<&Listener> = subject.facts.listeners.iter().filter(on_it).collect();
+        if let Some(first) = listeners.first()
+            && listeners.iter().all(|listener| listener.loopback())
+        {
+            found.push(Blocker {
+                port: format!("{}/{}", first.protocol.to_string().to_uppercase(), first.port),
+                layer: "loopback listener".to_owned(),
+                rule: format!(
+                    "{} listens on {} only",
+                    first.program.as_deref().unwrap_or("a program"),
+                    first.address
+                ),
+                hint: "Make it listen on an address that others can reach; the firewall is not what keeps them out"
+                    .to_owned(),
+            });
+        }
+    }
+    found
 }
 
 /// Runs the script in namespaces of its own.

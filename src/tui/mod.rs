@@ -165,8 +165,8 @@ pub enum Attempt {
     Done(Rehearsal),
     /// This host cannot be copied: why. The change may be applied all the same.
     Unavailable(String),
-    /// The change failed in the copy: what happened. It would fail on the host.
-    Failed(String),
+    /// It broke off: what happened. Nothing is known.
+    Broken(String),
 }
 
 /// Where the wizard goes next, as a page sees it.

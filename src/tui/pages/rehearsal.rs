@@ -303,12 +303,14 @@ impl Page for RehearsalPage {
                      further up that still drops the packets, is seen only on the host itself."
                 ),
             ),
-            Some(Attempt::Failed(reason)) => self.view_alarm(
+            Some(Attempt::Broken(reason)) => self.view_alarm(
                 &mut canvas,
-                "THE CHANGE FAILED IN THE REHEARSAL",
+                "THE REHEARSAL BROKE OFF",
                 &format!(
-                    "{reason}\n\nNothing was changed on this host. The same step would have failed there, so it is not \
-                     applied. Go back and change the answers, or look at the commands of the preview."
+                    "{reason}\n\nNothing is known about the change, so it is not applied here. F5 tries again. Without a \
+                     rehearsal it is applied by\n  faspwall apply -f {} --no-rehearsal\nThe plan can be saved there on the \
+                     page before.",
+                    shared.answers_path.display()
                 ),
             ),
             None => self.view_text(&mut canvas, "the rehearsal begins when the preview is ready"),

@@ -3,8 +3,8 @@
 use crate::answers::Legacy22;
 use crate::catalogue::{Need, NeedDefault, PortAnswer, Role};
 use crate::port::Direction;
-use crate::tui::Shared;
 use crate::tui::wizard::asks_about_22;
+use crate::tui::{Shared, words};
 
 use super::{Plain, Step};
 
@@ -33,10 +33,14 @@ pub(super) enum Ask {
     Optional(PortAnswer),
     /// A fixed port of the role that is off by default, by its place among the role's needs.
     Extra(usize),
+    /// For which packets on the way out rules are written.
+    Outbound,
     /// Who may reach the ports.
     Sources,
     /// Which firewall.
     Firewall,
+    /// Whether what the plan does not open is refused, on a host where nothing filters.
+    DefaultDeny,
     /// The preview, and whether it is applied.
     Apply,
     /// The trial.
@@ -57,10 +61,13 @@ impl Ask {
         match self {
             Self::Role => Some("Role"),
             Self::Port | Self::Daemon | Self::Legacy | Self::Networks22 | Self::Until22 => Some("SSH"),
-            Self::Fasp | Self::Further | Self::Optional(_) | Self::Extra(_) | Self::Sources => {
-                Some("Options")
-            }
-            Self::Firewall => Some("Firewall"),
+            Self::Fasp
+            | Self::Further
+            | Self::Optional(_)
+            | Self::Extra(_)
+            | Self::Outbound
+            | Self::Sources => Some("Options"),
+            Self::Firewall | Self::DefaultDeny => Some("Firewall"),
             Self::Apply => Some("Preview"),
             _ => None,
         }
@@ -144,8 +151,13 @@ pub(super) fn sequence(shared: &Shared, wanted: FurtherPorts) -> Vec<Ask> {
     }
     if wanted == FurtherPorts::Asked {
         list.extend(further);
+        list.push(Ask::Outbound);
     }
-    list.extend([Ask::Sources, Ask::Firewall, Ask::Apply]);
+    list.extend([Ask::Sources, Ask::Firewall]);
+    if words::nothing_filters(&shared.facts) {
+        list.push(Ask::DefaultDeny);
+    }
+    list.push(Ask::Apply);
     list
 }
 

@@ -98,8 +98,8 @@ impl Plain {
                     "It can be applied all the same. Whether the ports open is seen only on the host itself.",
                 );
             }
-            Some(Attempt::Failed(reason)) => {
-                self.say(format!("ERROR: the change failed in the rehearsal: {reason}"));
+            Some(Attempt::Broken(reason)) => {
+                self.say(format!("ERROR: the rehearsal broke off: {reason}"));
             }
             Some(Attempt::Running { .. }) | None => {}
         }

@@ -157,6 +157,26 @@ impl Plain {
         }
     }
 
+    pub(super) fn ask_outbound(&mut self) {
+        self.say("When shall rules for packets on the way out be written?");
+        for (number, (_, name)) in words::OUTBOUND.iter().enumerate() {
+            self.say(format!("  {}  {name}", number + 1));
+        }
+    }
+
+    pub(super) fn outbound_answer(&mut self, text: &str) -> Step {
+        let now = 1 + words::outbound_place(self.shared.answers.firewall.outbound);
+        match number(text, words::OUTBOUND.len(), now) {
+            Ok(chosen) => {
+                if let Some((choice, _)) = words::OUTBOUND.get(chosen - 1) {
+                    self.shared.answers.firewall.outbound = *choice;
+                }
+                Step::Next
+            }
+            Err(why) => Step::Invalid(why),
+        }
+    }
+
     pub(super) fn sources_answer(&mut self, text: &str) -> Step {
         if text.is_empty() {
             return Step::Next;
@@ -187,6 +207,18 @@ impl Plain {
                 fact.reason
             ));
         }
+        lines.extend(facts.unmanaged.iter().map(|kind| {
+            format!(
+                "  found: {}, in use, left to its own program",
+                words::unmanaged(kind)
+            )
+        }));
+        for (tone, line) in words::consequences(facts) {
+            lines.push(match tone.word() {
+                "" => format!("  {line}"),
+                word => format!("  {word}: {line}"),
+            });
+        }
         if !facts.foreign.is_empty() {
             lines.push(format!("  left alone: {}", words::foreign(facts)));
         }
@@ -208,10 +240,37 @@ impl Plain {
         match number(text, 1, 1) {
             Ok(_) => {
                 self.shared.answers.firewall.backend = None;
-                self.shared.preview = None;
-                let answers = Box::new(self.shared.answers.clone());
-                self.wait_for(Busy::Preview, Effect::Preview(answers));
-                Step::Wait
+                match self.after(Ask::Firewall) {
+                    Ask::Apply => self.preview(),
+                    other => Step::To(other),
+                }
+            }
+            Err(why) => Step::Invalid(why),
+        }
+    }
+
+    /// The answers are complete: what would change?
+    fn preview(&mut self) -> Step {
+        self.shared.preview = None;
+        let answers = Box::new(self.shared.answers.clone());
+        self.wait_for(Busy::Preview, Effect::Preview(answers));
+        Step::Wait
+    }
+
+    pub(super) fn ask_default_deny(&mut self) {
+        self.say("What the plan does not open can be refused from now on.");
+        self.say("  1  leave it as it is; TCP/22 is shut if you chose that");
+        self.say("  2  refuse everything that the plan does not open");
+        let cut = words::cut_off(&self.shared);
+        self.say(format!("     2 would cut off: {}", words::joined(&cut)));
+    }
+
+    pub(super) fn default_deny_answer(&mut self, text: &str) -> Step {
+        let now = 1 + usize::from(self.shared.answers.firewall.default_deny);
+        match number(text, 2, now) {
+            Ok(chosen) => {
+                self.shared.answers.firewall.default_deny = chosen == 2;
+                self.preview()
             }
             Err(why) => Step::Invalid(why),
         }
@@ -235,6 +294,10 @@ impl Plain {
             Ask::Further => "Most hosts need none of them. y asks for each.",
             Ask::Optional(_) => "A port, on for the usual one, or off.",
             Ask::Extra(_) => "y opens it, n does not.",
+            Ask::Outbound => "Most hosts let everything out: then no such rule is needed.",
+            Ask::DefaultDeny => {
+                "Services that listen now and are not in the plan could not be reached any more."
+            }
             Ask::Firewall => {
                 "Rules go where the owner of the firewall looks for them. Rules of others are left alone."
             }

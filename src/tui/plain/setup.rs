@@ -27,8 +27,10 @@ impl Plain {
             }
             Ask::Further => self.ask_further(),
             Ask::Optional(_) | Ask::Extra(_) => self.ask_optional(),
+            Ask::Outbound => self.ask_outbound(),
             Ask::Sources => self.say("Who may reach the opened ports?"),
             Ask::Firewall => self.ask_firewall(),
+            Ask::DefaultDeny => self.ask_default_deny(),
             Ask::Apply => return self.ask_apply(),
             Ask::Confirm => {}
             Ask::Status => self.ask_status(),
@@ -44,7 +46,7 @@ impl Plain {
         let answers = &self.shared.answers;
         let text = match self.at {
             Ask::Start | Ask::Firewall => "Number, or Enter for 1:".to_owned(),
-            Ask::Role | Ask::Daemon | Ask::Legacy => {
+            Ask::Role | Ask::Daemon | Ask::Legacy | Ask::Outbound | Ask::DefaultDeny => {
                 format!("Number, or Enter for {}:", self.current_choice())
             }
             Ask::Port => format!("Port, 1 to 65535, or Enter for {}:", self.offered_port()),
@@ -98,8 +100,10 @@ impl Plain {
             Ask::Further => self.further_answer(text),
             Ask::Optional(answer) => self.optional_answer(answer, text),
             Ask::Extra(place) => self.extra_answer(place, text),
+            Ask::Outbound => self.outbound_answer(text),
             Ask::Sources => self.sources_answer(text),
             Ask::Firewall => self.firewall_answer(text),
+            Ask::DefaultDeny => self.default_deny_answer(text),
             Ask::Apply => self.apply_answer(text),
             Ask::Confirm => self.confirm_answer(text),
             Ask::Status => self.status_answer(text),
@@ -217,6 +221,8 @@ impl Plain {
                 .position(|role| role.id == answers.role)
                 .unwrap_or(0),
             Ask::Daemon => usize::from(answers.ssh.daemon == Daemon::Leave),
+            Ask::Outbound => words::outbound_place(answers.firewall.outbound),
+            Ask::DefaultDeny => usize::from(answers.firewall.default_deny),
             Ask::Legacy => match answers.ssh.legacy_22 {
                 Legacy22::Close => 0,
                 Legacy22::Restrict => 1,

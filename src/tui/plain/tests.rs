@@ -162,6 +162,7 @@ fn a_whole_move_on_paper() {
         "y",
         "on",
         "",
+        "2",
         "192.0.2.0/24, 2001:db8::/32",
         "1",
     ] {
@@ -326,7 +327,7 @@ fn what_was_typed_before_the_preview_does_not_apply() {
 fn a_rehearsal_that_fails_keeps_the_change_from_being_applied() {
     for (name, attempt) in [
         ("red", Attempt::Done(samples::red_rehearsal())),
-        ("failed", Attempt::Failed("nft: No such file or directory".into())),
+        ("failed", Attempt::Broken("nft: No such file or directory".into())),
     ] {
         let mut talk = Talk::detected();
         talk.enters();
@@ -345,6 +346,27 @@ fn a_rehearsal_that_fails_keeps_the_change_from_being_applied() {
         talk.typed("y");
         assert!(talk.asked_for(|e| *e == Effect::Apply), "{}", talk.paper);
     }
+}
+
+#[test]
+fn a_host_without_a_filter_is_asked_what_shall_be_refused() {
+    let mut talk = Talk::new(Shared {
+        facts: Facts::default(),
+        detected: false,
+        ..samples::shared()
+    });
+    talk.told(Event::Detected(Box::new(samples::open_facts())));
+    for _ in 0..20 {
+        if talk.paper.contains("2 would cut off") {
+            break;
+        }
+        talk.typed("");
+    }
+    talk.typed("2");
+    assert!(talk.plain.shared.answers.firewall.default_deny);
+    assert!(talk.asked_for(|e| matches!(e, Effect::Preview(_))));
+    let (_, end) = talk.paper.split_once("Step 5 of 8").unwrap();
+    insta::assert_snapshot!(end);
 }
 
 #[test]

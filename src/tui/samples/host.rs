@@ -3,8 +3,8 @@
 use std::collections::BTreeMap;
 
 use crate::facts::{
-    Activation, AsperaFacts, BackendFact, BackendId, BootFacts, ChainFact, Facts, Foreign, InboundDefault,
-    Listener, Observations, Os, Session, SshFacts, Via,
+    Activation, AsperaFacts, BackendFact, BackendId, BootFacts, ChainFact, Contradiction, Facts, Foreign,
+    InboundDefault, Listener, Observations, Os, Session, SshFacts, Unmanaged, Via,
 };
 use crate::port::Protocol;
 
@@ -170,4 +170,107 @@ pub fn refused_facts() -> Facts {
         ),
         ..facts()
     }
+}
+
+fn save_chain(family: &str, table: &str, drops: &str) -> ChainFact {
+    ChainFact {
+        family: family.into(),
+        owner: Some("iptables-nft".into()),
+        ..chain(table, "INPUT", "input", 0, Some(drops), None)
+    }
+}
+
+/// iptables of both families, with rules of its older kind loaded as well, that nothing loads at boot.
+pub fn iptables_facts() -> Facts {
+    Facts {
+        backends: vec![
+            backend(BackendId::Nftables, Some("1.0.6"), false, "no table of its own drops"),
+            BackendFact {
+                owner: true,
+                ..backend(
+                    BackendId::Iptables,
+                    Some("1.8.9"),
+                    true,
+                    "INPUT of ip and ip6 filter drops what no rule names",
+                )
+            },
+            backend(BackendId::Ufw, None, false, "not installed"),
+            backend(BackendId::Firewalld, None, false, "not installed"),
+        ],
+        backend: Some(BackendId::Iptables),
+        also: vec![BackendId::Nftables],
+        chains: vec![
+            save_chain("ip", "filter", "policy drop"),
+            save_chain("ip6", "filter", "policy drop"),
+            save_chain("ip", "filter (legacy)", "rule with reject"),
+            chain("edge", "input", "input", 10, Some("policy drop"), None),
+        ],
+        boot: BootFacts {
+            file: Some("/etc/iptables/rules.v4".into()),
+            unit: Some("netfilter-persistent.service".into()),
+            enabled: Some(false),
+            ..BootFacts::default()
+        },
+        contradictions: vec![
+            Contradiction {
+                code: "FW004".into(),
+                blocks: false,
+                text: "iptables-legacy and iptables-nft both have rules: a packet must pass both. The older ones were \
+                       loaded by a program that still calls iptables-legacy; take them out when nothing needs them."
+                    .into(),
+            },
+            Contradiction {
+                code: "FW009".into(),
+                blocks: false,
+                text: "3 rules of INPUT are not in /etc/iptables/rules.v4: they are gone after a reboot.".into(),
+            },
+        ],
+        ..facts()
+    }
+}
+
+/// A host whose own program would overwrite everything.
+pub fn csf_facts() -> Facts {
+    Facts {
+        backends: vec![
+            backend(BackendId::Nftables, Some("1.0.6"), false, "no table of its own drops"),
+            backend(BackendId::Iptables, Some("1.8.9"), true, "carries the rules of csf"),
+        ],
+        backend: None,
+        unmanaged: vec![Unmanaged::Csf],
+        refusal: Some(
+            "csf owns the rules of this host and writes all of them anew whenever it starts. Put the ports into \
+             /etc/csf/csf.conf by hand:\n  TCP_IN  = \"...,33001\"   and TCP6_IN\n  UDP_IN  = \"...,33001\"   and UDP6_IN\n\
+             take 22 out of TCP_IN and TCP6_IN when 33001 works, then type: csf -r\nSet TESTING = \"0\", or a cron job \
+             empties all rules every five minutes."
+                .into(),
+        ),
+        chains: vec![],
+        foreign: vec![],
+        ..facts()
+    }
+}
+
+/// Nothing drops anything here.
+pub fn open_facts() -> Facts {
+    let listener = |program: &str, protocol, port| Listener {
+        protocol,
+        address: "0.0.0.0".parse().unwrap(),
+        port,
+        program: Some(program.into()),
+        pid: Some(400),
+    };
+    let mut facts = Facts {
+        inbound_default: InboundDefault::Accept,
+        chains: vec![],
+        foreign: vec![],
+        ..facts()
+    };
+    facts.listeners.extend([
+        listener("rpcbind", Protocol::Tcp, 111),
+        listener("rpcbind", Protocol::Udp, 111),
+        listener("postgres", Protocol::Tcp, 5432),
+        listener("cockpit-ws", Protocol::Tcp, 9090),
+    ]);
+    facts
 }

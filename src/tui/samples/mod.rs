@@ -10,7 +10,7 @@ use crate::port::{Direction, PortRange, Protocol};
 use crate::transaction::{Kept, Outcome, Phase, PortStatus, Progress, Status, Trial, TxnId};
 use crate::tui::Shared;
 
-pub use host::{facts, refused_facts};
+pub use host::{csf_facts, facts, iptables_facts, open_facts, refused_facts};
 pub use plan::{blocked_preview, change, preview};
 pub use rehearsal::{red_rehearsal, rehearsal, swept_rehearsal};
 

@@ -1,8 +1,8 @@
 //! Who owns the firewall of this host, in words.
 
-use crate::answers::{Legacy22, OLD_SSH_PORT};
+use crate::answers::{Legacy22, OLD_SSH_PORT, Outbound};
 use crate::catalogue::Catalogue;
-use crate::facts::{BackendId, ChainFact, Facts, InboundDefault, Listener};
+use crate::facts::{BackendId, ChainFact, Facts, InboundDefault, Listener, Unmanaged};
 use crate::plan::plan;
 use crate::port::Protocol;
 use crate::tui::{Shared, Tone};
@@ -58,7 +58,12 @@ fn place(facts: &Facts, id: BackendId) -> String {
         }
         _ => {
             let chains: Vec<String> = droppers(facts)
-                .filter(|chain| chain.owner.is_none())
+                .filter(|chain| match (&chain.owner, id) {
+                    (owner, BackendId::Iptables) => {
+                        owner.as_ref().is_some_and(|owner| owner.starts_with("iptables"))
+                    }
+                    (owner, _) => owner.is_none(),
+                })
                 .map(|chain| {
                     format!(
                         "{} ({})",
@@ -80,6 +85,7 @@ fn place(facts: &Facts, id: BackendId) -> String {
 pub fn consequences(facts: &Facts) -> Vec<(Tone, String)> {
     let mut lines = Vec::new();
     let Some(id) = facts.backend else {
+        lines.extend(contradictions(facts));
         return lines;
     };
     if nothing_filters(facts) {
@@ -95,13 +101,33 @@ pub fn consequences(facts: &Facts) -> Vec<(Tone, String)> {
         lines.push((
             Tone::Warn,
             format!(
-                "{} drops packets as well: what is opened is opened there too. A packet must pass all of them.",
+                "{} drops packets as well: what is opened is opened there too.",
                 others.join(" and ")
             ),
         ));
     }
     lines.push(boot(facts));
+    lines.extend(contradictions(facts));
     lines
+}
+
+/// What does not fit together on this host, by the code of its advice.
+pub fn contradictions(facts: &Facts) -> impl Iterator<Item = (Tone, String)> {
+    facts.contradictions.iter().map(|one| {
+        let tone = if one.blocks { Tone::Bad } else { Tone::Warn };
+        (tone, format!("{} {}", one.code, one.text))
+    })
+}
+
+/// A firewall that is left to its own program.
+pub fn unmanaged(kind: &Unmanaged) -> String {
+    match kind {
+        Unmanaged::Csf => "csf".to_owned(),
+        Unmanaged::Shorewall => "Shorewall".to_owned(),
+        Unmanaged::Proxmox => "Proxmox VE firewall".to_owned(),
+        Unmanaged::OpenWrt => "OpenWrt firewall4".to_owned(),
+        Unmanaged::Locked(table) => format!("locked table {table}"),
+    }
 }
 
 fn boot(facts: &Facts) -> (Tone, String) {
@@ -130,7 +156,12 @@ pub fn cut_off(shared: &Shared) -> Vec<String> {
     let Ok(plan) = plan(Catalogue::builtin(), &shared.answers) else {
         return Vec::new();
     };
-    let cut = |socket: &&Listener| !socket.loopback() && plan.opens(socket.protocol, socket.port).is_none();
+    let asked = |socket: &Listener| {
+        socket.protocol == Protocol::Tcp && socket.port == OLD_SSH_PORT && shuts_22(shared)
+    };
+    let cut = |socket: &&Listener| {
+        !socket.loopback() && !asked(socket) && plan.opens(socket.protocol, socket.port).is_none()
+    };
     let mut list: Vec<String> = shared.facts.listeners.iter().filter(cut).map(service).collect();
     list.dedup();
     list
@@ -149,4 +180,19 @@ fn service(socket: &Listener) -> String {
 pub fn shuts_22(shared: &Shared) -> bool {
     let ssh = &shared.answers.ssh;
     ssh.port != OLD_SSH_PORT && ssh.legacy_22 != Legacy22::Keep
+}
+
+/// When rules for packets on the way out are written, in the order in which that is offered.
+pub const OUTBOUND: [(Outbound, &str); 3] = [
+    (Outbound::Auto, "where output drops"),
+    (Outbound::Always, "always"),
+    (Outbound::Never, "never"),
+];
+
+/// The place of a choice among those.
+pub fn outbound_place(chosen: Outbound) -> usize {
+    OUTBOUND
+        .iter()
+        .position(|(choice, _)| *choice == chosen)
+        .unwrap_or(0)
 }

@@ -17,7 +17,10 @@ use crate::tui::widgets::cell;
 
 pub use commands::{CommandKind, CommandLine, commands};
 pub use ending::{Ending, forward, next_steps, summary};
-pub use firewall::{chain_name, consequences, cut_off, inbound, nothing_filters, shuts_22};
+pub use firewall::{
+    OUTBOUND, chain_name, consequences, cut_off, inbound, nothing_filters, outbound_place, shuts_22,
+    unmanaged,
+};
 pub use rehearsal::{HEAD, Test, columns, not_tried, refusal, rehearsal_report, row, spoken, tally, tests};
 
 /// Time left as it is read at a glance: `1 min 47 s`, `47 s`. A started second counts.

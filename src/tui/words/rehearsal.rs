@@ -63,11 +63,13 @@ pub fn columns(width: u16, cells: [&str; 7]) -> String {
 pub fn tests(rehearsal: &Rehearsal, facts: &Facts) -> Vec<Test> {
     let client = facts.session.as_ref().and_then(|session| session.client);
     let mut blockers: Vec<&Blocker> = rehearsal.blockers.iter().collect();
-    let mut tests: Vec<Test> = rehearsal
-        .cells
-        .iter()
-        .map(|cell| packet(cell, client, &mut blockers))
-        .collect();
+    let mut tests: Vec<Test> = rehearsal.failed.iter().map(|why| broken_step(why)).collect();
+    tests.extend(
+        rehearsal
+            .cells
+            .iter()
+            .map(|cell| packet(cell, client, &mut blockers)),
+    );
     let port = facts
         .session
         .as_ref()
@@ -172,6 +174,22 @@ fn other(name: &str, from: &str, wanted: &str, after: &str, tone: Tone, how: &st
     }
 }
 
+/// A step that failed in the copy.
+fn broken_step(why: &str) -> Test {
+    Test {
+        below: vec![why.to_owned()],
+        ..other(
+            "the change",
+            "made in the copy",
+            "done",
+            "failed",
+            Tone::Bad,
+            "The steps of the change were performed in the copy, in their order. One of them failed; it would fail on the \
+             host as well.",
+        )
+    }
+}
+
 fn flow(went_on: Option<bool>, port: Option<u16>, tracked: &str) -> Test {
     let (after, tone) = match went_on {
         Some(true) => ("stays", Tone::Good),
@@ -194,7 +212,7 @@ fn undo(differences: &[String]) -> Test {
         below: differences.to_vec(),
         ..other(
             "undo",
-            "compared with before",
+            "as before?",
             "equal",
             if equal { "equal" } else { "differs" },
             tone(equal),
@@ -278,7 +296,7 @@ pub fn refusal(attempt: Option<&Attempt>, facts: &Facts) -> Option<String> {
         None => return Some("it has not been rehearsed yet".to_owned()),
         Some(Attempt::Running { .. }) => return Some("the rehearsal is under way".to_owned()),
         Some(Attempt::Unavailable(_)) => return None,
-        Some(Attempt::Failed(_)) => return Some("the change failed in the rehearsal".to_owned()),
+        Some(Attempt::Broken(_)) => return Some("the rehearsal broke off".to_owned()),
         Some(Attempt::Done(done)) => done,
     };
     if done.ok() {

@@ -1,8 +1,9 @@
 //! What can be chosen about the firewall of this host, below the list of firewalls.
 
-use crate::answers::{Legacy22, Outbound};
+use super::shortened;
+use crate::answers::Legacy22;
 use crate::tui::pages::role_takes_ssh;
-use crate::tui::widgets::{Canvas, Mark};
+use crate::tui::widgets::{Canvas, Mark, cells};
 use crate::tui::{Key, Nav, PageId, Shared, words};
 
 /// Where the focus can be, from top to bottom.
@@ -50,38 +51,24 @@ fn chosen(shared: &Shared) -> Stop {
     }
 }
 
-/// The three, from left to right.
-const OUTBOUND: [(Outbound, &str); 3] = [
-    (Outbound::Auto, "where output drops"),
-    (Outbound::Always, "always"),
-    (Outbound::Never, "never"),
-];
-
 /// What a key does on a stop; `None` when it is not meant for it.
 pub fn key(stop: Stop, key: Key, shared: &mut Shared) -> Option<Option<Nav>> {
     match (stop, key) {
         (Stop::Outbound, Key::Char(' ') | Key::Right | Key::Left) => {
-            let count = OUTBOUND.len();
-            let now = outbound(shared);
+            let count = words::OUTBOUND.len();
+            let now = words::outbound_place(shared.answers.firewall.outbound);
             let next = if key == Key::Left {
                 now + count - 1
             } else {
                 now + 1
             } % count;
-            shared.answers.firewall.outbound = OUTBOUND[next].0;
+            shared.answers.firewall.outbound = words::OUTBOUND[next].0;
             Some(None)
         }
         (Stop::List | Stop::Outbound, _) => None,
         (_, Key::Char(' ')) => Some(choose(stop, shared)),
         _ => None,
     }
-}
-
-fn outbound(shared: &Shared) -> usize {
-    OUTBOUND
-        .iter()
-        .position(|(choice, _)| *choice == shared.answers.firewall.outbound)
-        .unwrap_or(0)
 }
 
 fn choose(stop: Stop, shared: &mut Shared) -> Option<Nav> {
@@ -99,11 +86,35 @@ fn choose(stop: Stop, shared: &mut Shared) -> Option<Nav> {
     }
 }
 
-/// Draws the choices from a row on; returns the row below them.
-pub fn view(canvas: &mut Canvas<'_, '_>, mut y: u16, focus: Option<Stop>, shared: &Shared) -> u16 {
+/// Rows that the list of what would be cut off may take; F2 shows all of it.
+const CUT_ROWS: usize = 2;
+
+/// What a default-deny set would cut off, broken to a width.
+fn cut_off(shared: &Shared, width: u16) -> Vec<String> {
+    let cut = words::cut_off(shared);
+    let text = if cut.is_empty() {
+        "it would cut off no service that listens now".to_owned()
+    } else {
+        format!("it would cut off: {}", cut.join(", "))
+    };
+    shortened(&text, usize::from(width), CUT_ROWS)
+}
+
+/// How many rows the choices take.
+pub fn height(shared: &Shared, width: u16) -> u16 {
     let stops = stops(shared);
+    let below = if stops.contains(&Stop::DefaultDeny) {
+        cut_off(shared, width.saturating_sub(7)).len()
+    } else {
+        0
+    };
+    cells(stops.len() - 1 + below)
+}
+
+/// Draws the choices from a row on.
+pub fn view(canvas: &mut Canvas<'_, '_>, mut y: u16, focus: Option<Stop>, shared: &Shared) {
     let now = chosen(shared);
-    for stop in &stops {
+    for stop in stops(shared) {
         let text = match stop {
             Stop::List => continue,
             Stop::Outbound => {
@@ -115,19 +126,15 @@ pub fn view(canvas: &mut Canvas<'_, '_>, mut y: u16, focus: Option<Stop>, shared
             Stop::Only22 => "only shut TCP/22; every other port stays as it is",
             Stop::DefaultDeny => "refuse everything that the plan does not open",
         };
-        canvas.choice(0, y, Mark::radio(now == *stop), focus == Some(*stop), text);
+        canvas.choice(0, y, Mark::radio(now == stop), focus == Some(stop), text);
         y += 1;
-        if *stop == Stop::DefaultDeny {
-            let cut = words::cut_off(shared);
-            let text = if cut.is_empty() {
-                "it would cut off no service that listens now".to_owned()
-            } else {
-                format!("it would cut off: {}", cut.join(", "))
-            };
-            y += canvas.paragraph(5, y, canvas.width().saturating_sub(7), &text);
+        if stop == Stop::DefaultDeny {
+            for line in cut_off(shared, canvas.width().saturating_sub(7)) {
+                canvas.text(5, y, line);
+                y += 1;
+            }
         }
     }
-    y
 }
 
 fn view_outbound(canvas: &mut Canvas<'_, '_>, y: u16, focused: bool, shared: &Shared) {
@@ -137,9 +144,9 @@ fn view_outbound(canvas: &mut Canvas<'_, '_>, y: u16, focused: bool, shared: &Sh
         canvas.text(0, y, ">");
     }
     let mut x = 35;
-    for (number, (_, name)) in OUTBOUND.iter().enumerate() {
-        let on = number == outbound(shared);
+    for (number, (_, name)) in words::OUTBOUND.iter().enumerate() {
+        let on = number == words::outbound_place(shared.answers.firewall.outbound);
         canvas.choice(x - 1, y, Mark::radio(on), focused && on, name);
-        x += 6 + crate::tui::widgets::cells(name.len());
+        x += 6 + cells(name.len());
     }
 }

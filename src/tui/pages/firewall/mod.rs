@@ -29,13 +29,68 @@ pub struct Firewall {
 /// Firewalls that are listed.
 const LIST_ROWS: usize = 6;
 
-/// A line with its weight in front, where it has one; returns how many rows it took.
-fn view_line(canvas: &mut Canvas<'_, '_>, y: u16, width: u16, tone: Tone, line: &str) -> u16 {
-    if tone.word().is_empty() {
-        return canvas.paragraph(1, y, width, line);
+/// Text broken to a width; what is longer than so many rows is cut, and says where the rest is.
+fn shortened(text: &str, width: usize, rows: usize) -> Vec<String> {
+    let mut lines = wrap(text, width);
+    if lines.len() > rows {
+        lines.truncate(rows);
+        if let Some(last) = lines.last_mut() {
+            let kept: String = last.chars().take(width.saturating_sub(9)).collect();
+            *last = format!("{} ... (F2)", kept.trim_end());
+        }
     }
-    canvas.styled(1, y, tone.word(), tone.style());
-    canvas.paragraph(6, y, width.saturating_sub(5), line)
+    lines
+}
+
+/// Columns in front of a line: those with a weight leave room for its word.
+fn indent(tone: Tone) -> u16 {
+    if tone.word().is_empty() { 0 } else { 6 }
+}
+
+/// How many rows each line gets: one, and what is left goes to the weightier ones first.
+fn share_out(needed: &[(Tone, usize)], room: usize) -> Vec<usize> {
+    let mut rows = vec![1; needed.len()];
+    let mut left = room.saturating_sub(needed.len());
+    for wanted in [Tone::Bad, Tone::Warn, Tone::Plain] {
+        for (rows, (_, needed)) in rows
+            .iter_mut()
+            .zip(needed)
+            .filter(|(_, (tone, _))| *tone == wanted)
+        {
+            let more = needed.saturating_sub(1).min(left);
+            *rows += more;
+            left -= more;
+        }
+    }
+    rows
+}
+
+/// Draws lines with their weight in front into so many rows; returns the row below them.
+fn view_lines(canvas: &mut Canvas<'_, '_>, mut y: u16, room: u16, lines: &[(Tone, String)]) -> u16 {
+    let width = |tone: Tone| usize::from(canvas.width().saturating_sub(2 + indent(tone)));
+    let needed: Vec<(Tone, usize)> = lines
+        .iter()
+        .map(|(tone, line)| (*tone, wrap(line, width(*tone)).len()))
+        .collect();
+    let rows = share_out(&needed, usize::from(room));
+    let texts: Vec<Vec<String>> = lines
+        .iter()
+        .zip(rows)
+        .map(|((tone, line), rows)| shortened(line, width(*tone), rows))
+        .collect();
+    let end = y + room;
+    for ((tone, _), text) in lines.iter().zip(texts) {
+        if y < end {
+            canvas.styled(1, y, tone.word(), tone.style());
+        }
+        for line in text {
+            if y < end {
+                canvas.text(1 + indent(*tone), y, line);
+                y += 1;
+            }
+        }
+    }
+    y
 }
 
 /// Whether it carries the rules on this host.
@@ -91,6 +146,8 @@ fn foreign_text(facts: &Facts) -> String {
 fn why(facts: &Facts, fact: &BackendFact) -> String {
     let verdict = if usable(facts, fact) {
         "It carries the rules."
+    } else if facts.also.contains(&fact.id) {
+        "It drops packets too, and gets the accepts as well."
     } else if fact.installed {
         "It is not used for this change."
     } else {
@@ -112,6 +169,12 @@ fn in_full(shared: &Shared) -> String {
     }
     for (_, line) in words::consequences(facts) {
         text += &format!("\n{line}");
+    }
+    if words::nothing_filters(facts) {
+        text += &format!(
+            "\n\nA default-deny set would cut off: {}",
+            words::joined(&words::cut_off(shared))
+        );
     }
     for fact in rows(facts) {
         text += &format!("\n\n{}", why(facts, fact));
@@ -210,6 +273,11 @@ impl Firewall {
             );
             canvas.text(34, y, rest);
         }
+        let below = 2 + cells(rows.len().min(LIST_ROWS));
+        for (kind, y) in facts.unmanaged.iter().zip(below..) {
+            let name = cell(&words::unmanaged(kind), 27);
+            canvas.text(6, y, format!("{name} in use         yes             by hand"));
+        }
     }
 
     fn view_refusal(canvas: &mut Canvas<'_, '_>, y: u16, refusal: &str) -> u16 {
@@ -227,7 +295,7 @@ impl Firewall {
             let more = " F2 shows all of it ";
             canvas.text(width.saturating_sub(cells(more.len()) + 2), inside.bottom(), more);
         }
-        y + rows
+        rows
     }
 }
 
@@ -273,17 +341,18 @@ impl Page for Firewall {
         let width = canvas.width().saturating_sub(2);
         self.view_list(&mut canvas, shared);
         let rows = rows(facts);
-        let mut y = 3 + cells(rows.len().clamp(1, LIST_ROWS));
+        let mut y = 3 + cells(rows.len().clamp(1, LIST_ROWS) + facts.unmanaged.len());
         if let Some(fact) = rows.get(*self.told.shown()) {
             y += canvas.paragraph(1, y, width, &why(facts, fact)) + 1;
         }
         match facts.refusal.as_ref().filter(|_| facts.backend.is_none()) {
-            Some(refusal) => y = Self::view_refusal(&mut canvas, y, refusal),
+            Some(refusal) => y += Self::view_refusal(&mut canvas, y, refusal),
             None if shared.detected => {
-                for (tone, line) in words::consequences(facts) {
-                    y += view_line(&mut canvas, y, width, tone, &line);
-                }
-                y = choices::view(&mut canvas, y, self.stop(shared), shared);
+                let below = choices::height(shared, canvas.width()) + 1;
+                let room = canvas.height().saturating_sub(y + below);
+                y = view_lines(&mut canvas, y, room, &words::consequences(facts)) + 1;
+                choices::view(&mut canvas, y, self.stop(shared), shared);
+                y += below - 1;
             }
             None => {}
         }

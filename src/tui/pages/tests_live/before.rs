@@ -27,6 +27,71 @@ fn firewall_refused() {
     insta::assert_snapshot!(stage.picture());
 }
 
+fn firewall(facts: crate::facts::Facts) -> Stage {
+    let mut stage = Stage::new(
+        PageId::Firewall,
+        Shared {
+            facts: crate::facts::Facts::default(),
+            detected: false,
+            ..samples::shared()
+        },
+    );
+    stage.told(Event::Detected(Box::new(facts)));
+    stage
+}
+
+#[test]
+fn firewall_of_other_kinds() {
+    for (name, facts) in [
+        ("iptables", samples::iptables_facts()),
+        ("csf", samples::csf_facts()),
+        ("open", samples::open_facts()),
+    ] {
+        let mut stage = firewall(facts);
+        insta::assert_snapshot!(format!("firewall_{name}"), stage.picture());
+        stage.key(Key::F(2));
+        insta::assert_snapshot!(format!("firewall_{name}_why"), stage.picture());
+    }
+}
+
+#[test]
+fn outbound_rules_are_chosen_below_the_list() {
+    use crate::answers::Outbound;
+    let mut stage = firewall(samples::facts());
+    stage.keys(&[Key::End, Key::Down, Key::Right]);
+    assert_eq!(stage.wizard.shared().answers.firewall.outbound, Outbound::Always);
+    stage.keys(&[Key::Left, Key::Left]);
+    assert_eq!(stage.wizard.shared().answers.firewall.outbound, Outbound::Never);
+    let (_, cursor) = stage.drawn();
+    assert!(cursor.is_some());
+    stage.keys(&[Key::Up, Key::Enter]);
+    assert_eq!(stage.wizard.page(), PageId::Preview);
+}
+
+#[test]
+fn a_host_without_a_filter_offers_three_ways_and_22_stays_open_only_by_its_words() {
+    let mut stage = firewall(samples::open_facts());
+    stage.keys(&[Key::Tab, Key::Tab, Key::Tab, Key::Char(' ')]);
+    assert!(stage.wizard.shared().answers.firewall.default_deny);
+    let picture = stage.picture();
+    assert!(picture.contains(">(*) refuse everything"), "{picture}");
+    assert!(
+        picture.contains("it would cut off: rpcbind TCP/111, rpcbind UDP/111"),
+        "{picture}"
+    );
+    stage.keys(&[Key::Up, Key::Char(' ')]);
+    assert!(!stage.wizard.shared().answers.firewall.default_deny);
+    assert!(stage.picture().contains(">(*) only shut TCP/22"));
+    stage.keys(&[Key::Up, Key::Char(' ')]);
+    assert_eq!(stage.wizard.page(), PageId::Legacy22);
+    stage.key(Key::Esc);
+    assert!(
+        stage.picture().contains("(*) only shut TCP/22"),
+        "{}",
+        stage.picture()
+    );
+}
+
 #[test]
 fn firewall_foreign_rules() {
     let mut stage = Stage::new(PageId::Firewall, samples::shared());

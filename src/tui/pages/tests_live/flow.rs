@@ -64,7 +64,7 @@ fn any_attempt() -> impl Strategy<Value = Attempt> {
         ])
         .prop_map(Attempt::Done),
         ".{0,200}".prop_map(Attempt::Unavailable),
-        ".{0,200}".prop_map(Attempt::Failed),
+        ".{0,200}".prop_map(Attempt::Broken),
         ".{0,90}".prop_map(|stage| Attempt::Running { stage, millis: 0 }),
     ]
 }

@@ -37,8 +37,18 @@ fn rehearsal_of_every_kind() {
             Attempt::Unavailable("The kernel does not let this user make a network namespace.".into()),
         ),
         (
-            "failed",
-            Attempt::Failed("open TCP/33001 in inet filter input: nft: No such file or directory".into()),
+            "broken",
+            Attempt::Broken(
+                "The rehearsal broke off: the copy did not answer within 120 s. Nothing was changed".into(),
+            ),
+        ),
+        (
+            "failed_step",
+            done(crate::matrix::Rehearsal {
+                cells: vec![],
+                failed: Some("open TCP/33001 in inet filter input: nft: No such file or directory".into()),
+                ..samples::rehearsal()
+            }),
         ),
     ];
     for (name, attempt) in states {
@@ -64,7 +74,7 @@ fn a_red_cell_keeps_the_change_from_being_applied() {
     for attempt in [
         done(samples::red_rehearsal()),
         done(samples::swept_rehearsal()),
-        Attempt::Failed("nft failed".into()),
+        Attempt::Broken("nft failed".into()),
         running("sending packets"),
     ] {
         for page in [PageId::Rehearsal, PageId::Preview] {
