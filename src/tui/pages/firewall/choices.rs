@@ -138,12 +138,12 @@ pub fn view(canvas: &mut Canvas<'_, '_>, mut y: u16, focus: Option<Stop>, shared
 }
 
 fn view_outbound(canvas: &mut Canvas<'_, '_>, y: u16, focused: bool, shared: &Shared) {
-    const TEXT: &str = "Rules for packets on the way out:";
+    const TEXT: &str = "Rules for the way out:";
     canvas.text(1, y, TEXT);
     if focused {
         canvas.text(0, y, ">");
     }
-    let mut x = 35;
+    let mut x = 26;
     for (number, (_, name)) in words::OUTBOUND.iter().enumerate() {
         let on = number == words::outbound_place(shared.answers.firewall.outbound);
         canvas.choice(x - 1, y, Mark::radio(on), focused && on, name);
