@@ -5,7 +5,7 @@
 
 mod iptables;
 
-pub use iptables::{NativeRule, UNTIL, batch, plain_name};
+pub use iptables::{IptablesRule, NativeRule, UNTIL, batch, plain_name};
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -239,33 +239,6 @@ pub enum Signal {
     Term,
 }
 
-/// A rule of iptables and how often it is wanted.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
-pub struct IptablesRule {
-    /// `-A CHAIN ...`
-    pub rule: String,
-    /// How many of it there shall be.
-    pub count: usize,
-    /// A missing one goes before this rule of the chain, counted from 0 and without those that bear a mark of ours; to
-    /// the end where there are not so many.
-    pub at: usize,
-}
-
-impl fmt::Display for IptablesRule {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let (chain, rest) = self
-            .rule
-            .strip_prefix("-A ")
-            .and_then(|rest| rest.split_once(' '))
-            .unwrap_or((&self.rule, ""));
-        if self.count == 0 {
-            write!(f, "-D {chain} {rest}")
-        } else {
-            write!(f, "-I {chain} {} {rest}", self.at + 1)
-        }
-    }
-}
-
 /// One effect on the host.
 ///
 /// Serialisable, because a rollback executes *stored* steps: it never renders them again with another version of the
@@ -299,6 +272,19 @@ pub enum Step {
         /// Commands that go into the same batch after the deletions.
         then: String,
     },
+    /// Bring rules of iptables into a wanted state, in one batch: those whose comment begins with `sweep:` go, and of each
+    /// named rule there are as many as asked for afterwards. Nothing else is touched.
+    PatchIptables {
+        /// The restore program: it tells family and variant.
+        tool: Tool,
+        /// `faspwall:<transaction>:trial`; empty when nothing goes by its mark.
+        sweep: String,
+        /// The rules.
+        rules: Vec<IptablesRule>,
+        /// For how long timed rules among them hold.
+        #[serde(default)]
+        seconds: u64,
+    },
     /// Delete every iptables rule whose comment begins with `tag:` in all tables, and put others in: one batch for each
     /// program. Harmless when nothing is there.
     SweepIptables {
@@ -311,18 +297,6 @@ pub enum Step {
         /// For how long timed rules among them hold.
         #[serde(default)]
         seconds: u64,
-    },
-    /// Bring rules of iptables into a wanted state, in one batch: those whose comment begins with `sweep:` go, and of each
-    /// named rule there are as many as asked for afterwards. Nothing else is touched.
-    PatchIptables {
-        /// Prints the rules, such as `iptables-nft-save`.
-        save: Tool,
-        /// Takes the batch.
-        restore: Tool,
-        /// `faspwall:<transaction>:trial`; empty when nothing goes by its mark.
-        sweep: String,
-        /// The rules.
-        rules: Vec<IptablesRule>,
     },
     /// Send a signal to the process whose number stands in a pid file, if that process is `comm`.
     SignalPidFile {
@@ -380,21 +354,6 @@ impl fmt::Display for Step {
                 )
             }
             Self::Remove(path) => write!(f, "rm -f {}", shown(path)),
-            Self::PatchIptables {
-                restore,
-                sweep,
-                rules,
-                ..
-            } => {
-                write!(f, "{} --noflush <<'END'\n*filter", restore.name())?;
-                if !sweep.is_empty() {
-                    write!(f, "\n# rules marked {sweep} are deleted")?;
-                }
-                for rule in rules {
-                    write!(f, "\n{rule}")?;
-                }
-                f.write_str("\nCOMMIT\nEND")
-            }
             Self::SweepNft {
                 tag,
                 sets,
@@ -413,12 +372,7 @@ impl fmt::Display for Step {
                 }
                 Ok(())
             }
-            Self::SweepIptables {
-                tag,
-                tools,
-                then,
-                seconds,
-            } => iptables::print(f, tag, tools, then, *seconds),
+            Self::SweepIptables { .. } | Self::PatchIptables { .. } => iptables::print(f, self),
             Self::SignalPidFile {
                 pid_file,
                 comm,

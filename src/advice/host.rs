@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::{Advice, Case, Severity, ruleset, socket_line};
-use crate::facts::{ChainFact, InboundDefault};
+use crate::facts::{BackendId, BootFacts, ChainFact, InboundDefault};
 use crate::plan::Requirement;
 use crate::port::Direction;
 
@@ -44,27 +44,68 @@ fn inbound_drops<'a>(case: &'a Case<'_>) -> impl Iterator<Item = &'a ChainFact> 
 
 /// FW005: the firewall is not active at boot.
 pub fn not_active_at_boot(case: &Case<'_>) -> Option<Advice> {
-    let boot = &case.facts.boot;
-    if boot.enabled != Some(false) {
-        return None;
-    }
-    let unit = boot.unit.as_deref().unwrap_or("the unit that loads the rules");
+    let facts = case.facts;
+    let owner = facts.backend.unwrap_or(BackendId::Nftables);
+    let boots =
+        std::iter::once((owner, &facts.boot)).chain(facts.also.iter().map(|id| (*id, facts.boot_of(*id))));
+    let sleeping: Vec<(BackendId, &BootFacts)> =
+        boots.filter(|(_, boot)| boot.enabled == Some(false)).collect();
+    let (id, boot) = sleeping.first()?;
     let file = boot
         .file
         .as_ref()
-        .map_or_else(|| "the rules".to_owned(), |file| file.display().to_string());
+        .map_or_else(|| format!("the rules of {id}"), |file| file.display().to_string());
+    let Some(unit) = boot.unit.as_deref() else {
+        return Some(nothing_loads(case, *id));
+    };
+    if case.answers.firewall.enable_at_boot {
+        let text =
+            format!("{unit} is not enabled, so {file} is not loaded at boot now. This change enables it.");
+        return Some(Advice::new("FW005", Severity::Note, text));
+    }
     let text = format!(
         "{unit} is not enabled, so {file} is not loaded at boot: after a restart this host would have no firewall, \
-         whatever is kept now. Enable it:   systemctl enable {unit}   or accept FW005 when something else loads it."
+         whatever is kept now. Enable it:   systemctl enable {unit}   or set enable_at_boot = true in [firewall], which \
+         does it as a step of this change, or accept FW005 when something else loads it."
     );
-    // Where nothing drops today a boot without rules changes nothing.
-    let drops = case.facts.chains.iter().any(|chain| chain.drops.is_some());
-    let severity = if drops {
+    Some(Advice::new("FW005", weight(case), text))
+}
+
+fn nothing_loads(case: &Case<'_>, id: BackendId) -> Advice {
+    let package = match id {
+        BackendId::Iptables => {
+            " Its loader is in the package iptables-persistent (Debian, Ubuntu) or iptables-services (Red Hat, Fedora)."
+        }
+        _ => "",
+    };
+    let text = format!(
+        "Nothing was found that loads the rules of {id} at boot: after a restart they would be gone, and what is kept \
+         now with them.{package} Accept FW005 when something else loads them."
+    );
+    Advice::new("FW005", weight(case), text)
+}
+
+/// Where nothing drops today a boot without rules changes nothing.
+fn weight(case: &Case<'_>) -> Severity {
+    if case.facts.chains.iter().any(|chain| chain.drops.is_some()) {
         Severity::Blocker
     } else {
         Severity::Warning
-    };
-    Some(Advice::new("FW005", severity, text))
+    }
+}
+
+/// What detection found not to fit together, each under its code.
+pub fn contradictions(case: &Case<'_>) -> Vec<Advice> {
+    let all = case.facts.contradictions.iter();
+    all.map(|found| {
+        let severity = if found.blocks {
+            Severity::Blocker
+        } else {
+            Severity::Warning
+        };
+        Advice::new(&found.code, severity, found.text.clone())
+    })
+    .collect()
 }
 
 /// Programs that hold a published port for a container.

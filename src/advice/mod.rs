@@ -123,6 +123,15 @@ pub fn review(plan: &Plan, answers: &Answers, facts: &Facts) -> Vec<Advice> {
     .into_iter()
     .flatten()
     .collect();
+    for found in host::contradictions(&case) {
+        match advice.iter_mut().find(|item| item.code == found.code) {
+            Some(item) => {
+                item.severity = item.severity.max(found.severity);
+                item.evidence.push(found.text);
+            }
+            None => advice.push(found),
+        }
+    }
     for item in &mut advice {
         if answers.accepts(&item.code) {
             item.accepted = true;

@@ -108,6 +108,9 @@ pub struct Firewall {
     pub outbound: Outbound,
     /// Turn on a default-deny set where nothing filters.
     pub default_deny: bool,
+    /// Enable the unit that loads the rules at boot, where it is not enabled.
+    #[serde(default)]
+    pub enable_at_boot: bool,
 }
 
 /// Everything that was asked.

@@ -272,7 +272,14 @@ impl Form<'_, '_, '_> {
     }
 
     fn firewall(&mut self, top: Section<'_>, answers: &mut Answers) {
-        let keys = ["backend", "sources", "outbound", "default_deny", "accept"];
+        let keys = [
+            "backend",
+            "sources",
+            "outbound",
+            "default_deny",
+            "enable_at_boot",
+            "accept",
+        ];
         let Some(found) = self.section(top, "firewall", &keys) else {
             return;
         };
@@ -293,6 +300,12 @@ impl Form<'_, '_, '_> {
         }
         if let Some(choice) = self.reader.flag(section, "default_deny", "default_deny = true") {
             answers.firewall.default_deny = choice;
+        }
+        if let Some(choice) = self
+            .reader
+            .flag(section, "enable_at_boot", "enable_at_boot = true")
+        {
+            answers.firewall.enable_at_boot = choice;
         }
         // A last line `accept = [...]` below the last heading belongs to that heading, whatever was meant by it.
         let codes = self.reader.texts(section, "accept", "accept = [\"FW001\"]");

@@ -95,6 +95,7 @@ impl Answers {
                 Outbound::Never => "never",
             })),
             ("firewall", "default_deny") => Some(self.firewall.default_deny.to_string()),
+            ("firewall", "enable_at_boot") => Some(self.firewall.enable_at_boot.to_string()),
             _ => None,
         }
     }

@@ -4,6 +4,8 @@
 //! [`Pieces`] of a change to `change::assemble`, which puts those of all backends and of sshd into the one safe order.
 //! What is the same on every host is not done here: the kernel's clock, the timed deny of trial 2, the second sshd.
 
+pub mod by_hand;
+pub mod firewalld;
 pub mod iptables;
 pub mod kernel;
 pub mod nftables;
@@ -116,6 +118,7 @@ pub fn translator(id: BackendId) -> Option<&'static dyn Translator> {
         BackendId::Nftables => Some(&nftables::translate::Nftables),
         BackendId::Iptables => Some(&iptables::translate::Iptables),
         BackendId::Ufw => Some(&ufw::Ufw),
-        BackendId::Firewalld | BackendId::Pf | BackendId::Ipfw | BackendId::Windows => None,
+        BackendId::Firewalld => Some(&firewalld::Firewalld),
+        BackendId::Pf | BackendId::Ipfw | BackendId::Windows => None,
     }
 }

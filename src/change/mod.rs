@@ -3,6 +3,7 @@
 use serde::{Deserialize, Serialize};
 
 pub mod assemble;
+pub mod boot;
 pub mod render;
 
 use std::collections::BTreeMap;
@@ -75,6 +76,9 @@ pub struct Before {
     /// What each backend kept, in its own text: before and after.
     #[serde(default)]
     pub kept: BTreeMap<BackendId, (String, String)>,
+    /// Units that it made start at boot.
+    #[serde(default)]
+    pub enabled: Vec<String>,
     /// TCP ports on which sshd listened.
     pub ssh_ports: Vec<u16>,
     /// TCP ports on which it listens afterwards.

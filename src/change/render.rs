@@ -6,9 +6,11 @@ use std::path::Path;
 use similar::TextDiff;
 
 use super::assemble::Parts;
+use super::boot::units_to_enable;
 use super::{Change, Diff, Preview, RuleLine, RuleState};
 use crate::advice::{Advice, Severity};
 use crate::answers::Answers;
+use crate::backend::by_hand::by_hand;
 use crate::backend::nftables::model::Ruleset;
 use crate::backend::nftables::packet::{Family, Kind, Packet};
 use crate::backend::nftables::{
@@ -46,22 +48,27 @@ pub fn preview(
     setting: &Setting,
 ) -> Preview {
     let mut obstacles = Vec::new();
-    let inspection = inspected(facts, &mut obstacles);
+    let inspection = inspected(facts, &plan, &mut obstacles);
     if answers.firewall.default_deny {
         obstacles.push(String::from(
             "this version cannot turn on a default-deny set: set default_deny = false, and write such a ruleset by hand",
         ));
     }
-    if let Some(wanted) = answers
-        .firewall
-        .backend
-        .filter(|wanted| *wanted != BackendId::Nftables)
+    obstacles.extend(another_backend(facts, answers));
+    let enable = units_to_enable(facts, answers.firewall.enable_at_boot).unwrap_or_else(|obstacle| {
+        obstacles.push(obstacle);
+        Vec::new()
+    });
+    let told = |text: &str| {
+        facts
+            .refusal
+            .as_deref()
+            .is_some_and(|refusal| refusal.contains(text))
+    };
+    for blocker in advice
+        .iter()
+        .filter(|a| a.severity == Severity::Blocker && !told(&a.text))
     {
-        obstacles.push(format!(
-            "this version writes rules for nftables only, not for {wanted}: set backend = \"auto\""
-        ));
-    }
-    for blocker in advice.iter().filter(|a| a.severity == Severity::Blocker) {
         obstacles.push(format!("{}: {}", blocker.code, blocker.text));
     }
     let mut preview = Preview {
@@ -78,7 +85,8 @@ pub fn preview(
     let Some(inspection) = inspection else {
         return preview;
     };
-    let wanted = Wanted::new(facts, &preview.plan, &inspection, setting);
+    let mut wanted = Wanted::new(facts, &preview.plan, &inspection, setting);
+    wanted.enable = enable;
     preview.obstacles.extend(wanted.obstacles.iter().cloned());
     preview.rules = wanted.rule_lines(&preview.plan);
     preview.unchanged = unchanged(facts, &preview.rules);
@@ -90,9 +98,32 @@ pub fn preview(
     preview
 }
 
-fn inspected(facts: &Facts, obstacles: &mut Vec<String>) -> Option<Inspection> {
+/// The answers may name the firewall, but it is the host that decides.
+fn another_backend(facts: &Facts, answers: &Answers) -> Option<String> {
+    let (wanted, owner) = (answers.firewall.backend?, facts.backend?);
+    if wanted == owner {
+        return None;
+    }
+    let fact = facts.backends.iter().find(|fact| fact.id == owner);
+    let reason = fact.map_or("its rules decide", |fact| fact.reason.as_str());
+    Some(format!(
+        "backend = \"{wanted}\" is asked for, but the inbound rules of this host belong to {owner} ({reason}): rules of \
+         {wanted} beside it would be lost, or would not count. Set backend = \"auto\" or \"{owner}\""
+    ))
+}
+
+fn inspected(facts: &Facts, plan: &Plan, obstacles: &mut Vec<String>) -> Option<Inspection> {
     if let Some(refusal) = &facts.refusal {
         obstacles.push(refusal.clone());
+        let closing: &[u16] = if plan.port_22 == Port22::Keep || plan.ssh_port == 22 {
+            &[]
+        } else {
+            &[22]
+        };
+        for which in &facts.unmanaged {
+            let lines = by_hand(which, &plan.requirements, closing, &facts.hostname);
+            obstacles.push(format!("By hand:\n{}", lines.join("\n")));
+        }
         return None;
     }
     if facts.backend.and_then(translator).is_none() {
@@ -233,6 +264,8 @@ struct Wanted<'a> {
     /// Text of what each backend keeps, now and afterwards.
     kept: BTreeMap<BackendId, (String, String)>,
     pieces: Pieces,
+    /// Units that are to start at boot.
+    enable: Vec<String>,
     obstacles: Vec<String>,
 }
 
@@ -268,6 +301,7 @@ impl<'a> Wanted<'a> {
             ports_after: facts.ssh.ports.clone(),
             kept: BTreeMap::new(),
             pieces: Pieces::default(),
+            enable: Vec::new(),
             obstacles: Vec::new(),
         };
         wanted.plan_sshd(plan);
@@ -399,7 +433,8 @@ impl<'a> Wanted<'a> {
         let same_rules = self.kept.values().all(|(before, after)| before == after);
         let shut_as_wanted = self.closing.is_empty() || self.shut_now;
         let same_files = self.pieces.files.is_empty() && self.sshd_files.is_empty();
-        !(self.gaps.is_empty() && same_rules && shut_as_wanted && same_files)
+        let loaded_at_boot = self.enable.is_empty();
+        !(self.gaps.is_empty() && same_rules && shut_as_wanted && same_files && loaded_at_boot)
     }
 
     fn helper_port(&self) -> u16 {
@@ -430,6 +465,8 @@ impl<'a> Wanted<'a> {
             sshd_files: self.sshd_files.clone(),
             ssh_ports: (self.ports_before.clone(), self.ports_after.clone()),
             helper_port: self.helper_port(),
+            enable: self.enable.clone(),
+            disable: Vec::new(),
             keep_22_until: plan.keep_22_until,
             requirements: self.requirements.clone(),
         };

@@ -109,6 +109,8 @@ impl Engine<'_> {
             sshd_files,
             ssh_ports: (before.ssh_ports_after.clone(), before.ssh_ports.clone()),
             helper_port: HELPER_PORT,
+            enable: Vec::new(),
+            disable: before.enabled.clone(),
             keep_22_until: None,
             requirements,
         };

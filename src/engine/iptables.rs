@@ -4,10 +4,30 @@ use std::time::Duration;
 
 use super::{Engine, EngineError};
 use crate::backend::iptables::sweep::sweep;
-use crate::step::{Invocation, NativeRule, Tool, UNTIL};
+use crate::backend::ufw::patch;
+use crate::step::{Invocation, IptablesRule, NativeRule, Step, Tool, UNTIL};
 
 impl Engine<'_> {
-    pub(super) fn sweep_iptables(
+    /// Performs a step of this kind; any other is nothing to do.
+    pub(super) fn iptables(&self, step: &Step) -> Result<(), EngineError> {
+        match step {
+            Step::SweepIptables {
+                tag,
+                tools,
+                then,
+                seconds,
+            } => self.sweep_iptables(tag, tools, then, *seconds),
+            Step::PatchIptables {
+                tool,
+                sweep,
+                rules,
+                seconds,
+            } => self.patch_iptables(*tool, sweep, rules, *seconds),
+            _ => Ok(()),
+        }
+    }
+
+    fn sweep_iptables(
         &self,
         tag: &str,
         tools: &[Tool],
@@ -36,6 +56,35 @@ impl Engine<'_> {
             if batch.is_empty() {
                 return Ok(());
             }
+            let program = super::kernel::there(self.system, tool);
+            let call = Invocation::new(program, ["--noflush", "-w", "10"]).with_stdin(batch);
+            match self.system.run_ok(&call) {
+                Ok(_) => return Ok(()),
+                Err(error) if attempt == 3 => return Err(error.into()),
+                Err(_) => attempt += 1,
+            }
+        }
+    }
+
+    /// As above, for rules that have their places.
+    fn patch_iptables(
+        &self,
+        tool: Tool,
+        sweep: &str,
+        rules: &[IptablesRule],
+        seconds: u64,
+    ) -> Result<(), EngineError> {
+        let until = self.until(seconds);
+        let mut rules = rules.to_vec();
+        for rule in &mut rules {
+            rule.rule = rule.rule.replace(UNTIL, &until);
+        }
+        let mut attempt = 1;
+        loop {
+            let save = super::kernel::save_beside(self.system, tool)?;
+            let batch = patch::batch(&save, sweep, &rules)
+                .map_err(|error| EngineError::Refused(error.to_string()))?;
+            let Some(batch) = batch else { return Ok(()) };
             let program = super::kernel::there(self.system, tool);
             let call = Invocation::new(program, ["--noflush", "-w", "10"]).with_stdin(batch);
             match self.system.run_ok(&call) {

@@ -7,8 +7,7 @@ use super::detect::sockets::tcp_listeners;
 use super::{Engine, EngineError};
 use crate::backend::nftables::Ruleset;
 use crate::backend::nftables::inspect::owner;
-use crate::backend::ufw::patch;
-use crate::step::{Invocation, IptablesRule, Step, Tool};
+use crate::step::{Invocation, Step, Tool};
 
 impl Engine<'_> {
     /// Performs a step; returns once it has taken effect.
@@ -35,18 +34,7 @@ impl Engine<'_> {
                 tables,
                 then,
             } => self.sweep(tag, sets, tables, then),
-            Step::SweepIptables {
-                tag,
-                tools,
-                then,
-                seconds,
-            } => self.sweep_iptables(tag, tools, then, *seconds),
-            Step::PatchIptables {
-                save,
-                restore,
-                sweep,
-                rules,
-            } => self.patch(*save, *restore, sweep, rules),
+            Step::SweepIptables { .. } | Step::PatchIptables { .. } => self.iptables(step),
             Step::SignalPidFile {
                 pid_file,
                 comm,
@@ -97,30 +85,6 @@ impl Engine<'_> {
                 return Ok(());
             }
             let call = Invocation::new(Tool::Nft, ["-f", "-"]).with_stdin(batch);
-            match self.system.run_ok(&call) {
-                Ok(_) => return Ok(()),
-                Err(error) if attempt == 3 => return Err(error.into()),
-                Err(_) => attempt += 1,
-            }
-        }
-    }
-
-    fn patch(
-        &self,
-        save: Tool,
-        restore: Tool,
-        sweep: &str,
-        rules: &[IptablesRule],
-    ) -> Result<(), EngineError> {
-        // As above: the batch fails as a whole when somebody changed a rule in between.
-        let mut attempt = 1;
-        loop {
-            let look = Invocation::new(save, ["-t", "filter"]);
-            let saved = self.system.run_ok(&look)?.stdout;
-            let batch = patch::batch(&saved, sweep, rules)
-                .map_err(|error| EngineError::Refused(error.to_string()))?;
-            let Some(batch) = batch else { return Ok(()) };
-            let call = Invocation::new(restore, ["--noflush"]).with_stdin(batch);
             match self.system.run_ok(&call) {
                 Ok(_) => return Ok(()),
                 Err(error) if attempt == 3 => return Err(error.into()),

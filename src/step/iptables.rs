@@ -28,11 +28,35 @@ impl NativeRule {
     }
 }
 
+/// A rule of the filter table and how often it is wanted.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct IptablesRule {
+    /// `-A CHAIN ...`
+    pub rule: String,
+    /// How many of it there shall be.
+    pub count: usize,
+    /// A missing one goes before this rule of the chain, counted from 0 and without those that bear a mark of ours; to
+    /// the end where there are not so many.
+    pub at: usize,
+}
+
+impl fmt::Display for IptablesRule {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let rule = self.rule.strip_prefix("-A ").unwrap_or(&self.rule);
+        let (chain, rest) = rule.split_once(' ').unwrap_or((rule, ""));
+        if self.count == 0 {
+            write!(f, "-D {chain} {rest}")
+        } else {
+            write!(f, "-I {chain} {} {rest}", self.at + 1)
+        }
+    }
+}
+
 impl Step {
     /// The same step whose timed rules hold for that many seconds.
     #[must_use]
     pub fn lasting(mut self, for_seconds: u64) -> Self {
-        if let Self::SweepIptables { seconds, .. } = &mut self {
+        if let Self::SweepIptables { seconds, .. } | Self::PatchIptables { seconds, .. } = &mut self {
             *seconds = for_seconds;
         }
         self
@@ -59,8 +83,61 @@ pub fn batch(lines: &[(String, String)]) -> String {
     text
 }
 
+/// A step of this kind.
+pub(super) fn print(f: &mut fmt::Formatter<'_>, step: &Step) -> fmt::Result {
+    match step {
+        Step::SweepIptables {
+            tag,
+            tools,
+            then,
+            seconds,
+        } => print_sweep(f, tag, tools, then, *seconds),
+        Step::PatchIptables {
+            tool,
+            sweep,
+            rules,
+            seconds,
+        } => print_patch(f, *tool, sweep, rules, *seconds),
+        _ => Ok(()),
+    }
+}
+
+/// The end of a timed rule, as a shell would work it out.
+fn until(seconds: u64) -> String {
+    format!(
+        "$(date -u -d '+{} seconds' +%FT%T)",
+        Duration::from_secs(seconds).as_secs()
+    )
+}
+
+/// As it could be typed, but that it leaves alone what is so already.
+fn print_patch(
+    f: &mut fmt::Formatter<'_>,
+    tool: Tool,
+    sweep: &str,
+    rules: &[IptablesRule],
+    seconds: u64,
+) -> fmt::Result {
+    if !sweep.is_empty() {
+        write!(f, "{}: delete rules tagged {sweep}:*", plain_name(tool))?;
+    }
+    if rules.is_empty() {
+        return Ok(());
+    }
+    if !sweep.is_empty() {
+        f.write_str("; in the same batch:\n")?;
+    }
+    let text: Vec<String> = rules.iter().map(ToString::to_string).collect();
+    write!(
+        f,
+        "{} --noflush -w 10 <<END\n*filter\n{}\nCOMMIT\nEND",
+        tool.name(),
+        text.join("\n").replace(UNTIL, &until(seconds))
+    )
+}
+
 /// As it could be typed, but for the deletions: which those are is looked up at that moment.
-pub(super) fn print(
+fn print_sweep(
     f: &mut fmt::Formatter<'_>,
     tag: &str,
     tools: &[Tool],
@@ -69,10 +146,7 @@ pub(super) fn print(
 ) -> fmt::Result {
     let names: Vec<&str> = tools.iter().map(|tool| plain_name(*tool)).collect();
     write!(f, "{}: delete rules tagged {tag}:*", names.join(", "))?;
-    let until = format!(
-        "$(date -u -d '+{} seconds' +%FT%T)",
-        Duration::from_secs(seconds).as_secs()
-    );
+    let until = until(seconds);
     for tool in tools {
         let lines: Vec<(String, String)> = then
             .iter()

@@ -432,7 +432,7 @@ prop_compose! {
         vlink in proptest::option::of((port(), any::<u32>(), 4u8..=32)),
         backend in proptest::option::of(select(BackendId::ALL.to_vec())),
         outbound in select(vec![Outbound::Auto, Outbound::Always, Outbound::Never]),
-        default_deny in any::<bool>(),
+        (default_deny, enable_at_boot) in (any::<bool>(), any::<bool>()),
         accept in subsequence(vec!["FW001", "FW003", "FW013"], 0..=3),
         take_extra in any::<bool>(),
     ) -> Answers {
@@ -468,6 +468,7 @@ prop_compose! {
         answers.firewall.sources = sources;
         answers.firewall.outbound = outbound;
         answers.firewall.default_deny = default_deny;
+        answers.firewall.enable_at_boot = enable_at_boot;
         answers.accept = accept.into_iter().map(str::to_owned).collect();
         if take_extra {
             answers.extra = role.extras().map(|need| need.id.clone()).collect();

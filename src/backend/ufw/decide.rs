@@ -213,7 +213,7 @@ impl Family<'_> {
         self.entries.push(Entry {
             v6: self.v6,
             at,
-            what: What::Ours(tuple),
+            what: What::Ours(Box::new(tuple)),
         });
     }
 

@@ -21,7 +21,7 @@ pub struct Entry {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum What {
     /// A rule of ours.
-    Ours(Tuple),
+    Ours(Box<Tuple>),
     /// A rule of others that shuts what is to be open, taken out.
     Without(Block),
     /// A rule of others that opens what is to be shut, taken out.
@@ -69,7 +69,7 @@ impl Entry {
                 let (fields, comment) = rest.split_once(" # ")?;
                 let mut tuple = Tuple::parse_words(fields)?;
                 comment.trim().clone_into(&mut tuple.comment);
-                What::Ours(tuple)
+                What::Ours(Box::new(tuple))
             }
             "without" => What::Without(restored(rest)?),
             "shut" => What::Shut(restored(rest)?),
@@ -143,7 +143,7 @@ pub fn present(file: &RulesFile, v6: bool, known: &[Entry]) -> Vec<Entry> {
             Some(tuple) => entries.push(Entry {
                 v6,
                 at: past(at),
-                what: What::Ours(tuple),
+                what: What::Ours(Box::new(tuple)),
             }),
             None => at = past(at) + 1,
         }

@@ -38,7 +38,7 @@ fn rules_path(v6: bool) -> PathBuf {
     PathBuf::from(if v6 { six } else { four })
 }
 
-fn rules_text<'f>(facts: &'f Facts, v6: bool) -> Option<&'f String> {
+fn rules_text(facts: &Facts, v6: bool) -> Option<&String> {
     facts.observations.files.get(Path::new(&rules_path(v6)))
 }
 

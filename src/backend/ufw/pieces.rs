@@ -12,54 +12,18 @@ use super::{families, health, rules_file, rules_path, rules_text};
 use crate::backend::iptables::Variant;
 use crate::backend::{Pieces, Wish};
 use crate::plan::Requirement;
-use crate::step::{Action, Invocation, IptablesRule, Step, Tool};
+use crate::step::{Action, Invocation, IptablesRule, Step, Tool, UNTIL};
 
 /// Bits of a rules file that is new; ufw's own are for root alone.
 const MODE: u32 = 0o640;
 
-/// The programs that read and write the rules of one family.
-#[derive(Debug, Clone, Copy)]
-struct Tools {
-    save: Tool,
-    restore: Tool,
-}
-
-/// Those of the variant in which ufw's chains are; where the variants have no names of their own, the plain ones.
-fn tools(wish: &Wish<'_>, variant: Variant, v6: bool) -> Tools {
-    let (save, restore, plain_save, plain_restore) = match (variant, v6) {
-        (Variant::Nft, false) => (
-            Tool::IptablesNftSave,
-            Tool::IptablesNftRestore,
-            Tool::IptablesSave,
-            Tool::IptablesRestore,
-        ),
-        (Variant::Nft, true) => (
-            Tool::Ip6tablesNftSave,
-            Tool::Ip6tablesNftRestore,
-            Tool::Ip6tablesSave,
-            Tool::Ip6tablesRestore,
-        ),
-        (Variant::Legacy, false) => (
-            Tool::IptablesLegacySave,
-            Tool::IptablesLegacyRestore,
-            Tool::IptablesSave,
-            Tool::IptablesRestore,
-        ),
-        (Variant::Legacy, true) => (
-            Tool::Ip6tablesLegacySave,
-            Tool::Ip6tablesLegacyRestore,
-            Tool::Ip6tablesSave,
-            Tool::Ip6tablesRestore,
-        ),
-    };
-    let outputs = &wish.facts.observations.outputs;
-    if outputs.contains_key(plain_save.name()) && !outputs.contains_key(save.name()) {
-        Tools {
-            save: plain_save,
-            restore: plain_restore,
-        }
-    } else {
-        Tools { save, restore }
+/// The program that takes rules of one family, of the variant in which ufw's chains are.
+fn tool(variant: Variant, v6: bool) -> Tool {
+    match (variant, v6) {
+        (Variant::Nft, false) => Tool::IptablesNftRestore,
+        (Variant::Nft, true) => Tool::Ip6tablesNftRestore,
+        (Variant::Legacy, false) => Tool::IptablesLegacyRestore,
+        (Variant::Legacy, true) => Tool::Ip6tablesLegacyRestore,
     }
 }
 
@@ -67,7 +31,7 @@ fn tools(wish: &Wish<'_>, variant: Variant, v6: bool) -> Tools {
 struct Family<'a> {
     wish: &'a Wish<'a>,
     v6: bool,
-    tools: Tools,
+    tool: Tool,
     live: Live,
     now: RulesFile,
     /// What may stand while the one gives way to the other: open for both, shut for neither.
@@ -106,7 +70,7 @@ impl<'a> Family<'a> {
         Self {
             wish,
             v6,
-            tools: tools(wish, Variant::of(table).0, v6),
+            tool: tool(Variant::of(table).0, v6),
             live: Live::read(wish.theirs, table, v6),
             between: kept::applied(&theirs, v6, &between),
             after: kept::applied(&theirs, v6, wanted),
@@ -132,10 +96,10 @@ impl<'a> Family<'a> {
 
     fn patch(&self, sweep: &str, rules: Vec<IptablesRule>) -> Step {
         Step::PatchIptables {
-            save: self.tools.save,
-            restore: self.tools.restore,
+            tool: self.tool,
             sweep: sweep.to_owned(),
             rules,
+            seconds: self.wish.window_s,
         }
     }
 
@@ -176,7 +140,7 @@ impl<'a> Family<'a> {
         self.needs(self.wish.requirements)
             .into_iter()
             .filter(missing)
-            .map(|need| self.marked(&need, &mark(&need), ""))
+            .map(|need| self.marked(&need, &mark(&need), &format!(" -m time --datestop {UNTIL}")))
             .collect()
     }
 
@@ -202,11 +166,11 @@ impl<'a> Family<'a> {
     }
 
     fn check(&self) -> Action {
-        let call = Invocation::new(self.tools.restore, ["--noflush", "--test"]);
+        let call = Invocation::new(self.tool, ["--noflush", "--test"]);
         action(
             format!(
                 "{} accepts {} with the new rules",
-                self.tools.restore.name(),
+                self.tool.name(),
                 self.path().display()
             ),
             Step::Run(call.with_stdin(self.after.text())),

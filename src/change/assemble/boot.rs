@@ -1,4 +1,4 @@
-//! Only while files are being written: the check that puts them back after a power cut.
+//! What concerns the next boot: the check that puts files back after a power cut, and units that load the rules.
 
 use std::path::PathBuf;
 
@@ -24,5 +24,25 @@ impl Parts<'_> {
                 vec![Step::Try(call("disable"))],
             ),
         ]
+    }
+
+    /// Units that load the rules: enabled once their files are there, never started, for that would load them anew.
+    pub(super) fn start_at_boot(&self) -> Vec<Action> {
+        let call = |verb: &str, unit: &String| Invocation::new(Tool::Systemctl, [verb, "--quiet", unit]);
+        let on = self.enable.iter().map(|unit| {
+            action(
+                format!("let {unit} load the rules at boot"),
+                Step::Run(call("enable", unit)),
+                vec![Step::Try(call("disable", unit))],
+            )
+        });
+        let off = self.disable.iter().map(|unit| {
+            action(
+                format!("{unit} no longer loads the rules at boot, as before"),
+                Step::Run(call("disable", unit)),
+                vec![Step::Try(call("enable", unit))],
+            )
+        });
+        on.chain(off).collect()
     }
 }

@@ -60,6 +60,10 @@ pub struct Parts<'a> {
     pub ssh_ports: (Vec<u16>, Vec<u16>),
     /// A free port for the helper sshd of the handover.
     pub helper_port: u16,
+    /// Units that are to start at boot from now on.
+    pub enable: Vec<String>,
+    /// Units that are not to start at boot any more: a way back.
+    pub disable: Vec<String>,
     /// The day on which a kept TCP/22 is to be closed.
     pub keep_22_until: Option<jiff::civil::Date>,
     /// What must be let through afterwards.
@@ -235,6 +239,7 @@ impl Parts<'_> {
             actions.extend(self.boot_check());
         }
         actions.extend(self.pieces.keep.clone());
+        actions.extend(self.start_at_boot());
         actions.extend(self.move_sshd());
         actions.extend(self.pieces.settle.clone());
         actions.push(action(
@@ -316,6 +321,7 @@ impl Parts<'_> {
                 rewritten: self.pieces.rewritten.clone(),
                 sshd_files: self.sshd_files.iter().map(|file| file.path.clone()).collect(),
                 kept: self.kept.clone(),
+                enabled: self.enable.clone(),
                 ssh_ports: self.ssh_ports.0.clone(),
                 ssh_ports_after: self.ssh_ports.1.clone(),
                 ssh_config: self.facts.ssh.config.main.clone(),

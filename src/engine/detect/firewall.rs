@@ -59,6 +59,9 @@ pub fn look(system: &dyn System, systemd: bool) -> Found {
     };
     read_files(system, &mut found.observations);
     read_ruleset(system, &mut found);
+    if found.services.firewalld.active {
+        super::firewalld::observe(system, &mut found.observations);
+    }
     read_versions(system, &mut found);
     found
 }
@@ -105,6 +108,11 @@ fn read_ruleset(system: &dyn System, found: &mut Found) {
 }
 
 fn read_versions(system: &dyn System, found: &mut Found) {
+    // The plain name tells into which variant the rules of the boot are loaded.
+    let call = Invocation::new(Tool::IptablesRestore, ["--version"]).within(PROBE_LIMIT);
+    if let (false, Ok(output)) = (found.observations.outputs.is_empty(), system.run(&call)) {
+        found.observations.outputs.insert(call.to_string(), output.stdout);
+    }
     let version = |tool, words: &[&str]| {
         let call = Invocation::new(tool, words.iter().copied()).within(PROBE_LIMIT);
         parse_version(&system.run(&call).ok()?.stdout)

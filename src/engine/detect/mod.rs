@@ -6,6 +6,7 @@
 
 pub mod aspera;
 pub mod firewall;
+pub mod firewalld;
 pub mod links;
 pub mod os;
 pub mod processes;

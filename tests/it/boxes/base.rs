@@ -29,8 +29,12 @@ const PACKAGES: &str = "systemd,systemd-sysv,dbus,nftables,iptables,ufw,openssh-
                         libcap2-bin,libpam-systemd,locales,sudo,tmux,netcat-openbsd,strace";
 /// Installed afterwards with apt-get: their own set-up wants a whole system around them.
 const LATER: [&str; 2] = ["polkitd", "firewalld"];
+/// Only fetched: they may not be installed beside ufw. A test that needs them removes it first.
+const FETCHED: &str = "iptables-persistent netfilter-persistent";
+/// Where they lie in the tree.
+pub const PACKAGES_DIR: &str = "/opt/packages";
 /// Part of the directory's name: goes up with every change of the recipe, so that no old tree is used.
-const RECIPE: u32 = 1;
+const RECIPE: u32 = 2;
 
 /// Where trees, the login key and the disks of running machines are kept.
 pub fn cache() -> PathBuf {
@@ -98,9 +102,11 @@ fn finish(tree: &Path) {
     };
     let mut get = vec!["apt-get", "install", "-y", "-qq", "--no-install-recommends"];
     get.extend(LATER);
+    let fetch = format!("mkdir -p {PACKAGES_DIR} && cd {PACKAGES_DIR} && apt-get download -qq {FETCHED}");
     let results = [
         install(&["apt-get", "update", "-qq"]),
         install(&get),
+        install(&["sh", "-c", &fetch]),
         install(&["systemctl", "disable", "firewalld", "ufw"]),
         install(&["apt-get", "clean"]),
     ];

@@ -16,7 +16,9 @@ fn peers(machine: &Machine, port: u16) -> Vec<u16> {
 }
 
 fn own_end(machine: &Machine, family: Family) -> String {
-    machine.address(family).replace(".2", ".1").replace("::2", "::1")
+    let theirs = machine.address(family);
+    let network = theirs.strip_suffix('2').expect("machines end in 2");
+    format!("{network}1")
 }
 
 fn over_ssh(machine: &Machine, session: &Session, via: Via, port: u16, family: Family) {

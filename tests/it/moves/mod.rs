@@ -6,6 +6,7 @@ mod choices;
 mod documents;
 mod faults;
 mod hosts;
+mod iptables;
 mod killed;
 mod login_loop;
 mod others;

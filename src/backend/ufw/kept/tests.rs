@@ -10,7 +10,7 @@ fn ours(words: &str, at: usize) -> Entry {
     Entry {
         v6: false,
         at,
-        what: What::Ours(tuple),
+        what: What::Ours(Box::new(tuple)),
     }
 }
 

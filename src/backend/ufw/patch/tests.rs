@@ -76,7 +76,7 @@ fn marked_rules_are_swept_and_do_not_count_as_places() {
         .expect("something to do");
     let trial = after(SAVE, &made);
     let rule = wanted("-A ufw-user-input -p tcp --dport 33001 -j ACCEPT", 1, 1);
-    let made = batch(&trial, "faspwall:X:trial", &[rule.clone()])
+    let made = batch(&trial, "faspwall:X:trial", std::slice::from_ref(&rule))
         .expect("a batch")
         .expect("something to do");
     let settled = after(&trial, &made);
@@ -92,7 +92,7 @@ fn marked_rules_are_swept_and_do_not_count_as_places() {
 fn a_chain_that_is_gone_is_told() {
     let rule = wanted("-A ufw-nowhere -j ACCEPT", 1, 0);
     assert_eq!(
-        batch(SAVE, "", &[rule.clone()]),
+        batch(SAVE, "", std::slice::from_ref(&rule)),
         Err(PatchError::NoChain(String::from("ufw-nowhere")))
     );
     let gone = IptablesRule { count: 0, ..rule };

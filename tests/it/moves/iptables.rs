@@ -1,0 +1,311 @@
+//! Hosts whose rules iptables keeps, in either variant, on both releases.
+
+use std::time::Instant;
+
+use super::{
+    Family, Login, Machine, Protocol, Suite, apply, assert_open, code, confirm, datagram_arrives, document,
+    status, until_over, wait,
+};
+use crate::boxes::{PACKAGES_DIR, seconds};
+
+/// As images of a large cloud come: the policy lets everything in, and the last rule refuses it.
+const CLOUD_4: &str = "# Generated for this image
+*filter
+:INPUT ACCEPT [0:0]
+:FORWARD ACCEPT [0:0]
+:OUTPUT ACCEPT [463:49013]
+:InstanceServices - [0:0]
+-A INPUT -m state --state RELATED,ESTABLISHED -j ACCEPT
+-A INPUT -p icmp -j ACCEPT
+-A INPUT -i lo -j ACCEPT
+-A INPUT -p udp -m udp --sport 123 -j ACCEPT
+-A INPUT -p tcp -m state --state NEW -m tcp --dport 22 -j ACCEPT
+-A INPUT -j REJECT --reject-with icmp-host-prohibited
+-A FORWARD -j REJECT --reject-with icmp-host-prohibited
+-A OUTPUT -d 169.254.0.0/16 -j InstanceServices
+-A InstanceServices -d 169.254.0.2/32 -p tcp -m owner --uid-owner 0 -m tcp --dport 3260 -m comment --comment \"See the \\\"Images\\\" section\" -j ACCEPT
+-A InstanceServices -d 169.254.0.0/16 -p udp -m udp --dport 67:69 -j ACCEPT
+-A InstanceServices -d 169.254.0.0/16 -p tcp -m tcp -j REJECT --reject-with tcp-reset
+COMMIT
+";
+
+const CLOUD_6: &str = "*filter
+:INPUT DROP [0:0]
+:FORWARD DROP [0:0]
+:OUTPUT ACCEPT [0:0]
+-A INPUT -i lo -j ACCEPT
+-A INPUT -p ipv6-icmp -j ACCEPT
+-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT
+-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT
+COMMIT
+";
+
+/// Written by hand: nothing is let in or out but what is named, and most is dropped before it is tracked.
+const STRICT: &str = "*raw
+:PREROUTING ACCEPT [0:0]
+:OUTPUT ACCEPT [0:0]
+-A PREROUTING -i lo -j ACCEPT
+-A PREROUTING -p tcp -m tcp --dport 22 -j ACCEPT
+-A PREROUTING -p tcp -m tcp --dport 33001 -j DROP
+COMMIT
+*filter
+:INPUT DROP [0:0]
+:FORWARD DROP [0:0]
+:OUTPUT DROP [0:0]
+-A INPUT -i lo -j ACCEPT
+-A INPUT -p tcp -m tcp --tcp-flags SYN,RST SYN,RST -j DROP
+-A INPUT -p tcp -m tcp --dport 22 -m recent --set --name knock --mask MASK --rsource
+-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT
+-A OUTPUT -o lo -j ACCEPT
+-A OUTPUT -p tcp -m tcp --sport 22 -j ACCEPT
+ICMP
+COMMIT
+";
+
+fn strict(v4: bool) -> String {
+    let (mask, icmp) = if v4 {
+        (
+            "255.255.255.255",
+            "-A INPUT -p icmp -j ACCEPT\n-A OUTPUT -p icmp -j ACCEPT",
+        )
+    } else {
+        (
+            "ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff",
+            "-A INPUT -p ipv6-icmp -j ACCEPT\n-A OUTPUT -p ipv6-icmp -j ACCEPT",
+        )
+    };
+    STRICT.replace("MASK", mask).replace("ICMP", icmp)
+}
+
+/// A server with these rules in force and loaded at boot by netfilter-persistent.
+fn server(suite: Suite, variant: &str, rules_4: &str, rules_6: &str) -> Machine {
+    let machine = Machine::boot(suite);
+    machine.install();
+    machine.sh(&format!(
+        "dpkg --purge ufw 2>&1 && DEBIAN_FRONTEND=noninteractive dpkg -i {PACKAGES_DIR}/*.deb 2>&1; \
+         update-alternatives --set iptables /usr/sbin/iptables-{variant}; \
+         update-alternatives --set ip6tables /usr/sbin/ip6tables-{variant}"
+    ));
+    machine.put("/etc/iptables/rules.v4", rules_4, 0o640);
+    machine.put("/etc/iptables/rules.v6", rules_6, 0o640);
+    machine.ok(&["systemctl", "enable", "--quiet", "netfilter-persistent"]);
+    machine.ok(&["systemctl", "restart", "netfilter-persistent"]);
+    machine.put("/root/answers.toml", super::ANSWERS, 0o600);
+    machine
+}
+
+/// What the tools of all variants print, without counters.
+fn saves(machine: &Machine) -> String {
+    machine.sh(
+        "for save in iptables-nft-save ip6tables-nft-save; do echo \"$save\"; $save; done 2>/dev/null; \
+         for family in ip ip6; do \
+         if grep -q . /proc/net/${family}_tables_names; then echo $family; ${family}tables-legacy-save; fi; done; true",
+    )
+    .lines()
+    .filter(|line| !line.starts_with('#'))
+    .map(|line| line.split(" [").next().unwrap_or(line).to_owned() + "\n")
+    .collect()
+}
+
+/// What must be the same again after an undo.
+fn fingerprint(machine: &Machine) -> String {
+    let files = "find /etc/ssh /etc/iptables /etc/nftables.conf /etc/systemd/system -type f 2>/dev/null | sort \
+                 | xargs sha256sum";
+    let ports = "ss -Hltn | awk '{print $4}' | sort";
+    format!(
+        "{}{}{}",
+        saves(machine),
+        machine.sh("nft list tables | sort"),
+        machine.sh(&format!("{files}; {ports}"))
+    )
+}
+
+fn assert_as_before(machine: &Machine, before: &str, when: &str) {
+    let equal = || (fingerprint(machine) == before).then_some(());
+    let start = Instant::now();
+    while equal().is_none() {
+        if start.elapsed() > seconds(5) {
+            let now = fingerprint(machine);
+            let diff = similar::TextDiff::from_lines(before, &now);
+            panic!("{when}, the host is not as before:\n{}", diff.unified_diff());
+        }
+        std::thread::sleep(std::time::Duration::from_millis(50));
+    }
+}
+
+/// Every line of others is there, in its order.
+fn assert_foreign(machine: &Machine, before: &str, when: &str) {
+    let ours = |line: &&str| !line.contains("faspwall");
+    let now = saves(machine);
+    let now: Vec<&str> = now.lines().filter(ours).collect();
+    let then: Vec<&str> = before.lines().filter(ours).collect();
+    assert_eq!(now, then, "{when}");
+}
+
+fn assert_datagrams(machine: &Machine, arrive: bool) {
+    for family in [Family::V4, Family::V6] {
+        assert_eq!(datagram_arrives(machine, family), arrive, "{family:?}");
+    }
+}
+
+/// The whole way there and back.
+fn moves(machine: &mut Machine) {
+    let before = fingerprint(machine);
+    let rules = saves(machine);
+    let mut first = Login::open(machine, 22);
+    assert_open(machine, &[22]);
+    assert_datagrams(machine, false);
+
+    let trial = apply(machine, 120);
+    assert_open(machine, &[22, 33001]);
+    assert_datagrams(machine, true);
+    first.assert_alive("in trial 1");
+    assert_foreign(machine, &rules, "in trial 1");
+    assert!(saves(machine).contains("--datestop"), "{}", saves(machine));
+
+    let trial = document(&confirm(machine, 33001, &code(&trial)));
+    assert_eq!(trial["trial"], 2, "{trial}");
+    assert_open(machine, &[33001]);
+    first.assert_alive("in trial 2");
+
+    let done = document(&confirm(machine, 33001, &code(&trial)));
+    assert_eq!(done["state"], "committed", "{done}");
+    kept(machine, &rules, &done["transaction"]);
+    first.assert_alive("after the commit");
+    assert!(!saves(machine).contains(":trial:"), "{}", saves(machine));
+    assert!(!saves(machine).contains("--datestop"), "{}", saves(machine));
+
+    machine.reboot();
+    kept(machine, &rules, &done["transaction"]);
+    drop(first);
+
+    let mut second = Login::open(machine, 33001);
+    let back = document(&machine.ssh(33001, Family::V4, "faspwall rollback --json"));
+    assert_eq!(back["trial"], 1, "{back}");
+    assert_open(machine, &[22, 33001]);
+    let back = document(&confirm(machine, 22, &code(&back)));
+    assert_eq!(back["trial"], 2, "{back}");
+    assert_open(machine, &[22]);
+    let back = document(&confirm(machine, 22, &code(&back)));
+    assert_eq!(back["state"], "committed", "{back}");
+    assert_open(machine, &[22]);
+    assert_datagrams(machine, false);
+    // A host that tracks nothing lets no answers of the other port out any more.
+    if rules.contains("ESTABLISHED") {
+        second.assert_alive("after the way back");
+    }
+    assert_as_before(machine, &before, "after the way back");
+    machine.reboot();
+    assert_open(machine, &[22]);
+    assert_as_before(machine, &before, "after the way back and a reboot");
+}
+
+/// 33001 is open, 22 shut, everything of others is there, and there is nothing left to do.
+fn kept(machine: &Machine, rules: &str, transaction: &serde_json::Value) {
+    assert_open(machine, &[33001]);
+    assert_datagrams(machine, true);
+    for family in [Family::V4, Family::V6] {
+        assert!(machine.ssh(33001, family, "true").ok(), "{family:?}");
+    }
+    assert_foreign(machine, rules, "when it is kept");
+    let status = status(machine);
+    assert_eq!(&status["applied"], transaction, "{status}");
+    assert_eq!(status["drift"], serde_json::json!([]), "{status}");
+    let again = document(&machine.ssh(33001, Family::V4, "faspwall apply -f /root/answers.toml --json"));
+    assert_eq!(again["state"], "unchanged", "{again}");
+}
+
+#[test]
+fn an_image_with_a_trailing_reject_moves_to_33001_and_back() {
+    moves(&mut server(Suite::Bookworm, "nft", CLOUD_4, CLOUD_6));
+}
+
+#[test]
+fn the_same_with_the_older_tables_of_the_kernel() {
+    moves(&mut server(Suite::Trixie, "legacy", CLOUD_4, CLOUD_6));
+}
+
+#[test]
+fn a_host_that_drops_before_tracking_and_on_its_way_out_moves_to_33001_and_back() {
+    moves(&mut server(Suite::Trixie, "nft", &strict(true), &strict(false)));
+}
+
+#[test]
+fn the_same_strict_host_with_the_older_tables() {
+    moves(&mut server(
+        Suite::Bookworm,
+        "legacy",
+        &strict(true),
+        &strict(false),
+    ));
+}
+
+#[test]
+fn an_unconfirmed_trial_2_leaves_the_rules_of_iptables_as_they_were() {
+    let machine = server(Suite::Bookworm, "nft", CLOUD_4, CLOUD_6);
+    let before = fingerprint(&machine);
+    let mut first = Login::open(&machine, 22);
+    let trial = apply(&machine, 10);
+    let trial = document(&confirm(&machine, 33001, &code(&trial)));
+    assert_eq!(trial["trial"], 2, "{trial}");
+    let status = until_over(&machine, 30);
+    assert!(status["applied"].is_null(), "{status}");
+    assert!(
+        status["events"]
+            .to_string()
+            .contains("the ruleset equals the snapshot"),
+        "{status}"
+    );
+    assert_as_before(&machine, &before, "after the undo");
+    first.assert_alive("after the undo");
+    assert_open(&machine, &[22]);
+}
+
+#[test]
+fn with_everything_dead_the_kernel_alone_ends_the_trial_of_legacy_rules() {
+    let machine = server(Suite::Bookworm, "legacy", CLOUD_4, CLOUD_6);
+    let before = fingerprint(&machine);
+    let trial = apply(&machine, 15);
+    let trial = document(&confirm(&machine, 33001, &code(&trial)));
+    assert_eq!(trial["trial"], 2, "{trial}");
+    let began = Instant::now();
+    machine.sh("systemctl stop 'faspwall*.timer' 'faspwall*.service'; \
+         for p in $(ps -eo pid,comm | awk '$2 ~ /^faspwall/ {print $1}'); do kill -9 $p; done; \
+         rm /usr/local/bin/faspwall");
+    assert_eq!(
+        machine.ssh(22, Family::V4, "true").status,
+        Some(255),
+        "22 is shut in trial 2"
+    );
+    std::thread::sleep(seconds(15).saturating_sub(began.elapsed()));
+    for family in [Family::V4, Family::V6] {
+        wait("22 open again", seconds(8), || {
+            machine.ssh(22, family, "true").ok().then_some(())
+        });
+    }
+    // The accepts of the trial have run out as well: nothing of it is left but its words.
+    wait("the end of the accepts", seconds(8), || {
+        let seen = machine.scan(Protocol::Udp, "33001", Family::V4);
+        (seen[&33001] != "closed").then_some(())
+    });
+    assert_open(&machine, &[22]);
+    machine.install();
+    let undone = document(&machine.ssh(22, Family::V4, "faspwall rollback --json"));
+    assert_eq!(undone["state"], "rolled-back", "{undone}");
+    assert_eq!(undone["restored"], "equal", "{undone}");
+    assert_as_before(&machine, &before, "after the undo");
+}
+
+#[test]
+fn more_time_is_given_to_the_rules_of_iptables_too() {
+    let machine = server(Suite::Bookworm, "nft", CLOUD_4, CLOUD_6);
+    let trial = apply(&machine, 12);
+    let more = document(&machine.ssh(22, Family::V4, "faspwall extend 60 --json"));
+    assert_eq!(more["trial"], 1, "{more}");
+    let began = Instant::now();
+    while began.elapsed() < seconds(15) {
+        assert!(machine.ssh(33001, Family::V4, "sleep 1").ok());
+    }
+    let trial = document(&confirm(&machine, 33001, &code(&trial)));
+    assert_eq!(trial["trial"], 2, "{trial}");
+}
