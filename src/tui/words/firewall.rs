@@ -2,6 +2,7 @@
 
 use crate::answers::{Legacy22, OLD_SSH_PORT, Outbound};
 use crate::catalogue::Catalogue;
+use crate::change::boot::sleeping_units;
 use crate::facts::{BackendId, ChainFact, Facts, InboundDefault, Listener, Unmanaged};
 use crate::plan::plan;
 use crate::port::Protocol;
@@ -148,6 +149,15 @@ fn boot(facts: &Facts) -> (Tone, String) {
             Tone::Warn,
             "At boot: nothing was found that loads the rules.".to_owned(),
         ),
+    }
+}
+
+/// Units that load the rules and are not started at boot: those that the change could enable.
+pub fn sleeping(facts: &Facts) -> Vec<String> {
+    if facts.os.systemd {
+        sleeping_units(facts)
+    } else {
+        Vec::new()
     }
 }
 

@@ -19,6 +19,8 @@ pub enum Stop {
     DefaultDeny,
     /// For which packets on the way out rules are written.
     Outbound,
+    /// Whether what loads the rules is started at boot from now on.
+    AtBoot,
 }
 
 /// The stops that are on the page now.
@@ -36,6 +38,9 @@ pub fn stops(shared: &Shared) -> Vec<Stop> {
         stops.push(Stop::DefaultDeny);
     } else {
         stops.push(Stop::Outbound);
+    }
+    if !words::sleeping(facts).is_empty() {
+        stops.push(Stop::AtBoot);
     }
     stops
 }
@@ -65,7 +70,12 @@ pub fn key(stop: Stop, key: Key, shared: &mut Shared) -> Option<Option<Nav>> {
             shared.answers.firewall.outbound = words::OUTBOUND[next].0;
             Some(None)
         }
-        (Stop::List | Stop::Outbound, _) => None,
+        (Stop::AtBoot, Key::Char(' ')) => {
+            let firewall = &mut shared.answers.firewall;
+            firewall.enable_at_boot = !firewall.enable_at_boot;
+            Some(None)
+        }
+        (Stop::List | Stop::Outbound | Stop::AtBoot, _) => None,
         (_, Key::Char(' ')) => Some(choose(stop, shared)),
         _ => None,
     }
@@ -119,6 +129,14 @@ pub fn view(canvas: &mut Canvas<'_, '_>, mut y: u16, focus: Option<Stop>, shared
             Stop::List => continue,
             Stop::Outbound => {
                 view_outbound(canvas, y, focus == Some(Stop::Outbound), shared);
+                y += 1;
+                continue;
+            }
+            Stop::AtBoot => {
+                let on = Mark::check(shared.answers.firewall.enable_at_boot);
+                let units = words::sleeping(&shared.facts).join(" and ");
+                let text = format!("start {units} at boot from now on");
+                canvas.choice(0, y, on, focus == Some(stop), &text);
                 y += 1;
                 continue;
             }
