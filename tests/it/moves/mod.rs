@@ -14,6 +14,7 @@ mod plain;
 mod power;
 mod preview;
 mod refused;
+mod same;
 mod unconfirmed;
 mod whole;
 mod wizard;
