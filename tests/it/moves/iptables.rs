@@ -9,7 +9,7 @@ use super::{
 use crate::boxes::{PACKAGES_DIR, seconds};
 
 /// As images of a large cloud come: the policy lets everything in, and the last rule refuses it.
-const CLOUD_4: &str = "# Generated for this image
+pub const CLOUD_4: &str = "# Generated for this image
 *filter
 :INPUT ACCEPT [0:0]
 :FORWARD ACCEPT [0:0]
@@ -29,7 +29,7 @@ const CLOUD_4: &str = "# Generated for this image
 COMMIT
 ";
 
-const CLOUD_6: &str = "*filter
+pub const CLOUD_6: &str = "*filter
 :INPUT DROP [0:0]
 :FORWARD DROP [0:0]
 :OUTPUT ACCEPT [0:0]
