@@ -20,3 +20,4 @@ mod packets;
 mod plan;
 mod pty;
 mod readme;
+mod rehearse;

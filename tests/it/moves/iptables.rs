@@ -9,7 +9,7 @@ use super::{
 use crate::boxes::{PACKAGES_DIR, seconds};
 
 /// As images of a large cloud come: the policy lets everything in, and the last rule refuses it.
-const CLOUD_4: &str = "# Generated for this image
+pub const CLOUD_4: &str = "# Generated for this image
 *filter
 :INPUT ACCEPT [0:0]
 :FORWARD ACCEPT [0:0]
@@ -29,7 +29,7 @@ const CLOUD_4: &str = "# Generated for this image
 COMMIT
 ";
 
-const CLOUD_6: &str = "*filter
+pub const CLOUD_6: &str = "*filter
 :INPUT DROP [0:0]
 :FORWARD DROP [0:0]
 :OUTPUT ACCEPT [0:0]
@@ -78,7 +78,7 @@ fn strict(v4: bool) -> String {
 }
 
 /// A server with these rules in force and loaded at boot by netfilter-persistent.
-fn server(suite: Suite, variant: &str, rules_4: &str, rules_6: &str) -> Machine {
+pub fn server(suite: Suite, variant: &str, rules_4: &str, rules_6: &str) -> Machine {
     let machine = Machine::boot(suite);
     machine.install();
     machine.sh(&format!(
