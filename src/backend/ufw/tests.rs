@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::live::canonical;
+use super::patch::Naming;
 use super::settings::{CONF, DEFAULTS};
 use super::*;
 use crate::backend::iptables::{Variant, save};
@@ -94,7 +95,7 @@ impl Host {
                 let six = tool.name().starts_with("ip6");
                 let [four, other] = &mut self.saves;
                 let saved = if six { other } else { four };
-                if let Some(batch) = patch::batch(saved, sweep, rules).expect("a batch") {
+                if let Some(batch) = patch::batch(saved, sweep, rules, Naming::Printed).expect("a batch") {
                     *saved = patch::tests::after(saved, &batch);
                 }
             }
