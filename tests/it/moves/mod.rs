@@ -15,6 +15,8 @@ mod plain;
 mod power;
 mod preview;
 mod refused;
+mod same;
+mod ufw;
 mod unconfirmed;
 mod whole;
 mod wizard;
