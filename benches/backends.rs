@@ -118,6 +118,10 @@ fn iptables(machine: &Machine, variant: &str, rules: u32) {
     let mut text = String::from(
         "*filter\n:INPUT DROP [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT ACCEPT [0:0]\n-A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n-A INPUT -i lo -j ACCEPT\n-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT\n",
     );
+    machine.sh(&format!(
+        "dpkg --purge ufw && DEBIAN_FRONTEND=noninteractive dpkg -i {}/*.deb",
+        boxes::PACKAGES_DIR
+    ));
     let head = text.clone();
     for n in 0..rules {
         let _ = writeln!(
@@ -141,6 +145,7 @@ fn iptables(machine: &Machine, variant: &str, rules: u32) {
 fn ufw(machine: &Machine, rules: u32) {
     machine.ok(&["ufw", "allow", "22/tcp"]);
     machine.ok(&["ufw", "--force", "enable"]);
+    machine.ok(&["systemctl", "enable", "--quiet", "ufw"]);
     // Written as ufw writes them: a call for each takes most of a second.
     let mut lines = String::new();
     for n in 0..rules {

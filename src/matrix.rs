@@ -63,7 +63,8 @@ pub struct Cell {
     pub port: u16,
     /// IPv4 or IPv6.
     pub family: Family,
-    /// What must become of it: accepted or not. `None` for a control, which must stay as it was.
+    /// What must become of it: accepted or not. `None` for a control, which must stay open or shut as it
+    /// was.
     pub wanted: Option<bool>,
     /// On the host as it is.
     pub before: Verdict,
@@ -76,7 +77,7 @@ impl Cell {
     pub fn ok(&self) -> bool {
         match self.wanted {
             Some(open) => self.after.lets_in() == open,
-            None => self.after == self.before,
+            None => self.after.lets_in() == self.before.lets_in(),
         }
     }
 }

@@ -11,8 +11,9 @@ use std::path::PathBuf;
 
 use crate::advice::Advice;
 use crate::answers::Answers;
+use crate::backend::firewalld;
 use crate::backend::nftables::render::Timed;
-use crate::facts::BackendId;
+use crate::facts::{BackendId, Facts};
 use crate::plan::{Plan, Requirement};
 use crate::step::{Action, Step};
 use crate::transaction::{Phase, TxnId};
@@ -101,6 +102,11 @@ impl Change {
             Phase::Commit => &self.commit,
         }
     }
+}
+
+/// The zones of firewalld that get the rules, in its own words: `zone public (eth0, your session)`.
+pub fn zones(facts: &Facts) -> Vec<String> {
+    firewalld::places(facts)
 }
 
 /// What becomes of a port.

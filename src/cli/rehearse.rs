@@ -7,8 +7,13 @@ use serde_json::{Value, json};
 use super::unattended::{Asked, answers, facts, out, prepared, refusal};
 use super::{Failure, failure, json as document, print};
 use crate::engine::Engine;
-use crate::matrix::{Cell, Rehearsal};
+use crate::facts::Facts;
+use crate::matrix::Rehearsal;
 use crate::rehearse::{RehearseError, Subject, rehearse as run};
+use crate::tui::words::rehearsal_report;
+
+/// Columns of the table.
+const WIDTH: u16 = 100;
 
 /// `faspwall rehearse`
 pub fn rehearse(asked: &Asked<'_>, file: &Path, sweep: bool, as_json: bool) -> Result<u8, Failure> {
@@ -21,7 +26,7 @@ pub fn rehearse(asked: &Asked<'_>, file: &Path, sweep: bool, as_json: bool) -> R
     }
     let subject = Subject::of(&preview, &facts).sweeping(sweep);
     let rehearsal = run(engine.system, &subject, &mut told(global.verbose))?;
-    show(&rehearsal, as_json);
+    show(&rehearsal, &facts, as_json);
     Ok(if rehearsal.ok() { 0 } else { failure::REFUSED })
 }
 
@@ -36,7 +41,7 @@ pub fn before_apply(
     match run(engine.system, subject, &mut told(verbose)) {
         Ok(rehearsal) if rehearsal.ok() => Ok(()),
         Ok(rehearsal) => {
-            show(&rehearsal, as_json);
+            show(&rehearsal, subject.facts, as_json);
             Err(Failure {
                 code: failure::REFUSED,
                 lines: vec![
@@ -69,11 +74,17 @@ fn told(verbose: bool) -> impl FnMut(&str) {
     }
 }
 
-fn show(rehearsal: &Rehearsal, as_json: bool) {
-    out(&if as_json {
-        document::text(&value(rehearsal))
+fn show(rehearsal: &Rehearsal, facts: &Facts, as_json: bool) {
+    if as_json {
+        return out(&document::text(&value(rehearsal)));
+    }
+    for line in rehearsal_report(rehearsal, facts, WIDTH) {
+        out(&format!("{line}\n"));
+    }
+    out(if rehearsal.ok() {
+        "safe to apply\n"
     } else {
-        table(rehearsal)
+        "NOT safe to apply\n"
     });
 }
 
@@ -106,101 +117,4 @@ pub fn value(rehearsal: &Rehearsal) -> Value {
 
 fn seconds(rehearsal: &Rehearsal) -> f64 {
     std::time::Duration::from_millis(rehearsal.millis).as_secs_f64()
-}
-
-/// The matrix as lines.
-pub fn table(rehearsal: &Rehearsal) -> String {
-    let mut text = format!(
-        "{:14} {:3} {:>24}    {:10} {:7} {:7} {:7}\n",
-        "test", "way", "far address", "port", "wanted", "before", "after"
-    );
-    for cell in &rehearsal.cells {
-        text.push_str(&row(cell));
-    }
-    for (name, alive) in [
-        ("an open session that conntrack knows", rehearsal.flow_tracked),
-        ("an open session that it does not know", rehearsal.flow_untracked),
-    ] {
-        let said = match alive {
-            Some(true) => "lives on",
-            Some(false) => "IS CUT",
-            None => "could not be tried",
-        };
-        text.push_str(&format!("{name}: {said}\n"));
-    }
-    if let Some(failed) = &rehearsal.failed {
-        text.push_str(&format!("A step failed in the copy: {failed}\n"));
-    }
-    for blocker in &rehearsal.blockers {
-        text.push_str(&format!(
-            "{} stays shut: {}: {}\n  {}\n",
-            blocker.port, blocker.layer, blocker.rule, blocker.hint
-        ));
-    }
-    if rehearsal.undo.is_empty() {
-        text.push_str("undo: equal\n");
-    } else {
-        text.push_str(&format!(
-            "undo leaves a difference:\n  {}\n",
-            rehearsal.undo.join("\n  ")
-        ));
-    }
-    for row in &rehearsal.sweep {
-        let list = |ports: &[String]| {
-            if ports.is_empty() {
-                String::from("none")
-            } else {
-                ports.join(", ")
-            }
-        };
-        text.push_str(&format!(
-            "all ports, {} {}: opened {}; closed {}; unasked {}\n",
-            row.protocol,
-            family(row.family),
-            list(&row.opened),
-            list(&row.closed),
-            list(&row.unasked)
-        ));
-    }
-    text.push_str("Not rehearsed:\n");
-    for line in &rehearsal.not_rehearsed {
-        text.push_str(&format!("  {line}\n"));
-    }
-    let red = rehearsal.cells.iter().filter(|cell| !cell.ok()).count();
-    text.push_str(&format!(
-        "{} tests, {red} red, {:.1} s: {}\n",
-        rehearsal.cells.len(),
-        seconds(rehearsal),
-        if rehearsal.ok() {
-            "safe to apply"
-        } else {
-            "NOT safe to apply"
-        }
-    ));
-    text
-}
-
-fn family(family: crate::matrix::Family) -> &'static str {
-    match family {
-        crate::matrix::Family::Ipv4 => "IPv4",
-        crate::matrix::Family::Ipv6 => "IPv6",
-    }
-}
-
-fn row(cell: &Cell) -> String {
-    let wanted = match cell.wanted {
-        Some(true) => "accept",
-        Some(false) => "shut",
-        None => "as is",
-    };
-    format!(
-        "{:14} {:3} {:>24} -> {:10} {wanted:7} {:7} {:7} {}\n",
-        cell.id,
-        cell.direction,
-        cell.from,
-        format!("{}/{}", cell.protocol.to_string().to_uppercase(), cell.port),
-        cell.before.to_string(),
-        cell.after.to_string(),
-        if cell.ok() { "ok" } else { "RED" }
-    )
 }

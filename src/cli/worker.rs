@@ -175,6 +175,9 @@ impl Worker {
 
     /// The change of the preview in a sealed copy.
     fn rehearse(&self, sweep: bool) {
+        if let Some(reason) = self.recorded() {
+            return self.tell(Event::Rehearsal(Box::new(Attempt::Unavailable(reason))));
+        }
         let (Some(preview), Some(facts)) = (&self.preview, &self.facts) else {
             return self.tell(Event::Failed(String::from("there is nothing to rehearse")));
         };

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
+use crate::port::Protocol;
 use crate::step::Tool;
 
 /// What an interface name may be at most (IFNAMSIZ without the last byte).
@@ -23,6 +24,8 @@ pub struct Copy {
     pub saves: Vec<(Tool, String)>,
     /// `ipset save`
     pub ipset: String,
+    /// Zones of a running firewalld, as it lists them.
+    pub firewalld: Option<String>,
     /// Kernel settings that decide about packets: path below /proc/sys, value.
     pub settings: Vec<(String, String)>,
     /// What is not in the copy.
@@ -81,13 +84,21 @@ impl Copy {
         nets.into_iter().filter(|net| net.prefix_len() > 0).collect()
     }
 
-    /// TCP ports that rules name as a destination or redirect to: worth a look before and after.
-    pub fn ports(&self) -> Vec<u16> {
+    /// Ports that rules let in or redirect to: worth a look before and after.
+    pub fn ports(&self) -> Vec<(Protocol, u16)> {
         let mut found = BTreeSet::new();
         let saves = self.saves.iter().flat_map(|(_, text)| text.lines());
         for line in self.nft.lines().chain(saves) {
+            let lets_in = ["accept", "ACCEPT", "redirect", "REDIRECT"]
+                .iter()
+                .any(|word| line.contains(word));
+            let protocol = if line.contains("udp") {
+                Protocol::Udp
+            } else {
+                Protocol::Tcp
+            };
             for word in ["dport", "redirect to", "--dports", "--to-ports"] {
-                let Some((_, rest)) = line.split_once(word) else {
+                let Some((_, rest)) = line.split_once(word).filter(|_| lets_in) else {
                     continue;
                 };
                 let list: String = rest
@@ -95,10 +106,10 @@ impl Copy {
                     .chars()
                     .take_while(|c| c.is_ascii_digit() || ", ".contains(*c))
                     .collect();
-                found.extend(list.split([',', ' ']).filter_map(|port| port.parse::<u16>().ok()));
+                let ports = list.split([',', ' ']).filter_map(|port| port.parse::<u16>().ok());
+                found.extend(ports.filter(|port| *port > 0).map(|port| (protocol, port)));
             }
         }
-        found.remove(&0);
         found.into_iter().collect()
     }
 }
@@ -246,7 +257,7 @@ mod tests {
     fn what_rules_name_is_found() {
         let copy = copy(TEXT);
         assert_eq!(copy.interfaces(), ["ens5", "eth0", "wan-1"]);
-        assert_eq!(copy.ports(), [80, 443]);
+        assert_eq!(copy.ports(), [(Protocol::Tcp, 80), (Protocol::Tcp, 443)]);
         let nets: Vec<String> = copy.networks().iter().map(ToString::to_string).collect();
         assert_eq!(nets, ["10.0.0.0/8", "192.0.2.1/32", "192.0.2.2/32"]);
     }

@@ -6,7 +6,7 @@ use std::path::{Path, PathBuf};
 
 use super::blocker::blockers;
 use super::flow::Session;
-use super::probe::{Sides, ask_surely};
+use super::probe::{Sides, ask_surely, warm_up};
 use super::questions::Question;
 use super::serve::listen;
 use super::{FAR_FILE, RehearseError, Script, load, network, sweep};
@@ -77,8 +77,23 @@ fn run(system: &dyn System, script: &Script) -> Result<Rehearsal, RehearseError>
     let flow = flow_ends(script);
     let extra: Vec<SocketAddr> = flow.iter().map(|(_, to)| *to).collect();
     let arrivals = listen(system, &script.questions, &extra, Path::new(FAR_FILE))?;
+    let sides = Sides {
+        system,
+        far: Path::new(FAR_FILE),
+        arrivals: &arrivals,
+    };
+    let all: Vec<&Question> = script.questions.iter().collect();
+    if !warm_up(sides, &all)? {
+        return Err(RehearseError::Broken(
+            "packets do not arrive in the copy although no rules are loaded there yet".to_owned(),
+        ));
+    }
     let mut flows = Flows::open(system, flow)?;
-    say("loading the copy of the rules");
+    say(if script.copy.firewalld.is_some() {
+        "loading the copy of the rules, and a firewalld for them"
+    } else {
+        "loading the copy of the rules"
+    });
     let mut rehearsal = Rehearsal {
         not_rehearsed: NEVER_SEEN.map(str::to_owned).into(),
         ..Rehearsal::default()
@@ -92,11 +107,7 @@ fn run(system: &dyn System, script: &Script) -> Result<Rehearsal, RehearseError>
     let stage = Stage {
         script,
         engine: Engine::new(system, Path::new(HOME).join("state")),
-        sides: Sides {
-            system,
-            far: Path::new(FAR_FILE),
-            arrivals: &arrivals,
-        },
+        sides,
     };
     stage.rehearse(&mut rehearsal, &mut flows)?;
     let millis = system.boottime().saturating_sub(start).as_millis();

@@ -1,6 +1,7 @@
 //! Loads the copy. A rule that this kernel refuses there, such as one for a user or a control group that does not exist
 //! in the copy, becomes a counter and is named; the rest of its table is loaded all the same.
 
+use super::RehearseError;
 use super::copy::{Copy, heading, mended, tables};
 use crate::step::{Invocation, Tool};
 use crate::system::{System, SystemError};
@@ -9,13 +10,16 @@ use crate::system::{System, SystemError};
 const MENDED: usize = 64;
 
 /// Loads everything; what could not be loaded is added to the notes.
-pub fn load(system: &dyn System, copy: &Copy, notes: &mut Vec<String>) -> Result<(), SystemError> {
+pub fn load(system: &dyn System, copy: &Copy, notes: &mut Vec<String>) -> Result<(), RehearseError> {
     if !copy.ipset.trim().is_empty() {
         let output =
             system.run(&Invocation::new(Tool::Ipset, ["restore"]).with_stdin(copy.ipset.as_str()))?;
         if !output.ok() {
             notes.push(format!("sets of ipset: {}", output.complaint()));
         }
+    }
+    if let Some(zones) = &copy.firewalld {
+        super::daemon::start(system, zones, notes)?;
     }
     for (tool, text) in &copy.saves {
         // Counters are of no use there, and comments of no interest.

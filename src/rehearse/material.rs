@@ -8,9 +8,10 @@ use serde_json::Value;
 
 use super::RehearseError;
 use super::copy::{Copy, loadable};
+use crate::backend::firewalld::state::LISTED;
 use crate::backend::nftables::Ruleset;
 use crate::backend::nftables::inspect::owner;
-use crate::facts::{Facts, Link};
+use crate::facts::{BackendId, Facts, Link};
 use crate::step::{Invocation, Tool};
 use crate::system::System;
 
@@ -82,7 +83,14 @@ pub fn copy(system: &dyn System, facts: &Facts) -> Result<Copy, RehearseError> {
     if system.locate(Tool::Nft).is_some() {
         let output = system.run_ok(&Invocation::new(Tool::Nft, ["list", "ruleset"]))?;
         of_iptables = kept_by_iptables(facts, &output.stderr);
-        copy.nft = loadable(&output.stdout, &of_iptables, &mut copy.left_out);
+        copy.firewalld = zones(facts);
+        let mut elsewhere = of_iptables.clone();
+        if copy.firewalld.is_some() {
+            // The copy's own daemon makes them.
+            let tables = ["firewalld", "firewalld_policy_drop"];
+            elsewhere.extend(tables.map(|name| ("inet".to_owned(), name.to_owned())));
+        }
+        copy.nft = loadable(&output.stdout, &elsewhere, &mut copy.left_out);
     }
     nft_saves(system, &of_iptables, &mut copy)?;
     legacy_saves(system, &mut copy)?;
@@ -164,6 +172,16 @@ fn legacy_saves(system: &dyn System, copy: &mut Copy) -> Result<(), RehearseErro
         copy.saves.push((restore, text));
     }
     Ok(())
+}
+
+/// The zones of a firewalld that runs and filters.
+fn zones(facts: &Facts) -> Option<String> {
+    let runs = facts
+        .backends
+        .iter()
+        .any(|b| b.id == BackendId::Firewalld && b.active);
+    let listed = facts.observations.outputs.get(LISTED)?;
+    runs.then(|| listed.clone())
 }
 
 /// Tables that iptables-nft keeps in nftables, by what nft warns of and by what only iptables-nft writes.

@@ -18,6 +18,7 @@
 mod blocker;
 mod cast;
 mod copy;
+mod daemon;
 mod flow;
 mod host;
 mod load;
@@ -142,6 +143,15 @@ pub fn rehearse(
     report("reading the rules of this host");
     let links = material::links(system, subject.facts);
     let copy = material::copy(system, subject.facts)?;
+    if copy.firewalld.is_some() {
+        for tool in [Tool::DbusDaemon, Tool::Firewalld, Tool::FirewallCmd] {
+            if system.locate(tool).is_none() {
+                return Err(RehearseError::Impossible(
+                    SystemError::Missing { tool }.to_string(),
+                ));
+            }
+        }
+    }
     let mut cast = Cast::new(subject, &links, &copy, material::has_v6(system));
     let questions = questions::questions(subject, &mut cast, &copy);
     let script = Script {

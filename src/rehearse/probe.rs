@@ -76,10 +76,18 @@ pub fn ask(
         .zip(going)
         .map(|(inward, outward)| inward.or(outward).unwrap_or(Waiting::Answered(Verdict::Drop)))
         .collect();
-    let end = Instant::now() + patience;
+    let start = Instant::now();
+    let mut end = start + patience;
+    let mut answered = 0;
     while wait(&mut all, end) {
         for (waiting, nonce) in all.iter_mut().zip(&nonces) {
             step(waiting, *nonce, sides.arrivals);
+        }
+        let now = all.iter().filter(|w| matches!(w, Waiting::Answered(_))).count();
+        if now > answered {
+            answered = now;
+            // Where answers are slow, silence must last longer to count.
+            end = end.max(start + start.elapsed().saturating_mul(4).min(MORE_PATIENCE));
         }
     }
     let verdict = |waiting: Waiting| match waiting {
@@ -87,6 +95,19 @@ pub fn ask(
         _ => Verdict::Drop,
     };
     Ok(all.into_iter().map(verdict).collect())
+}
+
+/// Asks again and again until everything is answered; before there are rules there is nothing that could stop it but
+/// cables that the kernel has not connected yet.
+pub fn warm_up(sides: Sides<'_>, questions: &[&Question]) -> Result<bool, SystemError> {
+    let end = Instant::now() + Duration::from_secs(5);
+    while Instant::now() < end {
+        let verdicts = ask(sides, questions, Duration::from_millis(100))?;
+        if verdicts.iter().all(|verdict| verdict.lets_in()) {
+            return Ok(true);
+        }
+    }
+    Ok(false)
 }
 
 /// Asks, and asks once more with more patience those whose answer is not the wished one.

@@ -185,15 +185,16 @@ impl Asked<'_> {
                     .iter()
                     .any(|r| r.direction == Direction::In && r.protocol == protocol && r.ports.contains(port))
         };
-        let mut ports: BTreeSet<(Protocol, u16)> = BTreeSet::new();
-        for listener in subject.facts.listeners.iter().filter(|l| !l.loopback()) {
-            ports.insert((listener.protocol, listener.port));
-        }
-        let named = copy.ports().into_iter().map(|port| (Protocol::Tcp, port));
-        let all: BTreeSet<(Protocol, u16)> = ports.into_iter().chain(named).collect();
+        // What listens comes first: a service that is cut off is missed by somebody.
+        let listening = subject.facts.listeners.iter().filter(|l| !l.loopback());
+        let mut all: Vec<(Protocol, u16)> = listening.map(|l| (l.protocol, l.port)).collect();
+        all.sort_unstable();
+        all.extend(copy.ports());
+        let mut known = BTreeSet::new();
         let chosen = all
             .into_iter()
             .filter(|(protocol, port)| !asked(*protocol, *port))
+            .filter(|one| known.insert(*one))
             .take(CONTROLS)
             .chain([(Protocol::Tcp, NOBODYS), (Protocol::Udp, NOBODYS)]);
         for (protocol, port) in chosen.collect::<BTreeSet<_>>() {

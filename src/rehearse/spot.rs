@@ -4,7 +4,7 @@
 use super::RehearseError;
 use super::questions::Question;
 use crate::backend::nftables::inspect::{is_inbound, path_chains};
-use crate::backend::nftables::model::{Chain, Rule, Ruleset};
+use crate::backend::nftables::model::{Chain, Rule, Ruleset, Table};
 use crate::port::Direction;
 use crate::step::{Invocation, Tool};
 use crate::system::System;
@@ -48,6 +48,11 @@ pub fn spots(ruleset: &Ruleset, saves: &[(Tool, String)], question: &Question) -
     let mut found: Vec<Spot> = path_chains(ruleset)
         .into_iter()
         .filter(|chain| !chain.table.ends_with("(legacy)"))
+        // Nobody but its owner may put a rule into such a table.
+        .filter(|chain| {
+            let of = |t: &&Table| t.family == chain.family && t.name == chain.table;
+            !ruleset.tables.iter().find(of).is_some_and(|table| table.owned)
+        })
         .filter(|chain| {
             matches!(
                 (chain.family.as_str(), question.far.is_ipv4()),

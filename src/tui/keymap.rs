@@ -144,8 +144,10 @@ const OPTIONS: &[Own] = &[
 ];
 const FIREWALL: &[Own] = &[
     own("Up/Down", "choose"),
+    own("Space", "select"),
     own("Enter", "next"),
-    own("F3", "foreign rules"),
+    own("F2", "why"),
+    own("F3", "others"),
     own("F5", "look again"),
 ];
 const PREVIEW: &[Own] = &[

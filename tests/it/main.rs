@@ -19,3 +19,4 @@ mod moves;
 mod plan;
 mod pty;
 mod readme;
+mod rehearse;

@@ -12,12 +12,14 @@ mod access;
 mod line;
 mod need;
 mod obstacles;
+mod places;
 mod rich;
 pub mod state;
 mod translate;
 mod xml;
 pub mod zone;
 
+pub use places::places;
 pub use state::State;
 pub use translate::Firewalld;
 

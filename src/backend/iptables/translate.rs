@@ -1,19 +1,18 @@
 //! iptables' part of a change.
 
-use std::collections::BTreeSet;
-use std::path::{Path, PathBuf};
-
 use super::Variant;
-use super::kept::{self, accepts as accepts_of, has_deny, patched};
+use super::files::{self, Files, boot_variant, lasts};
+use super::kept::{self, accepts as accepts_of, has_deny};
 use super::rules::{self, Native, is_v4, tool};
 use crate::backend::nftables::inspect::owner;
 use crate::backend::nftables::model::{Chain, Ruleset};
 use crate::backend::nftables::place::obstructed;
 use crate::backend::nftables::render::helper;
 use crate::backend::{Pieces, Translator, Wish};
-use crate::facts::{BackendId, BootFacts, Facts};
+use crate::facts::{BackendId, Facts};
 use crate::plan::Requirement;
 use crate::step::{Action, Invocation, NativeRule, Step, Tool, UNTIL, batch};
+use std::collections::BTreeSet;
 
 /// iptables, both variants and both families.
 #[derive(Debug)]
@@ -28,7 +27,7 @@ const FRONT_ENDS: [(&str, BackendId); 3] = [
 /// In a dry run: a moment that any version of the tool takes.
 const SOME_DAY: &str = "2037-12-31T23:59:59";
 
-fn action(say: impl Into<String>, step: Step, undo: Vec<Step>) -> Action {
+pub(super) fn action(say: impl Into<String>, step: Step, undo: Vec<Step>) -> Action {
     Action {
         say: say.into(),
         step,
@@ -54,46 +53,6 @@ pub fn placed(facts: &Facts, theirs: &Ruleset, requirements: &[Requirement]) -> 
         .filter(|found| is_ours(facts, theirs, found.chain))
         .flat_map(|found| rules::accepts(facts, found))
         .collect()
-}
-
-/// The variant that the file at boot is loaded into: that of the plain name, else the one that has rules.
-fn boot_variant(facts: &Facts, theirs: &Ruleset) -> Variant {
-    let version = facts.observations.outputs.get(VERSION);
-    let legacy = match version {
-        Some(text) => !text.contains("(nf_tables)"),
-        None => !theirs
-            .tables
-            .iter()
-            .any(|t| owner(theirs, &t.family, &t.name).as_deref() == Some("iptables-nft")),
-    };
-    if legacy { Variant::Legacy } else { Variant::Nft }
-}
-
-/// The key under which detection keeps what `iptables-restore --version` printed.
-pub const VERSION: &str = "iptables-restore --version";
-
-/// The boot file of a family: where it is, what it holds, the program that loads it.
-struct BootFile<'a> {
-    path: &'a Path,
-    content: Option<&'a str>,
-    loader: Tool,
-    v4: bool,
-}
-
-fn boot_files(boot: &BootFacts) -> Vec<BootFile<'_>> {
-    let four = boot.file.as_deref().map(|path| BootFile {
-        path,
-        content: boot.content.as_deref(),
-        loader: Tool::IptablesRestore,
-        v4: true,
-    });
-    let six = boot.file6.as_deref().map(|path| BootFile {
-        path,
-        content: boot.content6.as_deref(),
-        loader: Tool::Ip6tablesRestore,
-        v4: false,
-    });
-    four.into_iter().chain(six).collect()
 }
 
 /// Whether the host has the sixth version of the protocol; one without it refuses such rules.
@@ -148,31 +107,17 @@ fn install_hint(facts: &Facts) -> &'static str {
 
 fn obstacles(wish: &Wish<'_>, rules: &[Native]) -> Vec<String> {
     let facts = wish.facts;
-    let boot = facts.boot_of(BackendId::Iptables);
-    let variant = boot_variant(facts, wish.theirs);
     let mut found = Vec::new();
-    for (v4, file) in [(true, &boot.file), (false, &boot.file6)] {
-        let needed = rules.iter().any(|rule| is_v4(rule.tool) == v4);
-        if needed && file.is_none() {
+    for v4 in [true, false] {
+        let stranded =
+            |rule: &Native| is_v4(rule.tool) == v4 && lasts(facts, wish.theirs, rule.tool).is_none();
+        if rules.iter().any(stranded) {
             let name = if v4 { "iptables" } else { "ip6tables" };
             found.push(format!(
                 "nothing was found that loads rules of {name} at boot: after a reboot the new port would be shut. {}",
                 install_hint(facts)
             ));
         }
-    }
-    let other = rules
-        .iter()
-        .find(|rule| rule.tool != tool(facts, is_v4(rule.tool), variant));
-    if let Some(rule) = other {
-        let (here, there) = match variant {
-            Variant::Nft => ("nft", "legacy"),
-            Variant::Legacy => ("legacy", "nft"),
-        };
-        found.push(format!(
-            "the {there} variant of iptables drops packets as well ({} of table {}), but the rules that are loaded at boot go into the {here} variant: whether that chain comes back after a reboot cannot be told, and its accept would not. Move its rules over (iptables-{there}-save > FILE; iptables-{here}-restore --noflush FILE), save them for the boot, and empty the {there} variant",
-            rule.chain, rule.table
-        ));
     }
     found.dedup();
     found
@@ -272,21 +217,9 @@ impl Translator for Iptables {
     }
 
     fn kept(&self, facts: &Facts, _committed: &str) -> String {
-        let boot = facts.boot_of(BackendId::Iptables);
         let none = Ruleset::default();
         let view = crate::backend::kernel::of_facts(facts).ok().flatten();
-        let variant = boot_variant(facts, view.as_ref().unwrap_or(&none));
-        let rules = boot_files(boot).into_iter().flat_map(|file| {
-            let program = tool(facts, file.v4, variant);
-            kept::in_file(file.content.unwrap_or_default())
-                .into_iter()
-                .map(move |(table, rule)| NativeRule {
-                    tool: program,
-                    table,
-                    rule,
-                })
-        });
-        kept::text(rules.collect())
+        kept::text(files::kept(facts, view.as_ref().unwrap_or(&none)))
     }
 
     fn keeps(&self, wish: &Wish<'_>) -> Result<String, Vec<String>> {
@@ -367,7 +300,7 @@ impl Translator for Iptables {
 }
 
 /// Native dry runs: of the trial's rules, and of the files as they will be.
-fn checks(trial: &[NativeRule], files: &Files<'_>) -> Vec<Action> {
+fn checks(trial: &[NativeRule], files: &Files) -> Vec<Action> {
     let mut checks = Vec::new();
     let programs: BTreeSet<Tool> = trial.iter().map(|rule| rule.tool).collect();
     for program in programs {
@@ -383,99 +316,6 @@ fn checks(trial: &[NativeRule], files: &Files<'_>) -> Vec<Action> {
             vec![],
         ));
     }
-    for (file, _, after) in &files.all {
-        if let Some(after) = after {
-            let call = Invocation::new(file.loader, ["--test"]).with_stdin(after.as_str());
-            checks.push(action(
-                format!(
-                    "{} accepts {} as it will be at boot",
-                    crate::step::plain_name(file.loader),
-                    file.path.display()
-                ),
-                Step::Run(call),
-                vec![],
-            ));
-        }
-    }
+    checks.extend(files.checks());
     checks
-}
-
-/// The files that are loaded at boot: with our accepts, and with everything.
-struct Files<'a> {
-    all: Vec<(BootFile<'a>, Option<String>, Option<String>)>,
-}
-
-impl<'a> Files<'a> {
-    fn new(wish: &'a Wish<'_>, wanted: &str) -> Self {
-        let of_family = |text: &str, v4: bool| -> Vec<(String, String)> {
-            kept::commands(text)
-                .into_iter()
-                .filter(|rule| is_v4(rule.tool) == v4)
-                .map(|rule| (rule.table, rule.rule))
-                .collect()
-        };
-        let all = boot_files(wish.facts.boot_of(BackendId::Iptables))
-            .into_iter()
-            .map(|file| {
-                let open = patched(file.content, &of_family(&accepts_of(wanted), file.v4));
-                let whole = patched(file.content, &of_family(wanted, file.v4));
-                (file, open, whole)
-            })
-            .filter(|(file, open, whole)| file.content != open.as_deref() || file.content != whole.as_deref())
-            .collect();
-        Self { all }
-    }
-
-    fn changes(&self) -> Vec<(PathBuf, Option<String>, Option<String>)> {
-        self.all
-            .iter()
-            .map(|(file, _, whole)| {
-                (
-                    file.path.to_owned(),
-                    file.content.map(str::to_owned),
-                    whole.clone(),
-                )
-            })
-            .filter(|(_, before, after)| before != after)
-            .collect()
-    }
-
-    fn keep(&self) -> Vec<Action> {
-        self.all
-            .iter()
-            .filter(|(file, open, _)| file.content != open.as_deref())
-            .map(|(file, open, _)| {
-                action(
-                    format!("write {} for the next boot", file.path.display()),
-                    put(file.path, open.as_deref()),
-                    vec![put(file.path, file.content)],
-                )
-            })
-            .collect()
-    }
-
-    fn seal(&self) -> Vec<Action> {
-        self.all
-            .iter()
-            .filter(|(_, open, whole)| open != whole)
-            .map(|(file, open, whole)| {
-                action(
-                    format!("write {} for the next boot, with the deny", file.path.display()),
-                    put(file.path, whole.as_deref()),
-                    vec![put(file.path, open.as_deref())],
-                )
-            })
-            .collect()
-    }
-}
-
-fn put(path: &Path, content: Option<&str>) -> Step {
-    match content {
-        Some(content) => Step::Write {
-            path: path.to_owned(),
-            content: content.to_owned(),
-            mode: 0o640,
-        },
-        None => Step::Remove(path.to_owned()),
-    }
 }

@@ -16,6 +16,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::PROBE_LIMIT;
+use crate::backend::iptables;
 use crate::backend::kernel::of_observations;
 use crate::backend::nftables::boot_file::NFT_FILE;
 use crate::backend::nftables::inspect::{self, Inspection};
@@ -68,7 +69,11 @@ pub fn look(system: &dyn System, systemd: bool) -> Found {
 
 /// Files in which a backend keeps rules.
 fn read_files(system: &dyn System, observations: &mut Observations) {
-    for path in [NFT_FILE].into_iter().chain(ufw::settings::files()) {
+    for path in [NFT_FILE]
+        .into_iter()
+        .chain(ufw::settings::files())
+        .chain(iptables::files::own_paths())
+    {
         if let Some(content) = system.read_text(Path::new(path)) {
             observations.files.insert(path.into(), content);
         }

@@ -39,6 +39,8 @@ pub(super) enum Ask {
     Sources,
     /// Which firewall.
     Firewall,
+    /// Whether what loads the rules is started at boot from now on.
+    AtBoot,
     /// Whether what the plan does not open is refused, on a host where nothing filters.
     DefaultDeny,
     /// The preview, and whether it is applied.
@@ -67,7 +69,7 @@ impl Ask {
             | Self::Extra(_)
             | Self::Outbound
             | Self::Sources => Some("Options"),
-            Self::Firewall | Self::DefaultDeny => Some("Firewall"),
+            Self::Firewall | Self::AtBoot | Self::DefaultDeny => Some("Firewall"),
             Self::Apply => Some("Preview"),
             _ => None,
         }
@@ -154,6 +156,9 @@ pub(super) fn sequence(shared: &Shared, wanted: FurtherPorts) -> Vec<Ask> {
         list.push(Ask::Outbound);
     }
     list.extend([Ask::Sources, Ask::Firewall]);
+    if !words::sleeping(&shared.facts).is_empty() {
+        list.push(Ask::AtBoot);
+    }
     if words::nothing_filters(&shared.facts) {
         list.push(Ask::DefaultDeny);
     }

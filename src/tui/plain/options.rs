@@ -240,13 +240,36 @@ impl Plain {
         match number(text, 1, 1) {
             Ok(_) => {
                 self.shared.answers.firewall.backend = None;
-                match self.after(Ask::Firewall) {
-                    Ask::Apply => self.preview(),
-                    other => Step::To(other),
-                }
+                self.after_firewall()
             }
             Err(why) => Step::Invalid(why),
         }
+    }
+
+    /// The next question, or the preview when there is none.
+    fn after_firewall(&mut self) -> Step {
+        match self.after(self.at) {
+            Ask::Apply => self.preview(),
+            other => Step::To(other),
+        }
+    }
+
+    pub(super) fn ask_at_boot(&mut self) {
+        let units = words::sleeping(&self.shared.facts).join(" and ");
+        self.say(format!(
+            "{units} is not started at boot: after a restart the rules would be gone. Shall this change enable it?"
+        ));
+    }
+
+    pub(super) fn at_boot_answer(&mut self, text: &str) -> Step {
+        let firewall = &mut self.shared.answers.firewall;
+        match text.to_ascii_lowercase().as_str() {
+            "" => {}
+            "y" | "yes" => firewall.enable_at_boot = true,
+            "n" | "no" => firewall.enable_at_boot = false,
+            _ => return Step::Invalid("y or n is wanted.".to_owned()),
+        }
+        self.after_firewall()
     }
 
     /// The answers are complete: what would change?
@@ -295,6 +318,7 @@ impl Plain {
             Ask::Optional(_) => "A port, on for the usual one, or off.",
             Ask::Extra(_) => "y opens it, n does not.",
             Ask::Outbound => "Most hosts let everything out: then no such rule is needed.",
+            Ask::AtBoot => "It is a step of the commit, and undone with it.",
             Ask::DefaultDeny => {
                 "Services that listen now and are not in the plan could not be reached any more."
             }

@@ -30,6 +30,7 @@ impl Plain {
             Ask::Outbound => self.ask_outbound(),
             Ask::Sources => self.say("Who may reach the opened ports?"),
             Ask::Firewall => self.ask_firewall(),
+            Ask::AtBoot => self.ask_at_boot(),
             Ask::DefaultDeny => self.ask_default_deny(),
             Ask::Apply => return self.ask_apply(),
             Ask::Confirm => {}
@@ -69,6 +70,8 @@ impl Plain {
             }
             Ask::Fasp => format!("Port or range, or Enter for {}:", answers.fasp_udp),
             Ask::Further => "y to go through them, Enter for no:".to_owned(),
+            Ask::AtBoot if answers.firewall.enable_at_boot => "n for no, Enter for yes:".to_owned(),
+            Ask::AtBoot => "y for yes, Enter for no:".to_owned(),
             Ask::Optional(_) => self.optional_prompt(),
             Ask::Extra(place) => self.extra_prompt(place),
             Ask::Sources if answers.firewall.sources.is_empty() => {
@@ -103,6 +106,7 @@ impl Plain {
             Ask::Outbound => self.outbound_answer(text),
             Ask::Sources => self.sources_answer(text),
             Ask::Firewall => self.firewall_answer(text),
+            Ask::AtBoot => self.at_boot_answer(text),
             Ask::DefaultDeny => self.default_deny_answer(text),
             Ask::Apply => self.apply_answer(text),
             Ask::Confirm => self.confirm_answer(text),

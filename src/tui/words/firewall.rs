@@ -2,6 +2,7 @@
 
 use crate::answers::{Legacy22, OLD_SSH_PORT, Outbound};
 use crate::catalogue::Catalogue;
+use crate::change::{boot::sleeping_units, zones};
 use crate::facts::{BackendId, ChainFact, Facts, InboundDefault, Listener, Unmanaged};
 use crate::plan::plan;
 use crate::port::Protocol;
@@ -52,10 +53,10 @@ pub fn nothing_filters(facts: &Facts) -> bool {
 fn place(facts: &Facts, id: BackendId) -> String {
     match id {
         BackendId::Ufw => "ufw's own rules, IPv4 and IPv6 (ufw status shows them)".to_owned(),
-        BackendId::Firewalld => {
-            "the zone that serves the interface, and the one of your source (firewall-cmd shows them)"
-                .to_owned()
-        }
+        BackendId::Firewalld => match zones(facts).as_slice() {
+            [] => "the zones of the links that lead outside".to_owned(),
+            zones => zones.join(" and "),
+        },
         _ => {
             let chains: Vec<String> = droppers(facts)
                 .filter(|chain| match (&chain.owner, id) {
@@ -148,6 +149,15 @@ fn boot(facts: &Facts) -> (Tone, String) {
             Tone::Warn,
             "At boot: nothing was found that loads the rules.".to_owned(),
         ),
+    }
+}
+
+/// Units that load the rules and are not started at boot: those that the change could enable.
+pub fn sleeping(facts: &Facts) -> Vec<String> {
+    if facts.os.systemd {
+        sleeping_units(facts)
+    } else {
+        Vec::new()
     }
 }
 

@@ -64,6 +64,8 @@ pub fn tests(rehearsal: &Rehearsal, facts: &Facts) -> Vec<Test> {
     let client = facts.session.as_ref().and_then(|session| session.client);
     let mut blockers: Vec<&Blocker> = rehearsal.blockers.iter().collect();
     let mut tests: Vec<Test> = rehearsal.failed.iter().map(|why| broken_step(why)).collect();
+    // Who asked for all ports wants to see them first.
+    tests.extend(rehearsal.sweep.iter().map(sweep));
     tests.extend(
         rehearsal
             .cells
@@ -77,7 +79,6 @@ pub fn tests(rehearsal: &Rehearsal, facts: &Facts) -> Vec<Test> {
         .or_else(|| facts.ssh.ports.first().copied());
     tests.push(flow(rehearsal.flow_tracked, port, "known to conntrack"));
     tests.push(flow(rehearsal.flow_untracked, port, "unknown to it"));
-    tests.extend(rehearsal.sweep.iter().map(sweep));
     tests.push(undo(&rehearsal.undo));
     tests.extend(blockers.into_iter().map(blocked));
     tests

@@ -28,8 +28,8 @@ pub fn code_on(screen: &str) -> String {
     rest.chars().take_while(char::is_ascii_digit).collect()
 }
 
-/// From the first page to the first trial.
-pub fn to_the_trial(terminal: &Terminal) {
+/// From the first page to the first trial. Returns what the pages of the firewall, the preview and the rehearsal said.
+pub fn to_the_trial(terminal: &Terminal) -> String {
     terminal.wait_until("every check to answer", seconds(20), |screen| {
         screen.contains("7 checks") && !screen.contains("still running")
     });
@@ -37,18 +37,24 @@ pub fn to_the_trial(terminal: &Terminal) {
     next(terminal, "Which TCP port does sshd use");
     next(terminal, "WARNING: TCP/22 WOULD STAY OPEN");
     next(terminal, "Who may reach them?");
-    next(terminal, "Which firewall carries the rules?");
-    next(terminal, "the plan can be rehearsed");
-    rehearsed(terminal);
+    let mut pages = next(terminal, "Which firewall carries the rules?");
+    pages += &next(terminal, "the plan can be rehearsed");
+    pages += &rehearsed(terminal);
     next(terminal, "Type y, then Enter");
     fill(terminal, "y");
     terminal.wait_for("TRIAL 1", seconds(15));
+    pages
 }
 
 /// From the preview to the end of the rehearsal, which must let the change be applied.
-pub fn rehearsed(terminal: &Terminal) {
+pub fn rehearsed(terminal: &Terminal) -> String {
     terminal.keys(&["Enter"]);
-    terminal.wait_for(">[ Apply... ]<", seconds(60));
+    terminal.wait_until("the end of the rehearsal", seconds(60), |screen| {
+        ["safe to apply", "not rehearsed", "broke off"]
+            .iter()
+            .any(|word| screen.contains(word))
+    });
+    terminal.screen()
 }
 
 /// Presses the button of the Confirm page that makes the peer log in, and waits for what follows.

@@ -9,7 +9,7 @@ use super::{
 use crate::boxes::{PACKAGES_DIR, seconds};
 
 /// As images of a large cloud come: the policy lets everything in, and the last rule refuses it.
-const CLOUD_4: &str = "# Generated for this image
+pub const CLOUD_4: &str = "# Generated for this image
 *filter
 :INPUT ACCEPT [0:0]
 :FORWARD ACCEPT [0:0]
@@ -29,7 +29,7 @@ const CLOUD_4: &str = "# Generated for this image
 COMMIT
 ";
 
-const CLOUD_6: &str = "*filter
+pub const CLOUD_6: &str = "*filter
 :INPUT DROP [0:0]
 :FORWARD DROP [0:0]
 :OUTPUT ACCEPT [0:0]
@@ -78,7 +78,7 @@ fn strict(v4: bool) -> String {
 }
 
 /// A server with these rules in force and loaded at boot by netfilter-persistent.
-fn server(suite: Suite, variant: &str, rules_4: &str, rules_6: &str) -> Machine {
+pub fn server(suite: Suite, variant: &str, rules_4: &str, rules_6: &str) -> Machine {
     let machine = Machine::boot(suite);
     machine.install();
     machine.sh(&format!(
@@ -238,6 +238,114 @@ fn the_same_strict_host_with_the_older_tables() {
         &strict(true),
         &strict(false),
     ));
+}
+
+/// Left over from an earlier release: rules of the other variant, which a unit of the operator's loads.
+fn add_legacy(machine: &Machine) {
+    let rules = "*filter\n:INPUT DROP [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n-A INPUT -i lo -j ACCEPT\n\
+                 -A INPUT -m state --state RELATED,ESTABLISHED -j ACCEPT\n\
+                 -A INPUT -p ICMP -j ACCEPT\n-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT\nCOMMIT\n";
+    let unit = "[Unit]\nAfter=network.target\n[Service]\nType=oneshot\nRemainAfterExit=yes\n\
+                ExecStart=/usr/sbin/iptables-legacy-restore /etc/old/v4\n\
+                ExecStart=/usr/sbin/ip6tables-legacy-restore /etc/old/v6\n[Install]\nWantedBy=multi-user.target\n";
+    machine.put("/etc/old/v4", rules.replace("ICMP", "icmp"), 0o644);
+    machine.put("/etc/old/v6", rules.replace("ICMP", "ipv6-icmp"), 0o644);
+    machine.put("/etc/systemd/system/old-rules.service", unit, 0o644);
+    machine.ok(&["systemctl", "enable", "--quiet", "--now", "old-rules"]);
+}
+
+#[test]
+fn both_variants_at_once_are_opened_and_stay_open_over_a_reboot() {
+    let mut machine = server(Suite::Bookworm, "nft", CLOUD_4, CLOUD_6);
+    add_legacy(&machine);
+    moves(&mut machine);
+}
+
+#[test]
+fn two_networks_keep_22_and_nobody_else() {
+    let mut machine = server(Suite::Trixie, "nft", CLOUD_4, CLOUD_6);
+    let ours = format!("10.98.{}.0/24", machine.number());
+    let answers = format!(
+        "schema = 1\nrole = \"connect-server\"\n[ssh]\nport = 33001\nlegacy_22 = \"restrict\"\n\
+         restrict_22_to = [\"{ours}\", \"192.0.2.0/24\"]\n"
+    );
+    machine.put("/root/answers.toml", answers, 0o600);
+    let before = fingerprint(&machine);
+    let trial = apply(&machine, 120);
+    let trial = document(&confirm(&machine, 33001, &code(&trial)));
+    let done = document(&confirm(&machine, 33001, &code(&trial)));
+    assert_eq!(done["state"], "committed", "{done}");
+    let restricted = |machine: &Machine, when: &str| {
+        for (family, of_22) in [(Family::V4, "open"), (Family::V6, "filtered")] {
+            let seen = machine.scan(Protocol::Tcp, "22,33001", family);
+            assert_eq!(
+                (seen[&22].as_str(), seen[&33001].as_str()),
+                (of_22, "open"),
+                "{when}"
+            );
+        }
+        let rules = saves(machine);
+        assert!(rules.contains("-A faspwall -s 192.0.2.0/24"), "{when}: {rules}");
+        let again = document(&machine.ssh(33001, Family::V4, "faspwall apply -f /root/answers.toml --json"));
+        assert_eq!(again["state"], "unchanged", "{when}: {again}");
+    };
+    restricted(&machine, "after the commit");
+    machine.reboot();
+    restricted(&machine, "after a reboot");
+    super::faults::go_back(&machine);
+    assert_as_before(&machine, &before, "after the way back");
+    assert_open(&machine, &[22]);
+}
+
+/// Kills faspwall at one call of a restore program after the other; each time a person undoes what is left.
+#[test]
+fn killed_at_any_batch_of_rules_the_program_can_be_called_again_to_undo_it() {
+    let machine = server(Suite::Bookworm, "nft", CLOUD_4, CLOUD_6);
+    let program = "/usr/sbin/iptables-nft-restore";
+    machine.ok(&["ln", "-sf", "/usr/sbin/xtables-nft-multi", program]);
+    let before = fingerprint(&machine);
+    let mut number = 1;
+    loop {
+        let fault = super::killed::killer(&machine, program, "'--noflush -w 10'", number);
+        let ran = super::faults::walk(&machine);
+        let met = fault.calls() >= number;
+        drop(fault);
+        if !met {
+            assert!(ran.ok(), "{ran:?}");
+            break;
+        }
+        assert!(!ran.ok(), "call {number}: {ran:?}");
+        let left = status(&machine);
+        if left["interrupted"].is_string() || left["open"].is_object() {
+            let undone = document(&machine.run(&["faspwall", "rollback", "--json"]));
+            assert_eq!(undone["restored"], "equal", "call {number}: {undone}");
+        } else {
+            assert!(left["applied"].is_null(), "call {number}: {left}");
+        }
+        assert_as_before(&machine, &before, &format!("call {number}"));
+        number += 1;
+    }
+    assert!(number > 4, "only {number} calls were seen");
+    super::faults::go_back(&machine);
+    assert_as_before(&machine, &before, "after the way back");
+}
+
+#[test]
+fn without_anything_that_loads_rules_at_boot_the_way_there_is_told() {
+    let machine = Machine::boot(Suite::Bookworm);
+    machine.install();
+    machine.feed(&["iptables-nft-restore"], CLOUD_4);
+    machine.feed(&["ip6tables-nft-restore"], CLOUD_6);
+    machine.put("/root/answers.toml", super::ANSWERS, 0o600);
+    let before = saves(&machine);
+    let refused = machine.ssh(22, Family::V4, "faspwall apply -f /root/answers.toml");
+    assert_eq!(refused.status, Some(9), "{refused:?}");
+    assert!(
+        refused.stderr.contains("apt-get install iptables-persistent"),
+        "{refused:?}"
+    );
+    assert_eq!(saves(&machine), before);
+    assert_open(&machine, &[22]);
 }
 
 #[test]

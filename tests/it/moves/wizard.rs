@@ -1,6 +1,9 @@
 //! The wizard on a real machine, in a real terminal of 80x24, over a real login on port 22.
 
-use super::{Family, Suite, assert_as_before, assert_open, confirm, document, fingerprint, server, status};
+use super::{
+    Family, Machine, Suite, assert_as_before, assert_open, confirm, document, fingerprint, iptables, server,
+    status,
+};
 use crate::boxes::seconds;
 use crate::lab::wizard::{code_on, fill, to_the_trial};
 
@@ -8,10 +11,25 @@ const COMMAND: &str = "LANG=C.UTF-8 faspwall";
 
 #[test]
 fn a_person_at_the_wizard_moves_ssh_and_everything_is_kept_over_a_reboot() {
-    let mut machine = server(Suite::Bookworm);
+    moves(server(Suite::Bookworm), "nftables");
+}
+
+#[test]
+fn a_person_at_the_wizard_moves_a_host_of_iptables() {
+    let machine = iptables::server(Suite::Bookworm, "nft", iptables::CLOUD_4, iptables::CLOUD_6);
+    moves(machine, "iptables");
+}
+
+/// The whole way, over a real login on port 22, with the firewall of this host, which the pages must name.
+fn moves(mut machine: Machine, firewall: &str) {
     assert_open(&machine, &[22]);
     let terminal = machine.terminal(22, COMMAND);
-    to_the_trial(&terminal);
+    let pages = to_the_trial(&terminal);
+    assert!(
+        pages.contains(&format!("ok {firewall} carries the rules")),
+        "{pages}"
+    );
+    assert!(pages.contains("ok safe to apply"), "{pages}");
     assert_open(&machine, &[22, 33001]);
     let code = code_on(&terminal.screen());
 

@@ -19,6 +19,8 @@ pub enum Stop {
     DefaultDeny,
     /// For which packets on the way out rules are written.
     Outbound,
+    /// Whether what loads the rules is started at boot from now on.
+    AtBoot,
 }
 
 /// The stops that are on the page now.
@@ -36,6 +38,9 @@ pub fn stops(shared: &Shared) -> Vec<Stop> {
         stops.push(Stop::DefaultDeny);
     } else {
         stops.push(Stop::Outbound);
+    }
+    if !words::sleeping(facts).is_empty() {
+        stops.push(Stop::AtBoot);
     }
     stops
 }
@@ -65,7 +70,12 @@ pub fn key(stop: Stop, key: Key, shared: &mut Shared) -> Option<Option<Nav>> {
             shared.answers.firewall.outbound = words::OUTBOUND[next].0;
             Some(None)
         }
-        (Stop::List | Stop::Outbound, _) => None,
+        (Stop::AtBoot, Key::Char(' ')) => {
+            let firewall = &mut shared.answers.firewall;
+            firewall.enable_at_boot = !firewall.enable_at_boot;
+            Some(None)
+        }
+        (Stop::List | Stop::Outbound | Stop::AtBoot, _) => None,
         (_, Key::Char(' ')) => Some(choose(stop, shared)),
         _ => None,
     }
@@ -122,6 +132,14 @@ pub fn view(canvas: &mut Canvas<'_, '_>, mut y: u16, focus: Option<Stop>, shared
                 y += 1;
                 continue;
             }
+            Stop::AtBoot => {
+                let on = Mark::check(shared.answers.firewall.enable_at_boot);
+                let units = words::sleeping(&shared.facts).join(" and ");
+                let text = format!("start {units} at boot from now on");
+                canvas.choice(0, y, on, focus == Some(stop), &text);
+                y += 1;
+                continue;
+            }
             Stop::Nothing => "nothing: no rule is written, TCP/22 stays open too",
             Stop::Only22 => "only shut TCP/22; every other port stays as it is",
             Stop::DefaultDeny => "refuse everything that the plan does not open",
@@ -138,12 +156,12 @@ pub fn view(canvas: &mut Canvas<'_, '_>, mut y: u16, focus: Option<Stop>, shared
 }
 
 fn view_outbound(canvas: &mut Canvas<'_, '_>, y: u16, focused: bool, shared: &Shared) {
-    const TEXT: &str = "Rules for packets on the way out:";
+    const TEXT: &str = "Rules for the way out:";
     canvas.text(1, y, TEXT);
     if focused {
         canvas.text(0, y, ">");
     }
-    let mut x = 35;
+    let mut x = 26;
     for (number, (_, name)) in words::OUTBOUND.iter().enumerate() {
         let on = number == words::outbound_place(shared.answers.firewall.outbound);
         canvas.choice(x - 1, y, Mark::radio(on), focused && on, name);

@@ -69,6 +69,20 @@ fn outbound_rules_are_chosen_below_the_list() {
 }
 
 #[test]
+fn what_loads_the_rules_can_be_started_at_boot_by_the_change() {
+    let mut stage = firewall(samples::iptables_facts());
+    stage.keys(&[Key::BackTab, Key::BackTab, Key::BackTab, Key::Char(' ')]);
+    assert!(stage.wizard.shared().answers.firewall.enable_at_boot);
+    let picture = stage.picture();
+    assert!(
+        picture.contains(">[x] start netfilter-persistent.service at boot"),
+        "{picture}"
+    );
+    stage.key(Key::Char(' '));
+    assert!(!stage.wizard.shared().answers.firewall.enable_at_boot);
+}
+
+#[test]
 fn a_host_without_a_filter_offers_three_ways_and_22_stays_open_only_by_its_words() {
     let mut stage = firewall(samples::open_facts());
     stage.keys(&[Key::Tab, Key::Tab, Key::Tab, Key::Char(' ')]);

@@ -1,0 +1,5 @@
+//! Rehearsals on servers in namespaces, each with rules that defeat a rule which merely looks right: what the rehearsal
+//! says is compared with what really happens.
+
+mod sandbox;
+mod truth;

@@ -1,0 +1,179 @@
+//! A server in namespaces of its own: a real sshd, real rules, and a neighbour who asks its ports.
+
+use std::io::{BufRead, BufReader};
+use std::process::{Child, Command, Stdio};
+
+use serde_json::Value;
+
+use crate::boxes::{Ran, seconds, wait};
+
+const PROGRAM: &str = env!("CARGO_BIN_EXE_faspwall");
+const SERVER: &str = include_str!("server.py");
+const CLIENT: &str = include_str!("client.py");
+/// Addresses that the neighbour bears.
+const PEERS: [&str; 8] = [
+    "10.9.8.1",
+    "198.51.100.9",
+    "203.0.113.9",
+    "93.184.215.14",
+    "151.101.65.140",
+    "fd09::1",
+    "2001:db8:9::9",
+    "2001:db8:feed::9",
+];
+/// Builds the server, then stays.
+const BUILD: &str = "\
+set -e
+mount -t tmpfs tmpfs /run
+mount -t tmpfs tmpfs /var/lib
+mkdir -p /run/sshd /run/etc /run/work
+mount -t overlay overlay -o lowerdir=/etc,upperdir=/run/etc,workdir=/run/work /etc
+rm -rf /etc/nftables.conf /etc/nftables.d /etc/ssh/sshd_config.d
+ip netns add peer
+ip link set lo up
+ip link add eth0 type veth peer name eth0 netns peer
+ip address add 10.9.8.7/24 dev eth0
+ip address add fd09::7/64 dev eth0 nodad
+ip link set eth0 up
+ip route add default via 10.9.8.1 dev eth0
+ip route add ::/0 dev eth0
+ip -n peer link set eth0 up
+ip -n peer link set lo up
+for a in 10.9.8.1/24 198.51.100.9/32 203.0.113.9/32 93.184.215.14/32 151.101.65.140/32; do ip -n peer address add $a dev eth0; done
+for a in fd09::1/64 2001:db8:9::9/128 2001:db8:feed::9/128; do ip -n peer address add $a dev eth0 nodad; done
+ip -n peer route add ::/0 dev eth0
+sysctl -qw net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0
+ssh-keygen -q -A
+echo '# a plain server' > /etc/ssh/sshd_config
+/usr/sbin/sshd
+echo ready
+exec sleep infinity
+";
+
+/// The server; it is gone when this value is.
+pub struct Sandbox {
+    child: Child,
+    pid: u32,
+}
+
+impl Sandbox {
+    /// A server whose rules are loaded by a shell text.
+    pub fn new(load: &str) -> Self {
+        assert!(
+            rustix::process::geteuid().is_root(),
+            "this test needs root: sudo bash tests/run"
+        );
+        let mut child = Command::new("unshare")
+            .args([
+                "--net",
+                "--mount",
+                "--ipc",
+                "--pid",
+                "--fork",
+                "--kill-child",
+                "--mount-proc",
+            ])
+            .args(["bash", "-c", BUILD])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("unshare starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        let line = lines.next().and_then(Result::ok);
+        assert_eq!(line.as_deref(), Some("ready"), "the server could not be built");
+        let children = format!("/proc/{0}/task/{0}/children", child.id());
+        let pid = std::fs::read_to_string(children).expect("its child");
+        let pid = pid.trim().parse().expect("a number");
+        let server = Self { child, pid };
+        // The kernel connects cables, and neighbours find each other, in its own time.
+        let everybody: Vec<String> = PEERS.iter().map(|peer| format!("tcp/22/{peer}")).collect();
+        wait("the cable", seconds(10), || {
+            let found = server.ask(&everybody);
+            found.iter().all(|verdict| verdict == "accept").then_some(())
+        });
+        let loaded = server.run(&["bash", "-c", load]);
+        assert!(loaded.ok(), "{loaded:?}");
+        server
+    }
+
+    /// A server with a ruleset of nftables in its boot file.
+    pub fn nft(rules: &str) -> Self {
+        Self::new(&format!(
+            "cat > /etc/nftables.conf <<'RULES'\n{rules}\nRULES\nnft -f /etc/nftables.conf"
+        ))
+    }
+
+    /// In the server's process namespace nsenter stays as the parent; without it, it becomes the program.
+    fn command(&self, inside: &[&str], words: &[&str]) -> Command {
+        let mut command = Command::new("nsenter");
+        command
+            .args(["--target", &self.pid.to_string(), "--net", "--mount", "--ipc"])
+            .args(inside)
+            .arg("--")
+            .args(words)
+            .stdin(Stdio::null());
+        command
+    }
+
+    /// Runs a program on the server.
+    pub fn run(&self, words: &[&str]) -> Ran {
+        self.command(&["--pid"], words)
+            .output()
+            .expect("nsenter starts")
+            .into()
+    }
+
+    /// Runs faspwall on the server; the answers file is the usual one.
+    pub fn faspwall(&self, words: &[&str]) -> Ran {
+        let mut all = vec![PROGRAM];
+        all.extend(words);
+        self.run(&all)
+    }
+
+    /// Puts a file there.
+    pub fn put(&self, path: &str, text: &str) {
+        let ran = self.run(&["sh", "-c", "printf %s \"$2\" > \"$1\"", "sh", path, text]);
+        assert!(ran.ok(), "{ran:?}");
+    }
+
+    /// Starts the echo on ports such as `udp/33001`.
+    pub fn serve(&self, ports: &[String]) -> Child {
+        let mut words = vec!["python3", "-c", SERVER];
+        words.extend(ports.iter().map(String::as_str));
+        let mut child = self
+            .command(&[], &words)
+            .stdout(Stdio::piped())
+            .spawn()
+            .expect("python3 starts");
+        let mut lines = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        assert_eq!(lines.next().and_then(Result::ok).as_deref(), Some("ready"));
+        child
+    }
+
+    /// What becomes of packets such as `tcp/33001/198.51.100.9`.
+    pub fn ask(&self, questions: &[String]) -> Vec<String> {
+        let mut words = vec!["ip", "netns", "exec", "peer", "python3", "-c", CLIENT];
+        words.extend(questions.iter().map(String::as_str));
+        let ran = self.run(&words);
+        assert!(ran.ok(), "{ran:?}");
+        ran.stdout.lines().map(str::to_owned).collect()
+    }
+
+    /// All rules, counters aside.
+    pub fn rules(&self) -> String {
+        let text = "nft -s list ruleset 2>/dev/null; for s in iptables-legacy-save ip6tables-legacy-save; do $s 2>/dev/null; done | sed 's/\\[.*\\]//; /^#/d'";
+        self.run(&["bash", "-c", text]).stdout
+    }
+}
+
+impl Drop for Sandbox {
+    fn drop(&mut self) {
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+/// The document of a rehearsal, with its exit status.
+pub fn document(ran: &Ran) -> Value {
+    serde_json::from_str(&ran.stdout).unwrap_or_else(|e| panic!("{e}: {ran:?}"))
+}

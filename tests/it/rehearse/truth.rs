@@ -1,0 +1,182 @@
+//! For each ruleset: the verdict of the rehearsal before the change is what a neighbour finds before, and the verdict
+//! after it is what the neighbour finds once the change is applied.
+
+use serde_json::Value;
+
+use super::sandbox::{Sandbox, document};
+
+const ANSWERS: &str = "schema = 1\nrole = \"connect-server\"\n\n[ssh]\nport = 33001\nlegacy_22 = \"close\"\n";
+/// What every ruleset here lets in besides.
+const USUAL: &str = "ct state established,related accept\nct state invalid drop\niif \"lo\" accept\n\
+                     meta l4proto { icmp, ipv6-icmp } accept\ntcp dport { 22, 8080 } accept";
+
+fn inbound(cell: &Value) -> bool {
+    cell["direction"] == "in"
+}
+
+fn port(cell: &Value) -> String {
+    format!("{}/{}", cell["protocol"].as_str().expect("text"), cell["port"])
+}
+
+fn questions(cells: &[Value]) -> Vec<String> {
+    cells
+        .iter()
+        .map(|cell| format!("{}/{}", port(cell), cell["from"].as_str().expect("an address")))
+        .collect()
+}
+
+/// Fails where the neighbour finds something else than the rehearsal said.
+fn compare(cells: &[Value], column: &str, found: &[String]) {
+    assert_eq!(cells.len(), found.len());
+    for (cell, found) in cells.iter().zip(found) {
+        assert_eq!(cell[column], found.as_str(), "{column}: {cell}");
+    }
+}
+
+/// Rehearses, asks, applies, asks again.
+fn the_truth(server: &Sandbox) -> Value {
+    server.put("/root.toml", ANSWERS);
+    let rules = server.rules();
+    let ran = server.faspwall(&["rehearse", "-f", "/root.toml", "--json"]);
+    let told = document(&ran);
+    assert_eq!(server.rules(), rules, "a rehearsal changes nothing");
+    let cells: Vec<Value> = told["cells"]
+        .as_array()
+        .expect("cells")
+        .iter()
+        .filter(|c| inbound(c))
+        .cloned()
+        .collect();
+    let mut ports: Vec<String> = cells.iter().map(port).collect();
+    ports.sort();
+    ports.dedup();
+    let mut echo = server.serve(&ports);
+    compare(&cells, "before", &server.ask(&questions(&cells)));
+    echo.kill().expect("it ran");
+    echo.wait().expect("it ended");
+    let applied = server.faspwall(&["apply", "-f", "/root.toml", "--no-confirm"]);
+    if told["ok"] == true {
+        assert_eq!(ran.status, Some(0), "{ran:?}");
+        assert!(applied.ok(), "{applied:?}\n{told:#}");
+        let mut echo = server.serve(&ports);
+        compare(&cells, "after", &server.ask(&questions(&cells)));
+        echo.kill().expect("it ran");
+        echo.wait().expect("it ended");
+    } else {
+        assert_eq!(ran.status, Some(9), "{ran:?}");
+        assert_eq!(applied.status, Some(9), "{applied:?}");
+        assert_eq!(server.rules(), rules, "a refused apply changes nothing");
+    }
+    told
+}
+
+/// The plan opens every wanted port and shuts 22.
+fn opens(server: &Sandbox) {
+    let told = the_truth(server);
+    assert_eq!(told["ok"], true, "{told:#}");
+    assert_eq!(told["flow"]["tracked"], true, "{told:#}");
+    assert_eq!(told["undo"], Value::Array(vec![]), "{told:#}");
+    let closing = told["cells"]
+        .as_array()
+        .expect("cells")
+        .iter()
+        .filter(|c| c["id"] == "close-22");
+    for cell in closing {
+        assert_eq!(
+            (&cell["before"], &cell["after"]),
+            (&"accept".into(), &"drop".into()),
+            "{cell}"
+        );
+    }
+}
+
+/// The plan cannot open a port, and the blocker is named by layer and rule.
+fn is_blocked(server: &Sandbox, layer: &str, rule: &str) {
+    let told = the_truth(server);
+    assert_eq!(told["ok"], false, "{told:#}");
+    let blockers = told["blockers"].as_array().expect("blockers");
+    let named = |blocker: &Value| {
+        blocker["layer"].as_str().is_some_and(|text| text.contains(layer))
+            && blocker["rule"].as_str().is_some_and(|text| text.contains(rule))
+    };
+    assert!(blockers.iter().any(named), "{blockers:#?}");
+}
+
+fn table(chains: &str) -> String {
+    format!("table inet filter {{\n{chains}\n}}\n")
+}
+
+fn input(policy: &str, rules: &str) -> String {
+    format!("chain input {{\ntype filter hook input priority filter; policy {policy};\n{rules}\n}}\n")
+}
+
+#[test]
+fn a_trailing_reject_is_passed() {
+    let rules = format!("{USUAL}\nreject with icmpx admin-prohibited");
+    opens(&Sandbox::nft(&table(&input("accept", &rules))));
+}
+
+#[test]
+fn a_drop_in_raw_prerouting_is_passed() {
+    let early = "chain early {\ntype filter hook prerouting priority raw; policy accept;\n\
+                 th dport 33000-34000 counter drop\n}\n";
+    let rules = table(&(input("drop", USUAL) + early));
+    opens(&Sandbox::nft(&rules));
+}
+
+#[test]
+fn a_drop_at_netdev_ingress_is_passed() {
+    let link = "table netdev link {\nchain eth0 {\ntype filter hook ingress device \"eth0\" priority -500; policy accept;\n\
+                tcp dport 33001 drop\nudp dport 33001 drop\n}\n}\n";
+    opens(&Sandbox::nft(&(link.to_owned() + &table(&input("drop", USUAL)))));
+}
+
+#[test]
+fn a_second_base_chain_is_passed() {
+    let late = "chain late {\ntype filter hook input priority 100; policy drop;\nct state established accept\n\
+                iif lo accept\nmeta l4proto { icmp, ipv6-icmp } accept\ntcp dport { 22, 8080 } accept\n}\n";
+    opens(&Sandbox::nft(&table(&(input("drop", USUAL) + late))));
+}
+
+#[test]
+fn an_output_policy_that_drops_is_passed() {
+    let out = "chain output {\ntype filter hook output priority filter; policy drop;\noif lo accept\n\
+               meta l4proto { icmp, ipv6-icmp } accept\ntcp sport { 22, 8080 } accept\n}\n";
+    opens(&Sandbox::nft(&table(&(input("drop", USUAL) + out))));
+}
+
+#[test]
+fn a_set_that_drops_is_passed() {
+    let sets = "set shut {\ntype inet_proto . inet_service\nflags interval\n\
+                elements = { tcp . 30000-40000, udp . 33001 }\n}\n";
+    let rules = format!("ct state established accept\nmeta l4proto . th dport @shut drop\n{USUAL}");
+    opens(&Sandbox::nft(&table(
+        &(sets.to_owned() + &input("accept", &rules)),
+    )));
+}
+
+#[test]
+fn a_policy_that_drops_ipv6_only_is_passed() {
+    let v6 = format!("table ip6 six {{\n{}}}\n", input("drop", USUAL));
+    let v4 = "table ip four {\nchain input {\ntype filter hook input priority filter; policy accept;\n}\n}\n";
+    opens(&Sandbox::nft(&(v6 + v4)));
+}
+
+#[test]
+fn a_verdict_map_and_jumps_are_passed() {
+    let chains = "chain web { accept; }\nchain admin { ip saddr 10.0.0.0/8 accept; }\n\
+                  chain services { tcp dport vmap { 80 : jump web, 8080 : jump web, 22 : accept, 33001 : drop }\nudp dport 1024-65535 drop\n}\n";
+    let rules = "ct state vmap { established : accept, related : accept, invalid : drop }\niif lo accept\n\
+                 meta l4proto { icmp, ipv6-icmp } accept\njump services";
+    opens(&Sandbox::nft(&table(
+        &(chains.to_owned() + &input("drop", rules)),
+    )));
+}
+
+#[test]
+fn a_port_that_is_published_for_a_container_is_named() {
+    let nat = "table ip nat {\nchain published {\ntype nat hook prerouting priority dstnat; policy accept;\n\
+               fib daddr type local tcp dport 33001 dnat to 172.17.0.2:80\n}\n}\n";
+    let server = Sandbox::nft(&(nat.to_owned() + &table(&input("drop", USUAL))));
+    is_blocked(&server, "address translation", "dnat to 172.17.0.2:80");
+}
