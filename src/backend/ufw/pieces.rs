@@ -222,7 +222,7 @@ impl<'a> Family<'a> {
         }
         if self.after.text() != self.between.text() {
             pieces.seal.push(action(
-                format!("write {path} for the next boot, with the deny"),
+                format!("write {path} for the next boot, without what is to be shut"),
                 self.write(&self.after),
                 vec![self.write(&self.between)],
             ));

@@ -15,6 +15,7 @@ mod power;
 mod preview;
 mod refused;
 mod same;
+mod ufw;
 mod unconfirmed;
 mod whole;
 mod wizard;

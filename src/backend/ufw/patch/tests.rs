@@ -13,7 +13,7 @@ fn wanted(rule: &str, count: usize, at: usize) -> IptablesRule {
 }
 
 /// What a save says after a batch, for the commands that batches are made of.
-fn after(save: &str, batch: &str) -> String {
+pub fn after(save: &str, batch: &str) -> String {
     let mut lines: Vec<String> = save.lines().map(str::to_owned).collect();
     for command in batch.lines() {
         if let Some(rule) = command.strip_prefix("-D ") {
@@ -31,10 +31,12 @@ fn after(save: &str, batch: &str) -> String {
                 .filter(|at| lines[*at].starts_with(&of_chain))
                 .collect();
             assert!(number <= places.len() + 1, "{command} of {}", places.len());
-            let at = places
-                .get(number - 1)
-                .copied()
-                .unwrap_or(places.last().map_or(lines.len(), |at| at + 1));
+            let end = lines
+                .iter()
+                .position(|line| line == "COMMIT")
+                .expect("the table's end");
+            let after_last = places.last().map_or(end, |at| at + 1);
+            let at = places.get(number - 1).copied().unwrap_or(after_last);
             lines.insert(at, format!("-A {chain} {}", words[2]));
         }
     }
