@@ -91,8 +91,7 @@ impl Translator for Firewalld {
         let wanted = parse(wanted);
         let bare = without(state, &kept);
         let mut trial = accepts(&bare, wish, wish.requirements, false);
-        trial.extend(of(&wanted, false, false));
-        trial.dedup();
+        trial.extend(minus(of(&wanted, false, false), &trial));
         let trial: Vec<Line> = minus(trial, &kept);
         let mut pieces = Pieces {
             open: runtime(&trial, true, "now, until a reload or a reboot"),
@@ -415,7 +414,13 @@ impl ZoneFile {
         if let Some(first) = actions.first_mut() {
             // The bytes come last, when the calls are undone.
             first.undo.extend(self.back());
-            actions.extend(self.as_it_was(self.text_kept.as_ref()));
+            let more = !self.last.0.is_empty() || !self.last.1.is_empty();
+            let content = if more {
+                self.text_kept.clone()
+            } else {
+                self.after()
+            };
+            actions.extend(self.as_it_was(content.as_ref()));
         }
         actions
     }

@@ -97,6 +97,39 @@ impl Rule {
     }
 }
 
+impl Rule {
+    fn same_chain(&self, other: &Self) -> bool {
+        self.family == other.family && self.table == other.table && self.chain == other.chain
+    }
+
+    /// Whether it can do nothing but let a packet in: the order of such rules among themselves means nothing.
+    fn only_accepts(&self) -> bool {
+        let accepts = |e: &Value| e.get("accept").is_some() || e.as_str() == Some("accept");
+        let mut rest = self.expressions.iter().filter(|e| e.get("match").is_none());
+        rest.next().is_some_and(accepts) && rest.next().is_none() && self.native().is_none()
+    }
+
+    /// The rule without its handle and its counters.
+    fn line(&self) -> String {
+        if let Some(text) = self.native() {
+            return format!("rule {} {} {text}", self.family, self.table);
+        }
+        let expressions: Vec<String> = self.expressions.iter().map(stable).collect();
+        let comment = self
+            .comment
+            .as_ref()
+            .map(|c| format!(" comment {c:?}"))
+            .unwrap_or_default();
+        format!(
+            "rule {} {} {} {}{comment}",
+            self.family,
+            self.table,
+            self.chain,
+            expressions.join(" ")
+        )
+    }
+}
+
 /// A set or a map.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Set {
@@ -313,24 +346,13 @@ impl Ruleset {
                 set.family, set.table, set.name
             ));
         }
-        for rule in &self.rules {
-            if let Some(text) = rule.native() {
-                lines.push(format!("rule {} {} {text}", rule.family, rule.table));
-                continue;
+        for chain in self.rules.chunk_by(|a, b| a.same_chain(b)) {
+            let mut of_chain: Vec<String> = chain.iter().map(Rule::line).collect();
+            // A tool that puts an accept back may put it behind its neighbours.
+            if chain.iter().all(Rule::only_accepts) {
+                of_chain.sort();
             }
-            let expressions: Vec<String> = rule.expressions.iter().map(stable).collect();
-            let comment = rule
-                .comment
-                .as_ref()
-                .map(|c| format!(" comment {c:?}"))
-                .unwrap_or_default();
-            lines.push(format!(
-                "rule {} {} {} {}{comment}",
-                rule.family,
-                rule.table,
-                rule.chain,
-                expressions.join(" ")
-            ));
+            lines.extend(of_chain);
         }
         lines
     }

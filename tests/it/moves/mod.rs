@@ -5,6 +5,7 @@ mod attacks;
 mod choices;
 mod documents;
 mod faults;
+mod firewalld;
 mod hosts;
 mod iptables;
 mod killed;

@@ -1,0 +1,245 @@
+//! The whole move on hosts that firewalld guards: the link in a zone of its own, rules of others in it, some of them
+//! only until the next reload.
+
+use std::collections::BTreeMap;
+
+use super::{
+    Family, Login, Machine, Protocol, Suite, assert_open, code, confirm, datagram_arrives, document,
+    fingerprint, status, until_over,
+};
+
+/// The vendor's main case with the fallback over HTTPS.
+const ANSWERS: &str = "schema = 1\nrole = \"connect-server\"\n\n[ssh]\nport = 33001\nlegacy_22 = \"close\"\n\n\
+                       [http_fallback]\nhttp = 8080\nhttps = 8443\n";
+
+/// What others have in the zone for good, and (the last) until the next reload.
+const THEIRS: &str = "set -e\n\
+    systemctl enable --quiet --now firewalld\n\
+    for when in '' --permanent; do\n\
+    firewall-cmd -q $when --zone=dmz --change-interface=host0\n\
+    firewall-cmd -q $when --zone=dmz --add-port=9418/tcp\n\
+    firewall-cmd -q $when --zone=dmz --add-rich-rule='rule family=\"ipv4\" source address=\"192.0.2.0/24\" port port=\"5432\" protocol=\"tcp\" accept'\n\
+    done\n\
+    sed -i 's|  <forward/>|  <!-- written by hand -->\\n  <forward/>|' /etc/firewalld/zones/dmz.xml\n\
+    rm -f /etc/firewalld/zones/*.old\n\
+    firewall-cmd -q --zone=dmz --add-rich-rule='rule family=\"ipv4\" source address=\"198.51.100.77\" drop'\n\
+    sleep 6\n";
+
+/// A machine that firewalld guards, with the program and its answers.
+fn guarded(suite: Suite) -> Machine {
+    let machine = Machine::boot(suite);
+    machine.install();
+    machine.sh(THEIRS);
+    machine.put("/root/answers.toml", ANSWERS, 0o600);
+    machine
+}
+
+/// Starts an apply in a login on port 22, which must bring trial 1 to life; returns its document.
+fn apply(machine: &Machine, window: u64) -> serde_json::Value {
+    let command =
+        format!("faspwall apply -f /root/answers.toml --no-rehearsal --confirm-within {window}s --json");
+    let trial = document(&machine.ssh(22, Family::V4, &command));
+    assert_eq!(trial["state"], "awaiting-confirmation", "{trial}");
+    trial
+}
+
+/// Everything that must be the same again: the kernel's rules, sshd's files, the whole of firewalld's directory, and
+/// what the daemon says of both times.
+fn all_of(machine: &Machine) -> String {
+    let files = machine.sh("cd /etc/firewalld && find . -type f | sort | xargs sha256sum");
+    let zones = ["", "--permanent"].map(|when| {
+        machine.sh(&format!(
+            "for zone in dmz public; do firewall-cmd {when} --zone=$zone --list-all; done"
+        ))
+    });
+    format!("{}{files}{}{}", fingerprint(machine), zones[0], zones[1])
+}
+
+fn assert_equal(machine: &Machine, before: &str, when: &str) {
+    let start = std::time::Instant::now();
+    loop {
+        let now = all_of(machine);
+        if now == before {
+            return;
+        }
+        if start.elapsed() > super::seconds(15) {
+            let diff = similar::TextDiff::from_lines(before, &now);
+            panic!("{when}, the host is not as before:\n{}", diff.unified_diff());
+        }
+        std::thread::sleep(std::time::Duration::from_millis(200));
+    }
+}
+
+/// What a scan from outside says of the ports of the plan and of a port that nobody asked for.
+fn scan(machine: &Machine) -> BTreeMap<(String, u16), [String; 2]> {
+    let mut seen = BTreeMap::new();
+    for (protocol, ports) in [
+        (Protocol::Tcp, "22,33001,8080,8443,9418,7"),
+        (Protocol::Udp, "33001,7"),
+    ] {
+        let [v4, v6] = [Family::V4, Family::V6].map(|family| machine.scan(protocol, ports, family));
+        for (port, state) in v4 {
+            let pair = [state, v6[&port].clone()];
+            seen.insert((format!("{protocol:?}").to_lowercase(), port), pair);
+        }
+    }
+    seen
+}
+
+fn assert_scan(machine: &Machine, ssh: &[u16], opened: bool, when: &str) {
+    let seen = scan(machine);
+    let state = |protocol: &str, port: u16| seen[&(protocol.to_owned(), port)].clone();
+    let both = |word: &str| [word.to_owned(), word.to_owned()];
+    for port in [22, 33001] {
+        let wanted = if ssh.contains(&port) { "open" } else { "filtered" };
+        assert_eq!(state("tcp", port), both(wanted), "{when}: TCP/{port}; {seen:?}");
+    }
+    // Nobody listens there: a packet that comes through is answered by the host itself.
+    let wanted = if opened { "closed" } else { "filtered" };
+    for (protocol, port) in [("tcp", 8080), ("tcp", 8443), ("udp", 33001)] {
+        assert_eq!(
+            state(protocol, port),
+            both(wanted),
+            "{when}: {protocol}/{port}; {seen:?}"
+        );
+    }
+    assert_eq!(
+        state("tcp", 9418),
+        both("closed"),
+        "{when}: a port of others; {seen:?}"
+    );
+    assert_eq!(
+        state("tcp", 7),
+        both("filtered"),
+        "{when}: nobody asked for it; {seen:?}"
+    );
+    assert_eq!(
+        state("udp", 7),
+        both("filtered"),
+        "{when}: nobody asked for it; {seen:?}"
+    );
+}
+
+/// Rules of others, and the comment that firewall-cmd would have lost.
+fn assert_theirs(machine: &Machine, with_runtime: bool) {
+    let now = machine.sh("firewall-cmd --zone=dmz --list-all");
+    let later =
+        machine.sh("firewall-cmd --permanent --zone=dmz --list-all; cat /etc/firewalld/zones/dmz.xml");
+    for text in ["9418/tcp", "192.0.2.0/24"] {
+        assert!(
+            now.contains(text) && later.contains(text),
+            "{text}\n{now}\n{later}"
+        );
+    }
+    assert!(later.contains("<!-- written by hand -->"), "{later}");
+    assert_eq!(now.contains("198.51.100.77"), with_runtime, "{now}");
+    assert!(!later.contains("198.51.100.77"), "made permanent: {later}");
+}
+
+/// The machine answers to logins before its firewall is up.
+fn reboot(machine: &mut Machine) {
+    machine.reboot();
+    super::wait("firewalld", super::seconds(30), || {
+        machine.run(&["firewall-cmd", "--state"]).ok().then_some(())
+    });
+}
+
+fn whole_way(suite: Suite) {
+    let mut machine = guarded(suite);
+    let before = all_of(&machine);
+    assert_scan(&machine, &[22], false, "before");
+    let mut first = Login::open(&machine, 22);
+
+    let trial = apply(&machine, 120);
+    assert_scan(&machine, &[22, 33001], true, "in trial 1");
+    first.assert_alive("in trial 1");
+    for family in [Family::V4, Family::V6] {
+        assert!(datagram_arrives(&machine, family), "{family:?}");
+        assert!(machine.ssh(33001, family, "true").ok(), "{family:?}");
+    }
+    let trial = document(&confirm(&machine, 33001, &code(&trial)));
+    assert_eq!(trial["trial"], 2, "{trial}");
+    assert_scan(&machine, &[33001], true, "in trial 2");
+    first.assert_alive("in trial 2");
+
+    let done = document(&confirm(&machine, 33001, &code(&trial)));
+    assert_eq!(done["state"], "committed", "{done}");
+    let kept = |machine: &Machine, with_runtime: bool, when: &str| {
+        assert_scan(machine, &[33001], true, when);
+        assert_theirs(machine, with_runtime);
+        let status = status(machine);
+        assert_eq!(status["applied"], done["transaction"], "{status}");
+        assert_eq!(status["drift"], serde_json::json!([]), "{status}");
+        let again = document(&machine.ssh(33001, Family::V4, "faspwall apply -f /root/answers.toml --json"));
+        assert_eq!(again["state"], "unchanged", "{again}");
+    };
+    kept(&machine, true, "after the commit");
+    first.assert_alive("after the commit");
+    reboot(&mut machine);
+    kept(&machine, false, "after the reboot");
+    drop(first);
+
+    let mut second = Login::open(&machine, 33001);
+    let back = document(&machine.ssh(33001, Family::V4, "faspwall rollback --json"));
+    assert_open(&machine, &[22, 33001]);
+    let back = document(&confirm(&machine, 22, &code(&back)));
+    assert_open(&machine, &[22]);
+    let back = document(&confirm(&machine, 22, &code(&back)));
+    assert_eq!(back["state"], "committed", "{back}");
+    second.assert_alive("after the way back");
+    assert_scan(&machine, &[22], false, "after the way back");
+    assert_theirs(&machine, false);
+    reboot(&mut machine);
+    assert_scan(&machine, &[22], false, "after the way back and a reboot");
+    // What was only to live until the next reload is as if it had been before.
+    machine.sh(
+        "firewall-cmd -q --zone=dmz --add-rich-rule='rule family=\"ipv4\" source address=\"198.51.100.77\" drop'",
+    );
+    let files = |text: &str| {
+        let hashes = text
+            .lines()
+            .filter(|line| line.contains("./") || line.contains("/etc/"));
+        hashes.map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(
+        files(&all_of(&machine)),
+        files(&before),
+        "files after the way back"
+    );
+}
+
+#[test]
+fn a_host_of_debian_12_behind_firewalld_moves_and_comes_back() {
+    whole_way(Suite::Bookworm);
+}
+
+#[test]
+fn a_host_of_debian_13_behind_firewalld_moves_and_comes_back() {
+    whole_way(Suite::Trixie);
+}
+
+fn unconfirmed(suite: Suite) {
+    let machine = guarded(suite);
+    let before = all_of(&machine);
+    let mut first = Login::open(&machine, 22);
+    let trial = apply(&machine, 25);
+    document(&confirm(&machine, 33001, &code(&trial)));
+    assert_open(&machine, &[33001]);
+    // Every process of ours but the guard, which is no process before its time.
+    machine.sh("pkill -9 -x faspwall || true");
+    let status = until_over(&machine, 60);
+    assert!(status["applied"].is_null(), "{status}");
+    let events = status["events"].to_string();
+    assert!(events.contains("the ruleset equals the snapshot"), "{events}");
+    assert_equal(&machine, &before, "after the guard's undo");
+    first.assert_alive("after the undo");
+    assert_scan(&machine, &[22], false, "after the undo");
+}
+
+#[test]
+fn an_unconfirmed_change_of_firewalld_leaves_nothing_behind() {
+    std::thread::scope(|scope| {
+        scope.spawn(|| unconfirmed(Suite::Bookworm));
+        unconfirmed(Suite::Trixie);
+    });
+}
