@@ -41,6 +41,15 @@ impl Engine<'_> {
                 state: String::from("it was begun this moment"),
             });
         }
+        if let Some(other) = self.elsewhere()
+            && let Some(open) = other.open()?
+        {
+            return Err(EngineError::OpenElsewhere {
+                id: open.id,
+                state: String::from("it was begun this moment"),
+                dir: other.state_dir.display().to_string(),
+            });
+        }
         let before = self
             .live_ruleset()
             .map_err(untouched("read the ruleset once more"))?;
@@ -63,6 +72,8 @@ impl Engine<'_> {
             code,
             window_s: order.window_s,
         };
+        self.announce(&order.id)
+            .map_err(untouched("tell every faspwall here what is begun"))?;
         self.note(&order.id, &begin)
             .map_err(untouched("write down what is to be done"))?;
         let run = || -> Result<(), EngineError> {
@@ -78,6 +89,20 @@ impl Engine<'_> {
     /// Fails when a transaction is open. One whose time has run out, or that an earlier boot left behind, is undone
     /// first: that was promised to whoever began it.
     pub fn refuse_while_open(&self) -> Result<(), EngineError> {
+        if let Some(other) = self.elsewhere() {
+            other.refuse_own_open().map_err(|error| match error {
+                EngineError::Open { id, state } => EngineError::OpenElsewhere {
+                    id,
+                    state,
+                    dir: other.state_dir.display().to_string(),
+                },
+                error => error,
+            })?;
+        }
+        self.refuse_own_open()
+    }
+
+    fn refuse_own_open(&self) -> Result<(), EngineError> {
         if let Some(left) = self.incomplete() {
             let _lock = self.lock(Duration::from_secs(10))?;
             return self.recover(&left.id, "its undo had not been complete");

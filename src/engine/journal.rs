@@ -5,12 +5,15 @@ use std::time::Duration;
 
 use super::{Engine, EngineError};
 use crate::change::Change;
+use crate::change::assemble::RUN_DIR;
 use crate::step::Action;
 use crate::system::Lock;
 use crate::transaction::{Entry, JOURNAL_VERSION, Phase, State, TxnId};
 
 /// How many transactions are kept when nobody prunes.
 const KEEP: usize = 50;
+/// Names the transaction that was begun last since the host booted, and its state directory.
+const ANNOUNCED: &str = "open";
 
 /// A transaction as its journal tells it.
 #[derive(Debug, Clone)]
@@ -234,20 +237,44 @@ impl Engine<'_> {
         Ok(None)
     }
 
+    /// Tells every faspwall on this host, whatever its state directory, where the transaction is kept that begins now.
+    pub(super) fn announce(&self, id: &TxnId) -> Result<(), EngineError> {
+        let text = format!("{id}\n{}", self.state_dir.display());
+        let path = PathBuf::from(RUN_DIR).join(ANNOUNCED);
+        Ok(self.system.replace(&path, text.as_bytes(), 0o644)?)
+    }
+
+    /// An engine of the state directory that was announced last, where it is another one.
+    pub(super) fn elsewhere(&self) -> Option<Self> {
+        let text = self.system.read_text(&PathBuf::from(RUN_DIR).join(ANNOUNCED))?;
+        let dir = PathBuf::from(text.split_once('\n')?.1);
+        let same = self.system.resolve(&dir) == self.system.resolve(&self.state_dir);
+        (!same && dir.is_absolute()).then(|| Self {
+            state_dir: dir,
+            ..self.clone()
+        })
+    }
+
     /// The latest transaction, if its undo is not complete: what is left can be tried again.
     pub fn incomplete(&self) -> Option<Transaction> {
         let last = self.ids().pop()?;
         self.load(&last).ok().flatten().filter(Transaction::is_incomplete)
     }
 
-    /// Takes the lock, waiting up to `patience`.
+    /// Takes the locks of this host and of the state directory, waiting up to `patience`.
     pub fn lock(&self, patience: Duration) -> Result<Lock, EngineError> {
         self.make_dirs()?;
-        let path = self.state_dir.join("lock");
+        // Always in this order: of the host, then of the state directory, which another faspwall may know by the name.
+        let paths = [PathBuf::from(RUN_DIR).join("lock"), self.state_dir.join("lock")];
         let until = self.system.boottime() + patience;
+        let mut held = Vec::new();
         loop {
-            if let Some(lock) = self.system.lock(&path)? {
-                return Ok(lock);
+            let Some(path) = paths.get(held.len()) else {
+                return Ok(Lock::all(held));
+            };
+            if let Some(lock) = self.system.lock(path)? {
+                held.push(lock);
+                continue;
             }
             if self.system.boottime() >= until {
                 return Err(EngineError::Locked(path.display().to_string()));

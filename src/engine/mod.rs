@@ -53,6 +53,19 @@ pub enum EngineError {
         /// Its state in words.
         state: String,
     },
+    /// The same, begun by a faspwall that keeps its state elsewhere.
+    #[error(
+        "transaction {id} is still open ({state}); it was begun with --state-dir {dir}. Nothing new was begun. Type: \
+         faspwall --state-dir {dir} confirm CODE on the new port, or faspwall --state-dir {dir} rollback {id}"
+    )]
+    OpenElsewhere {
+        /// Which.
+        id: TxnId,
+        /// Its state in words.
+        state: String,
+        /// Where its journal is.
+        dir: String,
+    },
     /// Another faspwall is at work.
     #[error(
         "another faspwall is changing this host at this moment ({0} is locked). Nothing was changed. Try again in a few seconds"

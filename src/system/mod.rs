@@ -111,6 +111,15 @@ pub struct Lock {
     pub(crate) _file: Box<dyn std::any::Any + Send>,
 }
 
+impl Lock {
+    /// Several that are held and let go together.
+    pub fn all(locks: Vec<Self>) -> Self {
+        Self {
+            _file: Box::new(locks),
+        }
+    }
+}
+
 /// The host.
 pub trait System: Send + Sync {
     /// Runs a program to its end. `Err` only when it could not run; a failure status is in the output.

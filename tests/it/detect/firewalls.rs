@@ -83,19 +83,44 @@ fn native_rules_are_taken_on_and_looking_changes_nothing() {
     assert!(facts.refusal.is_some_and(|r| r.contains("sudo")));
 }
 
+fn owner(facts: &Facts, expected: BackendId) {
+    assert_eq!(
+        (facts.backend, &facts.refusal),
+        (Some(expected), &None),
+        "{:?}",
+        facts.chains
+    );
+    let fact = facts.backends.iter().find(|fact| fact.id == expected);
+    assert!(fact.is_some_and(|fact| fact.owner), "{:?}", facts.backends);
+}
+
 #[test]
-fn hosts_of_other_firewalls_are_refused_with_the_way_out() {
+fn each_front_end_owns_its_host_until_its_files_and_the_kernel_disagree() {
     let machine = machine(Suite::Trixie);
     machine.ok(&["ufw", "--force", "enable"]);
-    refused(&facts(&machine), "ufw", "ufw allow");
-    machine.ok(&["nft", "flush", "ruleset"]);
-    refused(&facts(&machine), "comes back", "ufw allow");
-    machine.ok(&["ufw", "--force", "disable"]);
+    let ufw = facts(&machine);
+    owner(&ufw, BackendId::Ufw);
+    assert_eq!(ufw.boot.unit.as_deref(), Some("ufw.service"));
     assert_eq!(
-        facts(&machine).backend,
-        Some(BackendId::Nftables),
-        "leftovers of ufw own nothing"
+        ufw.boot.enabled,
+        Some(false),
+        "its unit was disabled when the machine was made"
     );
+    assert!(
+        ufw.chains
+            .iter()
+            .any(|chain| chain.owner.as_deref() == Some("ufw"))
+    );
+    machine.ok(&["ufw", "default", "allow", "incoming"]);
+    owner(&facts(&machine), BackendId::Ufw);
+    machine.ok(&["ufw", "default", "deny", "incoming"]);
+
+    machine.ok(&["nft", "flush", "ruleset"]);
+    refused(&facts(&machine), "comes back", "ufw reload");
+    machine.sh("ufw reload && sed -i s/^ENABLED=.*/ENABLED=no/ /etc/ufw/ufw.conf");
+    refused(&facts(&machine), "switched off", "ufw enable");
+    machine.sh("ufw --force enable && ufw --force disable");
+    owner(&facts(&machine), BackendId::Nftables);
 
     machine.sh("nft flush ruleset; systemctl start firewalld");
     wait("firewalld's table", seconds(20), || {
@@ -104,29 +129,119 @@ fn hosts_of_other_firewalls_are_refused_with_the_way_out() {
             .contains("firewalld")
             .then_some(())
     });
-    refused(&facts(&machine), "firewalld", "firewall-cmd --permanent");
+    let firewalld = facts(&machine);
+    owner(&firewalld, BackendId::Firewalld);
+    assert_eq!(
+        (firewalld.boot.unit.as_deref(), firewalld.boot.enabled),
+        (Some("firewalld.service"), Some(false))
+    );
     machine.sh("systemctl stop firewalld; nft flush ruleset; systemctl enable -q firewalld");
-    refused(&facts(&machine), "starts at boot", "firewall-cmd --permanent");
-    machine.sh("systemctl disable -q firewalld");
+    refused(&facts(&machine), "starts at boot", "systemctl disable firewalld");
+}
 
-    machine.sh("iptables-nft -A INPUT -p tcp --dport 22 -j ACCEPT; iptables-nft -A INPUT -j REJECT");
-    refused(&facts(&machine), "iptables (nft variant)", "iptables -I INPUT");
-    machine.sh("nft flush ruleset; ip6tables-legacy -P INPUT DROP");
+#[test]
+fn firewalld_whose_table_is_gone_or_left_behind_is_refused() {
+    let machine = machine(Suite::Bookworm);
+    let table = |there: bool| {
+        wait("firewalld's table", seconds(20), || {
+            (machine.ok(&["nft", "list", "tables"]).contains("inet firewalld") == there).then_some(())
+        });
+    };
+    machine.sh("systemctl start firewalld");
+    table(true);
+    machine.ok(&["nft", "flush", "ruleset"]);
     refused(
         &facts(&machine),
-        "iptables (legacy variant)",
-        "iptables-legacy -I INPUT",
+        "not in the kernel",
+        "systemctl restart firewalld",
     );
+    // What its reload then leaves behind: nothing new gets in.
+    machine.run(&["firewall-cmd", "--reload"]);
+    wait("the failed reload", seconds(20), || {
+        machine
+            .ok(&["nft", "list", "tables"])
+            .contains("firewalld_policy_drop")
+            .then_some(())
+    });
+    refused(
+        &facts(&machine),
+        "firewalld_policy_drop",
+        "systemctl restart firewalld",
+    );
+    machine.sh("systemctl stop firewalld; nft flush ruleset; sed -i s/^CleanupOnExit=.*/CleanupOnExit=no/ /etc/firewalld/firewalld.conf; systemctl start firewalld");
+    table(true);
+    machine.sh("systemctl stop firewalld");
+    refused(
+        &facts(&machine),
+        "does not run",
+        "nft delete table inet firewalld",
+    );
+}
+
+#[test]
+fn iptables_owns_its_rules_in_both_variants_and_legacy_ones_beside_nftables() {
+    let machine = machine(Suite::Trixie);
+    machine.sh("iptables-nft -A INPUT -p tcp --dport 22 -j ACCEPT; iptables-nft -A INPUT -j REJECT");
+    owner(&facts(&machine), BackendId::Iptables);
+    machine.sh("nft flush ruleset; ip6tables-legacy -P INPUT DROP");
+    let legacy = facts(&machine);
+    owner(&legacy, BackendId::Iptables);
+    assert_eq!(legacy.inbound_default, InboundDefault::Drop);
+    machine.feed(&["nft", "-f", "-"], NATIVE);
+    let both = facts(&machine);
+    let mut all: Vec<BackendId> = both.backend.into_iter().chain(both.also.clone()).collect();
+    all.sort();
+    assert_eq!(all, [BackendId::Nftables, BackendId::Iptables]);
+    assert!(both.contradictions.iter().any(|c| c.code == "FW004" && !c.blocks));
     machine.sh("ip6tables-legacy -P INPUT ACCEPT");
-    assert_eq!(
-        facts(&machine).backend,
-        Some(BackendId::Nftables),
-        "an empty legacy table owns nothing"
-    );
+    let facts_now = facts(&machine);
+    owner(&facts_now, BackendId::Nftables);
+    assert!(facts_now.also.is_empty(), "an empty legacy table owns nothing");
 
     machine.sh("mv /usr/sbin/nft /usr/sbin/nft.away");
     let facts = facts(&machine);
     assert_eq!(facts.backend, None);
     assert!(facts.refusal.is_some_and(|r| r.contains("package nftables")));
     assert!(!ask(&machine, "session").is_empty());
+}
+
+#[test]
+fn units_and_scripts_that_load_rules_at_boot_are_found() {
+    let machine = machine(Suite::Bookworm);
+    machine.sh("mkdir -p /etc/iptables && iptables-save >/etc/iptables/iptables.rules && ip6tables-save >/etc/iptables/ip6tables.rules");
+    // As Arch has it.
+    for (name, family) in [("iptables", ""), ("ip6tables", "6")] {
+        machine.put(
+            &format!("/etc/systemd/system/{name}.service"),
+            format!(
+                "[Service]\nType=oneshot\nExecStart=/usr/sbin/ip{family}tables-restore /etc/iptables/{name}.rules\n\
+                 [Install]\nWantedBy=multi-user.target\n"
+            ),
+            0o644,
+        );
+    }
+    machine.sh("systemctl daemon-reload; systemctl enable -q iptables");
+    let boot = facts(&machine).boot_of(BackendId::Iptables).clone();
+    assert_eq!(
+        boot.file.as_deref(),
+        Some("/etc/iptables/iptables.rules".as_ref())
+    );
+    assert_eq!(
+        boot.file6.as_deref(),
+        Some("/etc/iptables/ip6tables.rules".as_ref())
+    );
+    assert_eq!((boot.enabled, boot.enabled6), (Some(true), Some(false)));
+    assert!(boot.content.is_some() && boot.content6.is_some());
+
+    // As Debian's wiki has it.
+    machine.sh("systemctl disable -q iptables; rm /etc/systemd/system/ip*tables.service; systemctl daemon-reload; mkdir -p /etc/network/if-pre-up.d");
+    machine.put(
+        "/etc/network/if-pre-up.d/iptables",
+        "#!/bin/sh\n/sbin/iptables-restore < /etc/iptables.up.rules\n",
+        0o755,
+    );
+    let boot = facts(&machine).boot_of(BackendId::Iptables).clone();
+    assert_eq!(boot.file.as_deref(), Some("/etc/iptables.up.rules".as_ref()));
+    assert_eq!(boot.unit.as_deref(), Some("/etc/network/if-pre-up.d/iptables"));
+    assert_eq!((boot.enabled, boot.enabled6), (Some(true), Some(false)));
 }

@@ -106,3 +106,24 @@ fn a_confirmation_after_the_deadline_is_refused() {
     assert_as_before(&machine, &before, "after the undo");
     until_over(&machine, 5);
 }
+
+#[test]
+fn a_change_that_was_begun_with_another_state_directory_is_in_the_way_too() {
+    let machine = server(Suite::Bookworm);
+    let elsewhere = "faspwall --state-dir /var/lib/other";
+    let apply_it = "apply -f /root/answers.toml --confirm-within 120s --json";
+    let waiting = machine.ssh(22, Family::V4, &format!("{elsewhere} {apply_it}"));
+    let trial = document(&waiting);
+    let txn = trial["transaction"].as_str().expect("a name").to_owned();
+    let before = picture(&machine);
+    let second = machine.ssh(22, Family::V4, &format!("faspwall {apply_it}"));
+    assert_eq!(second.status, Some(8), "{second:?}");
+    let way_out = format!("faspwall --state-dir /var/lib/other rollback {txn}");
+    assert!(second.stderr.contains(&way_out), "{second:?}");
+    assert_eq!(picture(&machine), before);
+    let undone = machine.ssh(22, Family::V4, &format!("{elsewhere} rollback --json"));
+    assert_eq!(document(&undone)["restored"], "equal", "{undone:?}");
+    // What has ended is in nobody's way.
+    let trial = apply(&machine, 120);
+    assert_eq!(trial["state"], "awaiting-confirmation", "{trial}");
+}

@@ -119,9 +119,14 @@ impl Host<'_> {
             let files = IPTABLES
                 .iter()
                 .find(|(v4, _)| !self.systemd && self.there(v4).is_some());
-            files.map_or_else(BootFacts::default, |files| {
-                self.iptables_of(None, (*files).into(), None)
-            })
+            match files {
+                Some(files) => self.iptables_of(None, (*files).into(), None),
+                None => BootFacts {
+                    enabled: self.systemd.then_some(false),
+                    enabled6: self.systemd.then_some(false),
+                    ..BootFacts::default()
+                },
+            }
         };
         self.scripts_of_iptables(&mut boot);
         boot
