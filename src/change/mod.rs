@@ -1,5 +1,6 @@
 //! A plan in the language of this host: every step of every phase, with its undo, and the preview of it.
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 pub mod assemble;
@@ -29,6 +30,9 @@ pub struct Change {
     pub door: Option<u16>,
     /// TCP ports that trial 2 shuts.
     pub closing: Vec<u16>,
+    /// Networks spared from that.
+    #[serde(default)]
+    pub spared: Vec<IpNet>,
     /// Fingerprint of the ruleset it was rendered from.
     pub fingerprint: String,
     /// Native dry runs.

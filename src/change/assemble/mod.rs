@@ -298,6 +298,7 @@ impl Parts<'_> {
             backend: self.backend,
             door: self.door,
             closing: self.closing.clone(),
+            spared: self.spared.clone(),
             fingerprint,
             check: self.check(),
             trial_1: self.trial_1(),
