@@ -24,15 +24,18 @@ mod host;
 mod load;
 mod material;
 mod network;
+mod pasted;
 mod probe;
 mod questions;
 mod serve;
 mod spot;
 mod sweep;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::backend::kernel;
@@ -44,6 +47,8 @@ use crate::plan::{Port22, Requirement};
 use crate::port::Direction;
 use crate::step::{Invocation, Tool};
 use crate::system::{System, SystemError};
+
+pub use self::pasted::Pasted;
 
 use self::cast::Cast;
 use self::copy::Copy;
@@ -71,6 +76,8 @@ pub struct Subject<'a> {
     pub spared: &'a [IpNet],
     /// Whether all 65,535 ports are looked at.
     pub sweep: bool,
+    /// The ruleset that the host was made of, when it is no running one.
+    pub pasted: Option<&'a Pasted>,
 }
 
 impl<'a> Subject<'a> {
@@ -97,7 +104,15 @@ impl<'a> Subject<'a> {
                 Port22::Close | Port22::Keep => &[],
             },
             sweep: false,
+            pasted: None,
         }
+    }
+
+    /// The same on a host made of a ruleset.
+    #[must_use]
+    pub fn on(mut self, pasted: Option<&'a Pasted>) -> Self {
+        self.pasted = pasted;
+        self
     }
 
     /// The same with a look at all ports.
@@ -126,7 +141,7 @@ pub enum RehearseError {
 }
 
 /// All that the inner process is told.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Script {
     change: Option<Change>,
     cast: Cast,
@@ -136,6 +151,10 @@ struct Script {
     closing: Vec<u16>,
     sweep: bool,
     known_blockers: Vec<Blocker>,
+    /// Boot files of a made-up host.
+    files: Option<Vec<(PathBuf, String)>>,
+    /// Only load the rules and look at the host that they make.
+    survey: bool,
 }
 
 /// Rehearses. `report` hears what is being done.
@@ -153,7 +172,10 @@ pub fn rehearse(
     }
     report("reading the rules of this host");
     let links = material::links(system, subject.facts);
-    let copy = material::copy(system, subject.facts)?;
+    let copy = match subject.pasted {
+        Some(pasted) => pasted.copy.clone(),
+        None => material::copy(system, subject.facts)?,
+    };
     if copy.firewalld.is_some() {
         for tool in [Tool::DbusDaemon, Tool::Firewalld, Tool::FirewallCmd] {
             if system.locate(tool).is_none() {
@@ -175,6 +197,8 @@ pub fn rehearse(
         closing: subject.closing.to_vec(),
         sweep: subject.sweep,
         known_blockers: deaf_listeners(subject),
+        files: subject.pasted.map(|pasted| pasted.files.clone()),
+        survey: false,
     };
     sealed(system, &script, report)
 }
@@ -209,11 +233,11 @@ fn deaf_listeners(subject: &Subject<'_>) -> Vec<Blocker> {
 }
 
 /// Runs the script in namespaces of its own.
-fn sealed(
+fn sealed<T: DeserializeOwned>(
     system: &dyn System,
     script: &Script,
     report: &mut dyn FnMut(&str),
-) -> Result<Rehearsal, RehearseError> {
+) -> Result<T, RehearseError> {
     let text = serde_json::to_string(script).map_err(|error| RehearseError::Broken(error.to_string()))?;
     let call = Invocation::new(Tool::Faspwall, ["rehearse-inside", "enter"])
         .with_stdin(text)
@@ -224,13 +248,13 @@ fn sealed(
         if let Some(text) = line.strip_prefix(host::SAY) {
             report(text);
         } else if let Some(text) = line.strip_prefix(host::RESULT) {
-            result = serde_json::from_str::<Rehearsal>(text).ok();
+            result = serde_json::from_str::<T>(text).ok();
         } else if let Some(text) = line.strip_prefix(host::FAILED) {
             complaint = Some(text.to_owned());
         }
     })?;
     match (result, complaint) {
-        (Some(rehearsal), _) => Ok(rehearsal),
+        (Some(found), _) => Ok(found),
         (None, Some(text)) => Err(RehearseError::Broken(text)),
         // unshare itself says why it did not get that far.
         (None, None) => Err(RehearseError::Impossible(output.complaint())),

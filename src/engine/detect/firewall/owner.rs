@@ -163,6 +163,13 @@ fn ufw_without_ipv6(case: &Case<'_>) -> Option<Contradiction> {
 fn firewalld(case: &Case<'_>) -> Option<Contradiction> {
     let daemon = case.services.firewalld;
     let has_table = |name: &str| case.inspection.ruleset.tables.iter().any(|t| t.name == name);
+    let has_chain = |name: &str| case.inspection.ruleset.chains.iter().any(|c| c.name == name);
+    if has_table("firewalld_policy_drop") && has_chain("raw_prerouting") {
+        return hard(
+            "firewalld is in panic mode: it drops every packet that comes or leaves. When the reason is gone, end it: \
+             firewall-cmd --panic-off",
+        );
+    }
     if has_table("firewalld_policy_drop") {
         return hard(
             "firewalld is reloading, or a reload of it has failed: its table firewalld_policy_drop refuses every new \
