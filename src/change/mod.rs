@@ -33,6 +33,9 @@ pub struct Change {
     /// Networks spared from that.
     #[serde(default)]
     pub spared: Vec<IpNet>,
+    /// Whether everything that is not asked for is refused from now on.
+    #[serde(default)]
+    pub wall: bool,
     /// Fingerprint of the ruleset it was rendered from.
     pub fingerprint: String,
     /// Native dry runs.
@@ -165,6 +168,8 @@ pub struct Preview {
     pub change: Option<Change>,
     /// Rules in words.
     pub rules: Vec<RuleLine>,
+    /// What others listen on and a default-deny set cuts off, such as `TCP/443 httpd`.
+    pub cut_off: Vec<String>,
     /// What else is opened or open and stays as it is, such as `TCP/443 httpd`.
     pub unchanged: Vec<String>,
     /// Diffs.

@@ -55,6 +55,7 @@ impl Engine<'_> {
             deadline: deadline.to_string(),
             door,
             closing: transaction.change.closing.clone(),
+            wall: transaction.change.wall,
             next,
             keep_allowed: door.is_none() || !logins.is_empty(),
             logins,
@@ -77,8 +78,13 @@ impl Engine<'_> {
         let Ok(output) = self.system.run(&call) else {
             return (None, 0);
         };
-        let set = if trial == 2 { "set shut {" } else { "set clock {" };
-        let from = output.stdout.find(set).unwrap_or(output.stdout.len());
+        let sets: &[&str] = if trial == 2 {
+            &["set shut {", "set wall {"]
+        } else {
+            &["set clock {"]
+        };
+        let from = sets.iter().find_map(|set| output.stdout.find(set));
+        let from = from.unwrap_or(output.stdout.len());
         let rest = output.stdout.get(from..).unwrap_or_default();
         let body = rest.split_once("\n\t}").map_or(rest, |(body, _)| body);
         let left = body

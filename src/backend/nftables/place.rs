@@ -232,6 +232,17 @@ pub fn obstructed<'r>(ruleset: &'r Ruleset, requirements: &'r [Requirement]) -> 
     found
 }
 
+/// The matches by which an inbound requirement is let in by a chain that sees both families; none for an outbound one.
+pub(super) fn inbound_matches(requirement: &Requirement) -> Vec<String> {
+    if requirement.direction == Direction::Out {
+        return Vec::new();
+    }
+    address_matches(&requirement.peers, requirement.group, "saddr", "inet")
+        .into_iter()
+        .map(|addresses| format!("{addresses}{} dport {}", requirement.protocol, requirement.ports))
+        .collect()
+}
+
 /// The rules that are missing: one for each requirement, chain and, with source networks, address family.
 pub fn place(ruleset: &Ruleset, requirements: &[Requirement]) -> Vec<Placed> {
     let mut placed = Vec::new();

@@ -126,6 +126,7 @@ impl Host {
 
     fn wish<'a>(&'a self, theirs: &'a Ruleset, asked: &'a Asked, kept: &'a str) -> Wish<'a> {
         Wish {
+            gates: None,
             tag: String::from("faspwall:20261123-073112"),
             window_s: 60,
             facts: &self.facts,

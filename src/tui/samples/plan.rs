@@ -111,6 +111,7 @@ pub fn change() -> Change {
         door: Some(33001),
         closing: vec![22],
         spared: Vec::new(),
+        wall: false,
         fingerprint: "5f0c".into(),
         check: vec![action(
             "let nft check the rules",
@@ -195,6 +196,7 @@ pub fn preview() -> Preview {
                 "Port scanners knock on 22 all day; it is shut after proof.",
             ),
         ],
+        cut_off: Vec::new(),
         unchanged: vec!["TCP/443 httpd".into(), "TCP/9090 cockpit".into()],
         diff: vec![
             Diff {
