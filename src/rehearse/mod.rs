@@ -89,6 +89,11 @@ impl<'a> Subject<'a> {
         }
     }
 
+    /// Whether the change refuses everything that was not asked for.
+    pub fn walls(&self) -> bool {
+        self.change.is_some_and(|change| change.wall)
+    }
+
     /// The same with a look at all ports.
     #[must_use]
     pub fn sweeping(mut self, sweep: bool) -> Self {
@@ -123,6 +128,8 @@ struct Script {
     questions: Vec<Question>,
     requirements: Vec<Requirement>,
     closing: Vec<u16>,
+    /// Everything that was not asked for is refused.
+    walls: bool,
     sweep: bool,
     known_blockers: Vec<Blocker>,
 }
@@ -161,6 +168,7 @@ pub fn rehearse(
         questions,
         requirements: subject.requirements.to_vec(),
         closing: subject.closing.to_vec(),
+        walls: subject.walls(),
         sweep: subject.sweep,
         known_blockers: deaf_listeners(subject),
     };

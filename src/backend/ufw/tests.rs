@@ -131,6 +131,7 @@ impl Host {
             theirs,
             requirements: &asked.requirements,
             closing: &asked.closing,
+            gates: None,
             spared: &asked.spared,
             helper_port: asked.helper_port,
             kept,
