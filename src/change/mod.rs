@@ -1,5 +1,6 @@
 //! A plan in the language of this host: every step of every phase, with its undo, and the preview of it.
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 pub mod assemble;
@@ -32,6 +33,9 @@ pub struct Change {
     /// Whether everything that is not asked for is refused from now on.
     #[serde(default)]
     pub wall: bool,
+    /// Networks spared from that.
+    #[serde(default)]
+    pub spared: Vec<IpNet>,
     /// Fingerprint of the ruleset it was rendered from.
     pub fingerprint: String,
     /// Native dry runs.

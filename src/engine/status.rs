@@ -11,7 +11,7 @@ use super::journal::Transaction;
 use crate::backend::nftables::Ruleset;
 use crate::backend::nftables::render::gaps;
 use crate::change::Change;
-use crate::change::render::{has_our_deny, is_shut};
+use crate::change::render::{has_our_deny, is_shut_but_for};
 use crate::step::{Invocation, Tool};
 use crate::transaction::{Entry, Kept, Outcome, PortStatus, State, Status, Trial};
 
@@ -238,7 +238,9 @@ impl Engine<'_> {
                 .and_then(|p| p.parse::<u16>().ok())
                 .unwrap_or(0);
             let ours = has_our_deny(live);
-            let closed = ours || is_shut(live, number) || tcp_listeners(self.system, number).is_empty();
+            let closed = ours
+                || is_shut_but_for(live, number, &change.spared)
+                || tcp_listeners(self.system, number).is_empty();
             if !closed {
                 status.drift.push(format!("{port} should be closed but is open"));
             } else if !ours && kept_deny {

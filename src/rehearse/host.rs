@@ -9,7 +9,7 @@ use super::flow::Session;
 use super::probe::{Sides, ask_surely, warm_up};
 use super::questions::Question;
 use super::serve::listen;
-use super::{FAR_FILE, RehearseError, Script, load, network, sweep};
+use super::{FAR_FILE, RehearseError, Script, load, network, pasted, sweep};
 use crate::backend::nftables::Ruleset;
 use crate::change::Change;
 use crate::engine::snapshot::differences;
@@ -46,12 +46,15 @@ pub fn host(system: &dyn System) -> Result<u8, RehearseError> {
     let text = system.input()?;
     let outcome = serde_json::from_str::<Script>(&text)
         .map_err(|error| RehearseError::Broken(error.to_string()))
-        .and_then(|script| run(system, &script));
+        .and_then(|script| {
+            if script.survey {
+                survey(system, &script)
+            } else {
+                run(system, &script)
+            }
+        });
     match outcome {
-        Ok(rehearsal) => {
-            let text = serde_json::to_string(&rehearsal).unwrap_or_default();
-            println!("{RESULT}{text}");
-        }
+        Ok(text) => println!("{RESULT}{text}"),
         Err(error) => {
             let text = match error {
                 RehearseError::System(source) => source.to_string(),
@@ -68,8 +71,18 @@ fn say(text: &str) {
     println!("{SAY}{text}");
 }
 
-fn run(system: &dyn System, script: &Script) -> Result<Rehearsal, RehearseError> {
+fn survey(system: &dyn System, script: &Script) -> Result<String, RehearseError> {
     private_files(system)?;
+    pasted::put_files(system, script.files.as_deref().unwrap_or_default())?;
+    network::build(system, &script.cast)?;
+    Ok(serde_json::to_string(&pasted::survey(system, script)?).unwrap_or_default())
+}
+
+fn run(system: &dyn System, script: &Script) -> Result<String, RehearseError> {
+    private_files(system)?;
+    if let Some(files) = &script.files {
+        pasted::put_files(system, files)?;
+    }
     let start = system.boottime();
     say("building a copy of this host's network");
     network::build(system, &script.cast)?;
@@ -112,7 +125,7 @@ fn run(system: &dyn System, script: &Script) -> Result<Rehearsal, RehearseError>
     stage.rehearse(&mut rehearsal, &mut flows)?;
     let millis = system.boottime().saturating_sub(start).as_millis();
     rehearsal.millis = u64::try_from(millis).unwrap_or(u64::MAX);
-    Ok(rehearsal)
+    Ok(serde_json::to_string(&rehearsal).unwrap_or_default())
 }
 
 /// Everything is read-only but what lies in memory: `/etc` shows the host's files and keeps what is written to it.

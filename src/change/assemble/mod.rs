@@ -331,6 +331,7 @@ impl Parts<'_> {
             door: self.door,
             closing: self.closing.clone(),
             wall: self.gates.is_some(),
+            spared: self.spared.clone(),
             fingerprint,
             check: self.check(),
             trial_1: self.trial_1(),

@@ -111,6 +111,7 @@ pub fn change() -> Change {
         door: Some(33001),
         closing: vec![22],
         wall: false,
+        spared: Vec::new(),
         fingerprint: "5f0c".into(),
         check: vec![action(
             "let nft check the rules",
