@@ -30,12 +30,12 @@ pub struct Change {
     pub door: Option<u16>,
     /// TCP ports that trial 2 shuts.
     pub closing: Vec<u16>,
-    /// Whether everything that is not asked for is refused from now on.
-    #[serde(default)]
-    pub wall: bool,
     /// Networks spared from that.
     #[serde(default)]
     pub spared: Vec<IpNet>,
+    /// Whether everything that is not asked for is refused from now on.
+    #[serde(default)]
+    pub wall: bool,
     /// Fingerprint of the ruleset it was rendered from.
     pub fingerprint: String,
     /// Native dry runs.

@@ -319,8 +319,8 @@ impl<'a> Wanted<'a> {
             Vec::new()
         };
         let mut wanted = Self {
-            gates: wall.then(|| Gates::new(facts, &requirements, &closing, &spared)),
             shut_now: is_shut_but_for(&inspection.ruleset, 22, &spared) || has_our_deny(&inspection.ruleset),
+            gates: wall.then(|| Gates::new(facts, &requirements, &closing, &spared)),
             facts,
             setting,
             inspection,

@@ -98,6 +98,7 @@ fn wish<'a>(
     kept: &'a str,
 ) -> Wish<'a> {
     Wish {
+        gates: None,
         tag: String::from("faspwall:20261123-210000"),
         window_s: 120,
         facts,
@@ -105,7 +106,6 @@ fn wish<'a>(
         requirements,
         closing,
         spared,
-        gates: None,
         helper_port: Some(61_022),
         kept,
     }

@@ -126,13 +126,13 @@ impl Host {
 
     fn wish<'a>(&'a self, theirs: &'a Ruleset, asked: &'a Asked, kept: &'a str) -> Wish<'a> {
         Wish {
+            gates: None,
             tag: String::from("faspwall:20261123-073112"),
             window_s: 60,
             facts: &self.facts,
             theirs,
             requirements: &asked.requirements,
             closing: &asked.closing,
-            gates: None,
             spared: &asked.spared,
             helper_port: asked.helper_port,
             kept,

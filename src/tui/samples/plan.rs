@@ -110,8 +110,8 @@ pub fn change() -> Change {
         backend: BackendId::Nftables,
         door: Some(33001),
         closing: vec![22],
-        wall: false,
         spared: Vec::new(),
+        wall: false,
         fingerprint: "5f0c".into(),
         check: vec![action(
             "let nft check the rules",

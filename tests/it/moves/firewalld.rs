@@ -26,7 +26,7 @@ const THEIRS: &str = "set -e\n\
     sleep 6\n";
 
 /// A machine that firewalld guards, with the program and its answers.
-fn guarded(suite: Suite) -> Machine {
+pub fn guarded(suite: Suite) -> Machine {
     let machine = Machine::boot(suite);
     machine.install();
     machine.sh(THEIRS);

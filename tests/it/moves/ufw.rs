@@ -28,7 +28,7 @@ const ANSWERS: &str = "schema = 1\nrole = \"connect-server\"\n\n[ssh]\nport = 33
                        [http_fallback]\nhttp = 8080\nhttps = 8443\n";
 
 /// A machine with ufw as it is after a boot, the program, and answers.
-fn server(suite: Suite) -> Machine {
+pub fn server(suite: Suite) -> Machine {
     let mut machine = Machine::boot(suite);
     machine.install();
     machine.sh(RULES);

@@ -131,6 +131,7 @@ fn whole_way(net: &mut Net, variant: &str, rules: &str) {
     let theirs = view(&host).without_ours();
     let requirements = wanted();
     let wish = Wish {
+        gates: None,
         tag: String::from("faspwall:20261123-120000"),
         window_s: 60,
         facts: &host,
@@ -138,7 +139,6 @@ fn whole_way(net: &mut Net, variant: &str, rules: &str) {
         requirements: &requirements,
         closing: &[22],
         spared: &[],
-        gates: None,
         helper_port: None,
         kept: "",
     };
