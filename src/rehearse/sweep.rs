@@ -241,7 +241,8 @@ pub fn rows(script: &Script, before: &Seen, after: &Seen) -> Vec<SweepRow> {
         let wanted: Vec<&Requirement> = script.requirements.iter().filter(asked).collect();
         let opened: BTreeSet<u16> = is.difference(was).copied().collect();
         let closed: BTreeSet<u16> = was.difference(is).copied().collect();
-        let closing = |port: &&u16| *protocol == Protocol::Tcp && script.closing.contains(port);
+        let closing =
+            |port: &&u16| script.walls || (*protocol == Protocol::Tcp && script.closing.contains(port));
         let unasked: BTreeSet<u16> = opened
             .iter()
             .filter(|port| !wanted.iter().any(|r| r.ports.contains(**port)))
