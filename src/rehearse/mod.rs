@@ -38,6 +38,8 @@ use ipnet::IpNet;
 use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::backend::kernel;
+use crate::backend::ufw::ipv6;
 use crate::change::{Change, Preview};
 use crate::facts::{Facts, Listener};
 use crate::matrix::{Blocker, Rehearsal};
@@ -79,6 +81,15 @@ pub struct Subject<'a> {
 }
 
 impl<'a> Subject<'a> {
+    /// Whether the firewall was told to leave IPv6 alone, and shuts it.
+    fn without_ipv6(&self) -> bool {
+        let ruleset = kernel::of_facts(self.facts).ok().flatten().unwrap_or_default();
+        ruleset
+            .chains
+            .iter()
+            .any(|chain| ipv6::is_off_in(&ruleset, chain))
+    }
+
     /// What a preview promises.
     pub fn of(preview: &'a Preview, facts: &'a Facts) -> Self {
         let plan = &preview.plan;
@@ -174,7 +185,8 @@ pub fn rehearse(
             }
         }
     }
-    let mut cast = Cast::new(subject, &links, &copy, material::has_v6(system));
+    let has_v6 = material::has_v6(system) && !subject.without_ipv6();
+    let mut cast = Cast::new(subject, &links, &copy, has_v6);
     let questions = questions::questions(subject, &mut cast, &copy);
     let script = Script {
         change: subject.change.cloned(),

@@ -16,6 +16,7 @@ mod detect;
 mod lab;
 mod machines;
 mod moves;
+mod packets;
 mod plan;
 mod pty;
 mod readme;

@@ -98,6 +98,7 @@ fn wish<'a>(
     kept: &'a str,
 ) -> Wish<'a> {
     Wish {
+        gates: None,
         tag: String::from("faspwall:20261123-210000"),
         window_s: 120,
         facts,
