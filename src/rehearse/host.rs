@@ -271,6 +271,13 @@ impl Stage<'_> {
             .map_err(|error| RehearseError::Broken(error.to_string()))
     }
 
+    /// The same as nft alone sees them: with the handles by which a rule is put beside another one.
+    pub fn by_handle(&self) -> Result<Ruleset, RehearseError> {
+        self.engine
+            .nft_ruleset()
+            .map_err(|error| RehearseError::Broken(error.to_string()))
+    }
+
     /// Looks at all ports when that is asked for.
     fn sweep(&self, known: Option<&sweep::Seen>) -> Result<Option<sweep::Seen>, RehearseError> {
         if !self.script.sweep {
