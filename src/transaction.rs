@@ -258,6 +258,9 @@ pub struct Trial {
     pub door: Option<u16>,
     /// Ports shut in trial 2.
     pub closing: Vec<u16>,
+    /// Whether trial 2 refuses everything that was not asked for.
+    #[serde(default)]
+    pub wall: bool,
     /// What to type, and where.
     pub next: String,
     /// Logins on the door since the trial began, such as `root from 10.0.0.7`.

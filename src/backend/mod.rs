@@ -17,6 +17,7 @@ use ipnet::IpNet;
 
 use self::nftables::model::Ruleset;
 use self::nftables::render::Timed;
+use self::nftables::wall::Gates;
 use crate::facts::{BackendId, Facts};
 use crate::plan::Requirement;
 use crate::step::{Action, Step};
@@ -38,6 +39,8 @@ pub struct Wish<'a> {
     pub closing: &'a [u16],
     /// Networks spared from that.
     pub spared: &'a [IpNet],
+    /// What a default-deny set lets through, where one is to stand; `None` for a backend that is not the owner.
+    pub gates: Option<&'a Gates>,
     /// The port of the helper sshd that answers while sshd itself changes ports; `None` when sshd stays as it is.
     pub helper_port: Option<u16>,
     /// What we keep on this host now, in the backend's own text; empty when nothing is kept.

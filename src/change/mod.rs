@@ -1,5 +1,6 @@
 //! A plan in the language of this host: every step of every phase, with its undo, and the preview of it.
 
+use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 pub mod assemble;
@@ -29,6 +30,12 @@ pub struct Change {
     pub door: Option<u16>,
     /// TCP ports that trial 2 shuts.
     pub closing: Vec<u16>,
+    /// Networks spared from that.
+    #[serde(default)]
+    pub spared: Vec<IpNet>,
+    /// Whether everything that is not asked for is refused from now on.
+    #[serde(default)]
+    pub wall: bool,
     /// Fingerprint of the ruleset it was rendered from.
     pub fingerprint: String,
     /// Native dry runs.
@@ -161,6 +168,8 @@ pub struct Preview {
     pub change: Option<Change>,
     /// Rules in words.
     pub rules: Vec<RuleLine>,
+    /// What others listen on and a default-deny set cuts off, such as `TCP/443 httpd`.
+    pub cut_off: Vec<String>,
     /// What else is opened or open and stays as it is, such as `TCP/443 httpd`.
     pub unchanged: Vec<String>,
     /// Diffs.

@@ -1,6 +1,7 @@
 //! From facts and plan to a preview: what is missing on this host, in words, as native text, as steps, as diffs.
 
 use std::collections::BTreeMap;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::path::Path;
 
 use similar::TextDiff;
@@ -13,13 +14,14 @@ use crate::answers::Answers;
 use crate::backend::by_hand::by_hand;
 use crate::backend::nftables::model::Ruleset;
 use crate::backend::nftables::packet::{Family, Kind, Packet};
+use crate::backend::nftables::wall::{Gates, has_wall};
 use crate::backend::nftables::{
     Inspection,
     inspect::{inspect_view, path_chains},
     reach, render,
 };
 use crate::backend::{Pieces, Translator, Wish, translator};
-use crate::facts::{BackendId, Facts, Listener};
+use crate::facts::{BackendId, Facts, InboundDefault, Listener};
 use crate::plan::{Plan, Port22, Requirement};
 use crate::port::{PortRange, Protocol};
 use crate::sshd::change::{FileChange, listen_on};
@@ -49,11 +51,6 @@ pub fn preview(
 ) -> Preview {
     let mut obstacles = Vec::new();
     let inspection = inspected(facts, &plan, &mut obstacles);
-    if answers.firewall.default_deny {
-        obstacles.push(String::from(
-            "this version cannot turn on a default-deny set: set default_deny = false, and write such a ruleset by hand",
-        ));
-    }
     obstacles.extend(another_backend(facts, answers));
     let enable = units_to_enable(facts, answers.firewall.enable_at_boot).unwrap_or_else(|obstacle| {
         obstacles.push(obstacle);
@@ -77,6 +74,7 @@ pub fn preview(
         change: None,
         rules: Vec::new(),
         unchanged: Vec::new(),
+        cut_off: Vec::new(),
         diff: Vec::new(),
         native: String::new(),
         advice,
@@ -85,11 +83,12 @@ pub fn preview(
     let Some(inspection) = inspection else {
         return preview;
     };
-    let mut wanted = Wanted::new(facts, &preview.plan, &inspection, setting);
+    let wall = answers.firewall.default_deny && may_wall(facts, &inspection, &mut preview.obstacles);
+    let mut wanted = Wanted::new(facts, &preview.plan, &inspection, setting, wall);
     wanted.enable = enable;
     preview.obstacles.extend(wanted.obstacles.iter().cloned());
     preview.rules = wanted.rule_lines(&preview.plan);
-    preview.unchanged = unchanged(facts, &preview.rules);
+    (preview.unchanged, preview.cut_off) = others(facts, &preview.rules, wanted.gates.is_some());
     preview.native = wanted.native();
     preview.diff = wanted.diffs();
     if preview.obstacles.is_empty() && wanted.changes() {
@@ -150,26 +149,50 @@ fn inspected(facts: &Facts, plan: &Plan, obstacles: &mut Vec<String>) -> Option<
     }
 }
 
-/// Ports that others listen on and that no line of the preview speaks of.
-fn unchanged(facts: &Facts, rules: &[RuleLine]) -> Vec<String> {
+/// Whether a default-deny set can be turned on here: only where nothing refuses packets yet.
+fn may_wall(facts: &Facts, inspection: &Inspection, obstacles: &mut Vec<String>) -> bool {
+    let theirs = inspect_view(inspection.ruleset.without_ours());
+    if theirs.inbound_default != InboundDefault::Accept {
+        return false;
+    }
+    let by_hand = match facts.backend {
+        Some(BackendId::Ufw) => "ufw default deny incoming",
+        Some(BackendId::Firewalld) => "firewall-cmd --set-default-zone=public",
+        _ => return true,
+    };
+    obstacles.push(format!(
+        "default_deny is for a host without a firewall; here {} is switched on and lets everything in. Set \
+         default_deny = false, and once the ports of this plan are open let it refuse the rest itself:   {by_hand}",
+        facts.backend.map_or("", BackendId::as_str)
+    ));
+    false
+}
+
+/// Ports that others listen on and that no line of the preview speaks of: those that stay as they are, and those that
+/// a default-deny set cuts off.
+fn others(facts: &Facts, rules: &[RuleLine], wall: bool) -> (Vec<String>, Vec<String>) {
     let named = |l: &Listener| {
         rules.iter().any(|rule| {
             let range = rule.ports.parse::<PortRange>();
             rule.protocol == l.protocol.to_string() && range.is_ok_and(|range| range.contains(l.port))
         })
     };
-    let mut lines: Vec<String> = facts
-        .listeners
-        .iter()
-        .filter(|l| !l.loopback() && !named(l))
-        .map(|l| {
-            let program = l.program.as_deref().unwrap_or("unknown program");
-            format!("{}/{} {program}", l.protocol.to_string().to_uppercase(), l.port)
-        })
-        .collect();
-    lines.sort();
-    lines.dedup();
-    lines
+    let stays = |l: &Listener| !wall || (l.protocol == Protocol::Tcp && facts.ssh.ports.contains(&l.port));
+    let list = |wanted: &dyn Fn(&Listener) -> bool| {
+        let mut lines: Vec<String> = facts
+            .listeners
+            .iter()
+            .filter(|l| !l.loopback() && !named(l) && wanted(l))
+            .map(|l| {
+                let program = l.program.as_deref().unwrap_or("unknown program");
+                format!("{}/{} {program}", l.protocol.to_string().to_uppercase(), l.port)
+            })
+            .collect();
+        lines.sort();
+        lines.dedup();
+        lines
+    };
+    (list(&|l| stays(l)), list(&|l| !stays(l)))
 }
 
 /// Ids differ from run to run; the rules behind them need not.
@@ -257,6 +280,8 @@ struct Wanted<'a> {
     gaps: Vec<(String, String)>,
     closing: Vec<u16>,
     spared: Vec<IpNet>,
+    /// What a default-deny set lets through, where one is to stand.
+    gates: Option<Gates>,
     shut_now: bool,
     sshd_files: Vec<FileChange>,
     ports_before: Vec<u16>,
@@ -270,7 +295,13 @@ struct Wanted<'a> {
 }
 
 impl<'a> Wanted<'a> {
-    fn new(facts: &'a Facts, plan: &Plan, inspection: &'a Inspection, setting: &'a Setting) -> Self {
+    fn new(
+        facts: &'a Facts,
+        plan: &Plan,
+        inspection: &'a Inspection,
+        setting: &'a Setting,
+        wall: bool,
+    ) -> Self {
         let theirs = inspection.ruleset.without_ours();
         let requirements = plan.requirements.clone();
         let gaps = render::gaps(&inspection.ruleset, &requirements)
@@ -282,8 +313,14 @@ impl<'a> Wanted<'a> {
         } else {
             vec![22]
         };
+        let spared = if let Port22::Restrict(nets) = &plan.port_22 {
+            nets.clone()
+        } else {
+            Vec::new()
+        };
         let mut wanted = Self {
-            shut_now: is_shut(&inspection.ruleset, 22) || has_our_deny(&inspection.ruleset),
+            shut_now: is_shut_but_for(&inspection.ruleset, 22, &spared) || has_our_deny(&inspection.ruleset),
+            gates: wall.then(|| Gates::new(facts, &requirements, &closing, &spared)),
             facts,
             setting,
             inspection,
@@ -291,11 +328,7 @@ impl<'a> Wanted<'a> {
             requirements,
             gaps,
             closing,
-            spared: if let Port22::Restrict(nets) = &plan.port_22 {
-                nets.clone()
-            } else {
-                Vec::new()
-            },
+            spared,
             sshd_files: Vec::new(),
             ports_before: facts.ssh.ports.clone(),
             ports_after: facts.ssh.ports.clone(),
@@ -333,6 +366,7 @@ impl<'a> Wanted<'a> {
                 // One drop is enough.
                 closing: if owner { &self.closing } else { &[] },
                 spared: &self.spared,
+                gates: self.gates.as_ref().filter(|_| owner),
                 helper_port: (!self.sshd_files.is_empty()).then(|| self.helper_port()),
                 kept: &kept,
             };
@@ -437,6 +471,13 @@ impl<'a> Wanted<'a> {
         !(self.gaps.is_empty() && same_rules && shut_as_wanted && same_files && loaded_at_boot)
     }
 
+    /// Whether the default-deny set that stands is the one that is wanted: then it needs no trial.
+    fn walled_as_wanted(&self) -> bool {
+        self.kept
+            .values()
+            .any(|(kept, after)| has_wall(kept) && kept == after)
+    }
+
     fn helper_port(&self) -> u16 {
         let taken = |port: &u16| self.facts.listeners.iter().any(|l| l.port == *port);
         (61_022..61_122).find(|port| !taken(port)).unwrap_or(61_022)
@@ -460,8 +501,10 @@ impl<'a> Wanted<'a> {
                 self.closing.clone()
             },
             spared: self.spared.clone(),
+            gates: self.gates.clone().filter(|_| !self.walled_as_wanted()),
             // Our own deny would stand before the door: back to 22 after it was shut.
-            lift: self.closing.is_empty(),
+            // A wall of ours may stand before it as well.
+            lift: self.closing.is_empty() || self.kept.values().any(|(kept, _)| has_wall(kept)),
             sshd_files: self.sshd_files.clone(),
             ssh_ports: (self.ports_before.clone(), self.ports_after.clone()),
             helper_port: self.helper_port(),
@@ -518,6 +561,23 @@ impl<'a> Wanted<'a> {
                 ),
                 source: String::from("the vendor's firewall page: disallow inbound connections on TCP/22"),
                 state: if self.shut_now && self.sshd_files.is_empty() {
+                    RuleState::Present
+                } else {
+                    RuleState::Remove
+                },
+            });
+        }
+        if self.gates.is_some() {
+            lines.push(RuleLine {
+                id: String::from("default-deny"),
+                action: String::from("drop"),
+                direction: String::from("in"),
+                protocol: String::from("any"),
+                ports: String::from("others"),
+                sources: Vec::new(),
+                why: String::from("what this plan does not open is refused from now on"),
+                source: String::from("the answers: default_deny = true"),
+                state: if self.walled_as_wanted() {
                     RuleState::Present
                 } else {
                     RuleState::Remove
@@ -586,15 +646,48 @@ pub fn has_our_deny(ruleset: &Ruleset) -> bool {
 
 /// Whether new connections to a TCP port are dropped for everyone, in both families.
 pub fn is_shut(ruleset: &Ruleset, port: u16) -> bool {
+    is_shut_but_for(ruleset, port, &[])
+}
+
+/// Whether nobody can open a connection to a TCP port but those of these networks.
+pub fn is_shut_but_for(ruleset: &Ruleset, port: u16, spared: &[IpNet]) -> bool {
     let blocked = |family: Family| {
+        let peers: Vec<IpNet> = match stranger(family, spared) {
+            _ if spared.is_empty() => Vec::new(),
+            Some(stranger) => vec![stranger.into()],
+            None => return true,
+        };
         path_chains(ruleset)
             .into_iter()
             .filter(|c| crate::backend::nftables::inspect::is_inbound(c))
             .any(|chain| {
                 let sees = crate::backend::nftables::inspect::families(&chain.family).contains(&family);
-                let packet = Packet::inbound(Protocol::Tcp, family, port, Kind::Opening);
+                let packet = Packet {
+                    peers: &peers,
+                    ..Packet::inbound(Protocol::Tcp, family, port, Kind::Opening)
+                };
                 sees && reach::fate(ruleset, chain, packet).certain
             })
     };
     blocked(Family::V4) && blocked(Family::V6)
+}
+
+/// An address that is in none of the networks; `None` when they hold every address that is tried.
+fn stranger(family: Family, spared: &[IpNet]) -> Option<IpAddr> {
+    let v4 = [
+        [203, 0, 113, 77],
+        [198, 51, 100, 77],
+        [192, 0, 2, 77],
+        [100, 127, 255, 77],
+    ];
+    let v6 = [
+        [0x2001, 0xdb8, 0, 0, 0, 0, 0, 0x77],
+        [0x3fff, 0, 0, 0, 0, 0, 0, 0x77],
+    ];
+    let candidates: Vec<IpAddr> = match family {
+        Family::V4 => v4.map(|octets| IpAddr::from(Ipv4Addr::from(octets))).to_vec(),
+        Family::V6 => v6.map(|groups| IpAddr::from(Ipv6Addr::from(groups))).to_vec(),
+    };
+    let free = |address: &IpAddr| !spared.iter().any(|net| net.contains(address));
+    candidates.into_iter().find(free)
 }

@@ -139,6 +139,7 @@ pub fn trial(command: &str, trial: &Trial) -> Value {
         "seconds_left": trial.left_ms / 1000,
         "door": trial.door,
         "closing": trial.closing,
+        "default_deny": trial.wall,
         "logins": trial.logins,
         "next": trial.next,
     })

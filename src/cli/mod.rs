@@ -119,6 +119,9 @@ pub enum Command {
         /// Look at all 65,535 ports as well.
         #[arg(long)]
         sweep: bool,
+        /// Take the rules from a file, as nft list ruleset or iptables-save print them; needs no root.
+        #[arg(long, value_name = "DUMP")]
+        ruleset: Option<PathBuf>,
         /// As JSON.
         #[arg(long)]
         json: bool,
@@ -388,9 +391,20 @@ fn perform(
                 exit_code,
             },
         ),
-        Command::Rehearse { file, sweep, json } => {
+        Command::Rehearse {
+            file,
+            sweep,
+            ruleset,
+            json,
+        } => {
             let asked = unattended::Asked { desk, engine, global };
-            rehearse::rehearse(&asked, &file.file, sweep, json)
+            let order = rehearse::Order {
+                file: file.file,
+                ruleset,
+                sweep,
+                json,
+            };
+            rehearse::rehearse(&asked, &order)
         }
         Command::RehearseInside { stage } => Ok(crate::rehearse::inside(desk, &stage)?),
         Command::Apply {

@@ -155,6 +155,9 @@ pub fn plan(preview: &Preview, with_diff: bool) -> String {
             rule.direction, rule.why
         );
     }
+    for line in &preview.cut_off {
+        let _ = writeln!(text, "    refused from now on: {line}");
+    }
     for advice in &preview.advice {
         let _ = writeln!(text, "\n{} {:?}: {}", advice.code, advice.severity, advice.text);
         for line in &advice.evidence {
@@ -230,10 +233,17 @@ pub fn trial(trial: &Trial) -> String {
         1 => drop(writeln!(
             text,
             "TRIAL 1 of {} is live: the new ports are open, nothing is closed.",
-            if trial.closing.is_empty() { 1 } else { 2 }
+            if trial.closing.is_empty() && !trial.wall {
+                1
+            } else {
+                2
+            }
         )),
         _ => {
-            let ports: Vec<String> = trial.closing.iter().map(|p| format!("TCP/{p}")).collect();
+            let mut ports: Vec<String> = trial.closing.iter().map(|p| format!("TCP/{p}")).collect();
+            if trial.wall {
+                ports.push(String::from("everything that was not asked for"));
+            }
             let _ = writeln!(
                 text,
                 "TRIAL 2 of 2 is live: {} is shut for new logins, for now.",

@@ -1,33 +1,75 @@
 //! `faspwall rehearse`: the matrix for people and for programs.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use serde_json::{Value, json};
 
 use super::unattended::{Asked, answers, facts, out, prepared, refusal};
 use super::{Failure, failure, json as document, print};
+use crate::answers::Daemon;
 use crate::engine::Engine;
 use crate::facts::Facts;
 use crate::matrix::Rehearsal;
-use crate::rehearse::{RehearseError, Subject, rehearse as run};
+use crate::rehearse::{Pasted, RehearseError, Subject, rehearse as run};
 use crate::tui::words::rehearsal_report;
 
 /// Columns of the table.
 const WIDTH: u16 = 100;
 
+/// What `rehearse` is told.
+#[derive(Debug, Clone)]
+pub struct Order {
+    /// Answers file.
+    pub file: PathBuf,
+    /// A ruleset instead of this host.
+    pub ruleset: Option<PathBuf>,
+    /// Look at all ports.
+    pub sweep: bool,
+    /// As JSON.
+    pub json: bool,
+}
+
 /// `faspwall rehearse`
-pub fn rehearse(asked: &Asked<'_>, file: &Path, sweep: bool, as_json: bool) -> Result<u8, Failure> {
-    let answers = answers(asked, file)?;
+pub fn rehearse(asked: &Asked<'_>, order: &Order) -> Result<u8, Failure> {
+    let mut answers = answers(asked, &order.file)?;
     let (engine, global) = (asked.engine, asked.global);
-    let facts = facts(engine);
+    let mut report = told(global.verbose);
+    let pasted = match &order.ruleset {
+        Some(path) => {
+            // A ruleset tells nothing of an sshd: it is taken to listen as it shall.
+            answers.ssh.daemon = Daemon::Leave;
+            let text = ruleset(asked, path)?;
+            Some(Pasted::read(asked.desk, &text, answers.ssh.port, &mut report)?)
+        }
+        None => None,
+    };
+    let facts = match &pasted {
+        Some(pasted) => pasted.facts.clone(),
+        None => facts(engine),
+    };
     let preview = prepared(engine, &answers, &facts, 120)?;
     if !preview.obstacles.is_empty() {
         return Err(refusal(&facts, &preview));
     }
-    let subject = Subject::of(&preview, &facts).sweeping(sweep);
-    let rehearsal = run(engine.system, &subject, &mut told(global.verbose))?;
-    show(&rehearsal, &facts, as_json);
+    let subject = Subject::of(&preview, &facts)
+        .sweeping(order.sweep)
+        .on(pasted.as_ref());
+    let rehearsal = run(asked.desk, &subject, &mut report)?;
+    show(&rehearsal, &facts, order.json);
     Ok(if rehearsal.ok() { 0 } else { failure::REFUSED })
+}
+
+/// Reads the file with the ruleset.
+fn ruleset(asked: &Asked<'_>, file: &Path) -> Result<String, Failure> {
+    let path = std::path::absolute(file).unwrap_or_else(|_| file.to_owned());
+    match asked.desk.read(&path) {
+        Ok(Some(bytes)) => Ok(String::from_utf8_lossy(&bytes).into_owned()),
+        Ok(None) => Err(Failure::new(
+            failure::USAGE,
+            format!("{} is not there", file.display()),
+        )),
+        Err(error) => Err(Failure::new(failure::USAGE, error.to_string())),
+    }
 }
 
 /// Rehearses what is about to be applied: a red cell is a refusal. Where no copy can be made, that is said, and the

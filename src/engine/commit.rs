@@ -4,7 +4,7 @@ use super::detect::sockets::tcp_listeners;
 use super::journal::Transaction;
 use super::{Engine, EngineError};
 use crate::change::Change;
-use crate::change::render::{has_our_deny, is_shut};
+use crate::change::render::{has_our_deny, is_shut_but_for};
 use crate::step::{Invocation, Tool};
 use crate::transaction::{Entry, Outcome, Phase, Progress, TxnId};
 
@@ -70,7 +70,7 @@ impl Engine<'_> {
             let wanted_shut = change.closed.contains(&format!("TCP/{port}"));
             // On a host that filters nothing a port is shut as soon as nobody listens on it.
             let deserted = tcp_listeners(self.system, *port).is_empty();
-            if wanted_shut && !ours && !deserted && !is_shut(&live, *port) {
+            if wanted_shut && !ours && !deserted && !is_shut_but_for(&live, *port, &change.spared) {
                 return Err(EngineError::Refused(format!(
                     "TCP/{port} is still open after the commit"
                 )));

@@ -74,13 +74,6 @@ impl Engine<'_> {
         }
         let ruleset = self.live_ruleset()?;
         let theirs = ruleset.without_ours();
-        let gone = |ports: &[u16], from: &[u16]| -> Vec<u16> {
-            ports
-                .iter()
-                .copied()
-                .filter(|port| !from.contains(port))
-                .collect()
-        };
         let returning = gone(&before.ssh_ports, &before.ssh_ports_after);
         let leaving = gone(&before.ssh_ports_after, &before.ssh_ports);
         let door = returning.first().or_else(|| before.ssh_ports.first()).copied();
@@ -105,6 +98,7 @@ impl Engine<'_> {
             door,
             closing: leaving,
             spared: Vec::new(),
+            gates: None,
             lift: true,
             sshd_files,
             ssh_ports: (before.ssh_ports_after.clone(), before.ssh_ports.clone()),
@@ -173,6 +167,7 @@ impl Back<'_> {
                 requirements: self.requirements,
                 closing: self.closing,
                 spared: &[],
+                gates: None,
                 helper_port: self.helper_port,
                 kept: &now,
             };
@@ -181,6 +176,14 @@ impl Back<'_> {
         }
         (pieces, kept)
     }
+}
+
+fn gone(ports: &[u16], from: &[u16]) -> Vec<u16> {
+    ports
+        .iter()
+        .copied()
+        .filter(|port| !from.contains(port))
+        .collect()
 }
 
 /// What an earlier change had done already stays so.

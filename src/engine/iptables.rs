@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use super::{Engine, EngineError};
 use crate::backend::iptables::sweep::sweep;
-use crate::backend::ufw::patch;
+use crate::backend::ufw::patch::{self, Naming};
 use crate::step::{Invocation, IptablesRule, NativeRule, Step, Tool, UNTIL};
 
 impl Engine<'_> {
@@ -79,20 +79,20 @@ impl Engine<'_> {
         for rule in &mut rules {
             rule.rule = rule.rule.replace(UNTIL, &until);
         }
-        let mut attempt = 1;
-        loop {
+        let mut failed = None;
+        for naming in Naming::ALL {
             let save = super::kernel::save_beside(self.system, tool)?;
-            let batch = patch::batch(&save, sweep, &rules)
+            let batch = patch::batch(&save, sweep, &rules, naming)
                 .map_err(|error| EngineError::Refused(error.to_string()))?;
             let Some(batch) = batch else { return Ok(()) };
             let program = super::kernel::there(self.system, tool);
             let call = Invocation::new(program, ["--noflush", "-w", "10"]).with_stdin(batch);
             match self.system.run_ok(&call) {
                 Ok(_) => return Ok(()),
-                Err(error) if attempt == 3 => return Err(error.into()),
-                Err(_) => attempt += 1,
+                Err(error) => failed = Some(error),
             }
         }
+        failed.map_or(Ok(()), |error| Err(error.into()))
     }
 
     /// The end of a timed rule as `-m time --datestop` takes it: UTC, whole seconds, not a moment too early.

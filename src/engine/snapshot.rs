@@ -1,5 +1,7 @@
 //! What the host was like before, and whether it is so again.
 
+use std::collections::BTreeSet;
+
 use super::kernel::observe;
 use super::{Engine, EngineError};
 use crate::backend::kernel::{SAVES, view};
@@ -62,8 +64,38 @@ impl Engine<'_> {
     }
 }
 
+/// The ruleset without tables that iptables made by being called: no rules, and every chain accepts. They treat no
+/// packet, and a table that was there before counts all the same.
+fn without_idle(before: &Ruleset, now: &Ruleset) -> Ruleset {
+    const BUILT_IN: [&str; 5] = ["filter", "nat", "mangle", "raw", "security"];
+    let key = |family: &str, name: &str| format!("{family} {name}");
+    let had: BTreeSet<String> = before.tables.iter().map(|t| key(&t.family, &t.name)).collect();
+    let busy: BTreeSet<String> = now
+        .rules
+        .iter()
+        .map(|rule| key(&rule.family, &rule.table))
+        .chain(now.sets.iter().map(|set| key(&set.family, &set.table)))
+        .chain(
+            now.chains
+                .iter()
+                .filter(|chain| chain.base.as_ref().is_none_or(|base| base.policy != "accept"))
+                .map(|chain| key(&chain.family, &chain.table)),
+        )
+        .collect();
+    let idle = |family: &str, name: &str| {
+        let built_in = BUILT_IN.contains(&name.trim_end_matches(" (legacy)"));
+        let table = key(family, name);
+        matches!(family, "ip" | "ip6") && built_in && !had.contains(&table) && !busy.contains(&table)
+    };
+    let mut rest = now.clone();
+    rest.tables.retain(|table| !idle(&table.family, &table.name));
+    rest.chains.retain(|chain| !idle(&chain.family, &chain.table));
+    rest
+}
+
 /// `- line` for what is missing now, `+ line` for what is new.
 pub fn differences(before: &Ruleset, now: &Ruleset) -> Vec<String> {
+    let now = without_idle(before, now);
     let (old, new) = (before.lines().join("\n"), now.lines().join("\n"));
     if old == new {
         return Vec::new();

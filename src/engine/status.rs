@@ -11,7 +11,7 @@ use super::journal::Transaction;
 use crate::backend::nftables::Ruleset;
 use crate::backend::nftables::render::gaps;
 use crate::change::Change;
-use crate::change::render::{has_our_deny, is_shut};
+use crate::change::render::{has_our_deny, is_shut_but_for};
 use crate::step::{Invocation, Tool};
 use crate::transaction::{Entry, Kept, Outcome, PortStatus, State, Status, Trial};
 
@@ -55,6 +55,7 @@ impl Engine<'_> {
             deadline: deadline.to_string(),
             door,
             closing: transaction.change.closing.clone(),
+            wall: transaction.change.wall,
             next,
             keep_allowed: door.is_none() || !logins.is_empty(),
             logins,
@@ -77,8 +78,13 @@ impl Engine<'_> {
         let Ok(output) = self.system.run(&call) else {
             return (None, 0);
         };
-        let set = if trial == 2 { "set shut {" } else { "set clock {" };
-        let from = output.stdout.find(set).unwrap_or(output.stdout.len());
+        let sets: &[&str] = if trial == 2 {
+            &["set shut {", "set wall {"]
+        } else {
+            &["set clock {"]
+        };
+        let from = sets.iter().find_map(|set| output.stdout.find(set));
+        let from = from.unwrap_or(output.stdout.len());
         let rest = output.stdout.get(from..).unwrap_or_default();
         let body = rest.split_once("\n\t}").map_or(rest, |(body, _)| body);
         let left = body
@@ -232,7 +238,9 @@ impl Engine<'_> {
                 .and_then(|p| p.parse::<u16>().ok())
                 .unwrap_or(0);
             let ours = has_our_deny(live);
-            let closed = ours || is_shut(live, number) || tcp_listeners(self.system, number).is_empty();
+            let closed = ours
+                || is_shut_but_for(live, number, &change.spared)
+                || tcp_listeners(self.system, number).is_empty();
             if !closed {
                 status.drift.push(format!("{port} should be closed but is open"));
             } else if !ours && kept_deny {

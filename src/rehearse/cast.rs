@@ -100,6 +100,11 @@ impl Cast {
                 .or_else(|| subject.facts.ssh.ports.first().copied()),
             ..Self::default()
         };
+        if !has_v6 {
+            for device in &mut cast.devices {
+                device.addresses.retain(|net| family(net.addr()) == Family::Ipv4);
+            }
+        }
         cast.front = front(links, &cast.devices);
         cast.fill_families(has_v6);
         let named = copy.networks();
@@ -262,16 +267,21 @@ fn devices(links: &[Link], copy: &Copy) -> Vec<Device> {
             });
         }
     }
-    if devices.iter().all(|device| device.addresses.is_empty()) && !devices.iter().any(|d| d.name == "eth0") {
-        devices.insert(
-            0,
-            Device {
-                name: "eth0".to_owned(),
-                addresses: Vec::new(),
-            },
-        );
+    if links.is_empty() && !devices.iter().any(|device| leads_outside(&device.name)) {
+        devices.push(Device {
+            name: "eth0".to_owned(),
+            addresses: Vec::new(),
+        });
     }
     devices
+}
+
+/// Whether a name is not one of those that only containers, machines on this host and tunnels use.
+fn leads_outside(name: &str) -> bool {
+    const INSIDE: [&str; 13] = [
+        "lo", "br", "docker", "virbr", "veth", "vnet", "lxc", "lxd", "cni", "wg", "tun", "tap", "cali",
+    ];
+    !INSIDE.iter().any(|beginning| name.starts_with(beginning))
 }
 
 /// The interface that strangers come in by: that of the default route, or the first that leads outside.
@@ -283,8 +293,11 @@ fn front(links: &[Link], devices: &[Device]) -> String {
         .find(|link| link.default_route)
         .or_else(|| links.iter().filter(known).find(|link| link.outside))
         .map(|link| link.name.clone());
-    let eth0 = || devices.iter().find(|d| d.name == "eth0");
+    let named = |wanted: &dyn Fn(&str) -> bool| devices.iter().find(|d| wanted(&d.name));
     chosen
-        .or_else(|| eth0().or(devices.first()).map(|d| d.name.clone()))
+        .or_else(|| {
+            let front = named(&|name| name == "eth0").or_else(|| named(&leads_outside));
+            front.or(devices.first()).map(|device| device.name.clone())
+        })
         .unwrap_or_default()
 }

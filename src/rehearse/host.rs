@@ -9,7 +9,7 @@ use super::flow::Session;
 use super::probe::{Sides, ask_surely, warm_up};
 use super::questions::Question;
 use super::serve::listen;
-use super::{FAR_FILE, RehearseError, Script, load, network, sweep};
+use super::{FAR_FILE, RehearseError, Script, load, network, pasted, sweep};
 use crate::backend::nftables::Ruleset;
 use crate::change::Change;
 use crate::engine::snapshot::differences;
@@ -46,12 +46,15 @@ pub fn host(system: &dyn System) -> Result<u8, RehearseError> {
     let text = system.input()?;
     let outcome = serde_json::from_str::<Script>(&text)
         .map_err(|error| RehearseError::Broken(error.to_string()))
-        .and_then(|script| run(system, &script));
+        .and_then(|script| {
+            if script.survey {
+                survey(system, &script)
+            } else {
+                run(system, &script)
+            }
+        });
     match outcome {
-        Ok(rehearsal) => {
-            let text = serde_json::to_string(&rehearsal).unwrap_or_default();
-            println!("{RESULT}{text}");
-        }
+        Ok(text) => println!("{RESULT}{text}"),
         Err(error) => {
             let text = match error {
                 RehearseError::System(source) => source.to_string(),
@@ -68,8 +71,18 @@ fn say(text: &str) {
     println!("{SAY}{text}");
 }
 
-fn run(system: &dyn System, script: &Script) -> Result<Rehearsal, RehearseError> {
+fn survey(system: &dyn System, script: &Script) -> Result<String, RehearseError> {
     private_files(system)?;
+    pasted::put_files(system, script.files.as_deref().unwrap_or_default())?;
+    network::build(system, &script.cast)?;
+    Ok(serde_json::to_string(&pasted::survey(system, script)?).unwrap_or_default())
+}
+
+fn run(system: &dyn System, script: &Script) -> Result<String, RehearseError> {
+    private_files(system)?;
+    if let Some(files) = &script.files {
+        pasted::put_files(system, files)?;
+    }
     let start = system.boottime();
     say("building a copy of this host's network");
     network::build(system, &script.cast)?;
@@ -112,7 +125,7 @@ fn run(system: &dyn System, script: &Script) -> Result<Rehearsal, RehearseError>
     stage.rehearse(&mut rehearsal, &mut flows)?;
     let millis = system.boottime().saturating_sub(start).as_millis();
     rehearsal.millis = u64::try_from(millis).unwrap_or(u64::MAX);
-    Ok(rehearsal)
+    Ok(serde_json::to_string(&rehearsal).unwrap_or_default())
 }
 
 /// Everything is read-only but what lies in memory: `/etc` shows the host's files and keeps what is written to it.
@@ -217,7 +230,7 @@ impl Stage<'_> {
         let all: Vec<usize> = (0..questions.len()).collect();
         let before = self.ask(&all, &vec![None; all.len()])?;
         let mut judged = Judged::new(questions, before);
-        let swept = self.sweep()?;
+        let mut swept = self.sweep(None)?;
         let mut done: Vec<&Action> = Vec::new();
         if let Some(change) = &self.script.change {
             rehearsal.failed = self.perform(change, &mut done, &mut judged, flows)?;
@@ -226,9 +239,7 @@ impl Stage<'_> {
         rehearsal.flow_tracked = flows.tracked_ok;
         rehearsal.flow_untracked = flows.untracked_ok;
         rehearsal.cells = judged.cells(questions);
-        if let (Some(before), Some(after)) = (swept, self.sweep()?) {
-            rehearsal.sweep = sweep::rows(self.script, &before, &after);
-        }
+        let swept_after = self.sweep(swept.as_ref())?;
         rehearsal.blockers.clone_from(&self.script.known_blockers);
         let shut: Vec<&Question> = questions
             .iter()
@@ -244,6 +255,12 @@ impl Stage<'_> {
             say("undoing the change and comparing");
             rehearsal.undo = self.undo(&done, &kernel)?;
         }
+        if let (Some(before), Some(after)) = (&mut swept, &swept_after) {
+            if !done.is_empty() {
+                sweep::look_again(self.sides.system, self.script, self.sides.far, before, after)?;
+            }
+            rehearsal.sweep = sweep::rows(self.script, before, after);
+        }
         Ok(())
     }
 
@@ -254,13 +271,20 @@ impl Stage<'_> {
             .map_err(|error| RehearseError::Broken(error.to_string()))
     }
 
+    /// The same as nft alone sees them: with the handles by which a rule is put beside another one.
+    pub fn by_handle(&self) -> Result<Ruleset, RehearseError> {
+        self.engine
+            .nft_ruleset()
+            .map_err(|error| RehearseError::Broken(error.to_string()))
+    }
+
     /// Looks at all ports when that is asked for.
-    fn sweep(&self) -> Result<Option<sweep::Seen>, RehearseError> {
+    fn sweep(&self, known: Option<&sweep::Seen>) -> Result<Option<sweep::Seen>, RehearseError> {
         if !self.script.sweep {
             return Ok(None);
         }
         say("sending a packet to every port");
-        sweep::sweep(self.sides.system, self.script, self.sides.far).map(Some)
+        sweep::sweep(self.sides.system, self.script, self.sides.far, known).map(Some)
     }
 
     /// Asks some of the questions; `wished` has an entry for each of them.

@@ -24,17 +24,22 @@ mod host;
 mod load;
 mod material;
 mod network;
+mod pasted;
 mod probe;
 mod questions;
 mod serve;
 mod spot;
 mod sweep;
 
+use std::path::PathBuf;
 use std::time::Duration;
 
 use ipnet::IpNet;
+use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
+use crate::backend::kernel;
+use crate::backend::ufw::ipv6;
 use crate::change::{Change, Preview};
 use crate::facts::{Facts, Listener};
 use crate::matrix::{Blocker, Rehearsal};
@@ -42,6 +47,8 @@ use crate::plan::{Port22, Requirement};
 use crate::port::Direction;
 use crate::step::{Invocation, Tool};
 use crate::system::{System, SystemError};
+
+pub use self::pasted::Pasted;
 
 use self::cast::Cast;
 use self::copy::Copy;
@@ -69,9 +76,20 @@ pub struct Subject<'a> {
     pub spared: &'a [IpNet],
     /// Whether all 65,535 ports are looked at.
     pub sweep: bool,
+    /// The ruleset that the host was made of, when it is no running one.
+    pub pasted: Option<&'a Pasted>,
 }
 
 impl<'a> Subject<'a> {
+    /// Whether the firewall was told to leave IPv6 alone, and shuts it.
+    fn without_ipv6(&self) -> bool {
+        let ruleset = kernel::of_facts(self.facts).ok().flatten().unwrap_or_default();
+        ruleset
+            .chains
+            .iter()
+            .any(|chain| ipv6::is_off_in(&ruleset, chain))
+    }
+
     /// What a preview promises.
     pub fn of(preview: &'a Preview, facts: &'a Facts) -> Self {
         let plan = &preview.plan;
@@ -86,7 +104,20 @@ impl<'a> Subject<'a> {
                 Port22::Close | Port22::Keep => &[],
             },
             sweep: false,
+            pasted: None,
         }
+    }
+
+    /// Whether the change refuses everything that was not asked for.
+    pub fn walls(&self) -> bool {
+        self.change.is_some_and(|change| change.wall)
+    }
+
+    /// The same on a host made of a ruleset.
+    #[must_use]
+    pub fn on(mut self, pasted: Option<&'a Pasted>) -> Self {
+        self.pasted = pasted;
+        self
     }
 
     /// The same with a look at all ports.
@@ -115,7 +146,7 @@ pub enum RehearseError {
 }
 
 /// All that the inner process is told.
-#[derive(Debug, Clone, Serialize, Deserialize)]
+#[derive(Debug, Clone, Default, Serialize, Deserialize)]
 struct Script {
     change: Option<Change>,
     cast: Cast,
@@ -123,8 +154,14 @@ struct Script {
     questions: Vec<Question>,
     requirements: Vec<Requirement>,
     closing: Vec<u16>,
+    /// Everything that was not asked for is refused.
+    walls: bool,
     sweep: bool,
     known_blockers: Vec<Blocker>,
+    /// Boot files of a made-up host.
+    files: Option<Vec<(PathBuf, String)>>,
+    /// Only load the rules and look at the host that they make.
+    survey: bool,
 }
 
 /// Rehearses. `report` hears what is being done.
@@ -142,7 +179,10 @@ pub fn rehearse(
     }
     report("reading the rules of this host");
     let links = material::links(system, subject.facts);
-    let copy = material::copy(system, subject.facts)?;
+    let copy = match subject.pasted {
+        Some(pasted) => pasted.copy.clone(),
+        None => material::copy(system, subject.facts)?,
+    };
     if copy.firewalld.is_some() {
         for tool in [Tool::DbusDaemon, Tool::Firewalld, Tool::FirewallCmd] {
             if system.locate(tool).is_none() {
@@ -152,7 +192,8 @@ pub fn rehearse(
             }
         }
     }
-    let mut cast = Cast::new(subject, &links, &copy, material::has_v6(system));
+    let has_v6 = material::has_v6(system) && !subject.without_ipv6();
+    let mut cast = Cast::new(subject, &links, &copy, has_v6);
     let questions = questions::questions(subject, &mut cast, &copy);
     let script = Script {
         change: subject.change.cloned(),
@@ -161,8 +202,11 @@ pub fn rehearse(
         questions,
         requirements: subject.requirements.to_vec(),
         closing: subject.closing.to_vec(),
+        walls: subject.walls(),
         sweep: subject.sweep,
         known_blockers: deaf_listeners(subject),
+        files: subject.pasted.map(|pasted| pasted.files.clone()),
+        survey: false,
     };
     sealed(system, &script, report)
 }
@@ -197,11 +241,11 @@ fn deaf_listeners(subject: &Subject<'_>) -> Vec<Blocker> {
 }
 
 /// Runs the script in namespaces of its own.
-fn sealed(
+fn sealed<T: DeserializeOwned>(
     system: &dyn System,
     script: &Script,
     report: &mut dyn FnMut(&str),
-) -> Result<Rehearsal, RehearseError> {
+) -> Result<T, RehearseError> {
     let text = serde_json::to_string(script).map_err(|error| RehearseError::Broken(error.to_string()))?;
     let call = Invocation::new(Tool::Faspwall, ["rehearse-inside", "enter"])
         .with_stdin(text)
@@ -212,13 +256,13 @@ fn sealed(
         if let Some(text) = line.strip_prefix(host::SAY) {
             report(text);
         } else if let Some(text) = line.strip_prefix(host::RESULT) {
-            result = serde_json::from_str::<Rehearsal>(text).ok();
+            result = serde_json::from_str::<T>(text).ok();
         } else if let Some(text) = line.strip_prefix(host::FAILED) {
             complaint = Some(text.to_owned());
         }
     })?;
     match (result, complaint) {
-        (Some(rehearsal), _) => Ok(rehearsal),
+        (Some(found), _) => Ok(found),
         (None, Some(text)) => Err(RehearseError::Broken(text)),
         // unshare itself says why it did not get that far.
         (None, None) => Err(RehearseError::Impossible(output.complaint())),

@@ -221,7 +221,11 @@ pub fn patched(text: &str, out: &[&Entry], add: &[&Entry]) -> Option<String> {
     let mut patched = text.to_owned();
     for entry in out {
         let lines = entry.element();
-        let at = patched.find(&lines)?;
+        // Ours stand at the end, and not within a rule: there they would stand further in.
+        let at = patched
+            .rmatch_indices(&lines)
+            .map(|(at, _)| at)
+            .find(|at| !patched.get(..*at).is_some_and(|head| head.ends_with(' ')))?;
         patched.replace_range(at..at + lines.len(), "");
     }
     let added: String = add.iter().map(|entry| entry.element()).collect();

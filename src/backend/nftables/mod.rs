@@ -15,6 +15,7 @@ pub mod reach;
 pub mod render;
 pub mod target;
 pub mod translate;
+pub mod wall;
 
 pub use inspect::{Inspection, inspect, inspect_on};
 pub use model::{ModelError, Ruleset};

@@ -9,6 +9,7 @@ use super::inspect::{families, is_inbound, path_chains, translating_chains};
 use super::model::{Chain, Ruleset};
 use super::packet::{Family, Kind, Packet};
 use super::reach;
+use crate::backend::ufw::ipv6;
 use crate::facts::Session;
 use crate::plan::Requirement;
 use crate::port::{Direction, PortRange, Protocol};
@@ -135,9 +136,16 @@ fn diversion(ruleset: &Ruleset, chain: &Chain, requirement: &Requirement, ports:
     })
 }
 
+/// The base chains that wanted packets walk through: not those of a family that the operator has switched off.
+fn asked_chains(ruleset: &Ruleset) -> Vec<&Chain> {
+    let mut chains = path_chains(ruleset);
+    chains.retain(|chain| !ipv6::is_off_in(ruleset, chain));
+    chains
+}
+
 /// Requirements that the ruleset does not let through, each with the chain and the rule that is in the way.
 pub fn gaps<'r>(ruleset: &Ruleset, requirements: &'r [Requirement]) -> Vec<(&'r Requirement, String)> {
-    let chains = path_chains(ruleset);
+    let chains = asked_chains(ruleset);
     requirements
         .iter()
         .filter_map(|requirement| {
@@ -226,7 +234,7 @@ pub fn obstructed<'r>(ruleset: &'r Ruleset, requirements: &'r [Requirement]) -> 
         .iter()
         .map(|requirement| telling_ports(ruleset, requirement.ports))
         .collect();
-    for chain in path_chains(ruleset) {
+    for chain in asked_chains(ruleset) {
         for (requirement, ports) in requirements.iter().zip(&ports) {
             let Some(because) = obstacle(ruleset, chain, requirement, ports) else {
                 continue;
@@ -240,6 +248,17 @@ pub fn obstructed<'r>(ruleset: &'r Ruleset, requirements: &'r [Requirement]) -> 
         }
     }
     found
+}
+
+/// The matches by which an inbound requirement is let in by a chain that sees both families; none for an outbound one.
+pub(super) fn inbound_matches(requirement: &Requirement) -> Vec<String> {
+    if requirement.direction == Direction::Out {
+        return Vec::new();
+    }
+    address_matches(&requirement.peers, requirement.group, "saddr", "inet")
+        .into_iter()
+        .map(|addresses| format!("{addresses}{} dport {}", requirement.protocol, requirement.ports))
+        .collect()
 }
 
 /// The rules that are missing: one for each requirement, chain and, with source networks, address family.

@@ -3,7 +3,7 @@
 use serde_json::Value;
 
 use super::model::{Chain, Rule, Ruleset};
-use super::packet::{Answer, Packet, Place};
+use super::packet::{Answer, Family, Packet, Place};
 
 /// How deep jumps are followed; the kernel allows 16.
 const DEPTH: usize = 16;
@@ -171,6 +171,18 @@ impl Walk<'_> {
         Flow::GoesOn
     }
 
+    /// Whether a reject answers in the language of the other family.
+    fn of_other_family(&self, expression: &Value) -> bool {
+        let kind = expression
+            .get("reject")
+            .and_then(|reject| reject.get("type")?.as_str());
+        match kind {
+            Some("icmp") => self.packet.family == Family::V6,
+            Some("icmpv6") => self.packet.family == Family::V4,
+            _ => false,
+        }
+    }
+
     /// `None` when the expression is no verdict.
     fn verdict(
         &mut self,
@@ -197,6 +209,8 @@ impl Walk<'_> {
             } else {
                 Flow::GoesOn
             }),
+            // nft leaves out the match of the family that such a reject implies.
+            "reject" if self.of_other_family(expression) => Some(Flow::GoesOn),
             "drop" | "reject" | "queue" => {
                 let words = format!("rule {} of {}: {verdict}", rule.handle, rule.chain);
                 self.drop_by(certainty.and(holds), words);

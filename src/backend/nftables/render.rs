@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::place::nets;
 pub use super::place::{Placed, gaps, pin, place};
+use super::wall::{Gates, kept_wall};
 use crate::plan::Requirement;
 use crate::port::{Direction, Protocol};
 
@@ -19,7 +20,7 @@ pub const BRIDGE_TABLE: &str = "faspwall_bridge";
 /// Runs before every filter of others, and before conntrack-dependent ones.
 const FIRST: i32 = -300;
 /// A connection's first packet and nothing else: an open session is never hurt, tracked or not.
-const FIRST_PACKET: &str = "tcp flags & (fin | syn | rst | ack) == syn";
+pub(super) const FIRST_PACKET: &str = "tcp flags & (fin | syn | rst | ack) == syn";
 
 /// This host may go on talking to itself.
 const STRANGER: &str = "iifname != \"lo\"";
@@ -113,7 +114,7 @@ pub fn clock_and(mut sets: Vec<Timed>) -> Vec<Timed> {
 }
 
 /// Puts the elements into timed sets.
-fn fill(sets: &[Timed], seconds: u64) -> String {
+pub(super) fn fill(sets: &[Timed], seconds: u64) -> String {
     let mut text = String::new();
     for set in sets {
         let elements: Vec<String> = set
@@ -182,8 +183,23 @@ fn spared_matches(spared: &[IpNet]) -> Vec<String> {
         .collect()
 }
 
+/// The addresses that are spared, one match a family.
+pub(super) fn spared_accepts(spared: &[IpNet]) -> impl Iterator<Item = String> {
+    let families = [(true, "ip"), (false, "ip6")];
+    families.into_iter().filter_map(|(v4, word)| {
+        let nets = nets(spared, v4);
+        (!nets.is_empty()).then(|| format!("{word} saddr {nets} "))
+    })
+}
+
 /// The rules that are kept, as a file for the boot and as the batch for now: the same text.
-pub fn permanent(placed: &[Placed], spared: &[IpNet], closing: &[u16], tag: &str, with_deny: bool) -> String {
+pub fn permanent(
+    placed: &[Placed],
+    spared: &[IpNet],
+    closing: &[u16],
+    gates: Option<&Gates>,
+    tag: &str,
+) -> String {
     let mut text = String::new();
     for rule in placed.iter().rev() {
         let _ = writeln!(
@@ -192,7 +208,11 @@ pub fn permanent(placed: &[Placed], spared: &[IpNet], closing: &[u16], tag: &str
             rule.chain, rule.matches, rule.need
         );
     }
-    if with_deny && !closing.is_empty() {
+    if closing.is_empty() && gates.is_none() {
+        return text;
+    }
+    let _ = writeln!(text, "table inet {TABLE} {{");
+    if !closing.is_empty() {
         let ports: Vec<String> = closing.iter().map(ToString::to_string).collect();
         let ports = if let [one] = ports.as_slice() {
             one.clone()
@@ -201,7 +221,7 @@ pub fn permanent(placed: &[Placed], spared: &[IpNet], closing: &[u16], tag: &str
         };
         let _ = write!(
             text,
-            "table inet {TABLE} {{\n\tchain shut {{\n\t\ttype filter hook input priority {FIRST}; policy accept;\n"
+            "\tchain shut {{\n\t\ttype filter hook input priority {FIRST}; policy accept;\n"
         );
         for addresses in spared_matches(spared) {
             let _ = writeln!(
@@ -209,8 +229,12 @@ pub fn permanent(placed: &[Placed], spared: &[IpNet], closing: &[u16], tag: &str
                 "\t\t{STRANGER} {addresses}tcp dport {ports} {FIRST_PACKET} counter drop comment \"{tag}:shut\""
             );
         }
-        text.push_str("\t}\n}\n");
+        text.push_str("\t}\n");
     }
+    if let Some(gates) = gates {
+        text.push_str(&kept_wall(gates, tag));
+    }
+    text.push_str("}\n");
     text
 }
 

@@ -96,7 +96,7 @@ impl Translator for Nftables {
 
     fn keeps(&self, wish: &Wish<'_>) -> Result<String, Vec<String>> {
         let placed = placed(wish);
-        let text = render::permanent(&placed, wish.spared, wish.closing, &wish.tag, true);
+        let text = render::permanent(&placed, wish.spared, wish.closing, wish.gates, &wish.tag);
         let boot = wish.facts.boot_of(BackendId::Nftables);
         let mut obstacles = Vec::new();
         if !placed.is_empty() && boot.file.is_none() {

@@ -8,6 +8,7 @@
 
 mod decide;
 mod health;
+pub mod ipv6;
 pub mod kept;
 pub mod live;
 pub mod patch;

@@ -17,43 +17,44 @@ pub enum PatchError {
     NoRule(String),
 }
 
+/// How a rule is named to be deleted.
+///
+/// iptables compares what it makes of the text with what the kernel has, byte for byte, and some of its extensions make
+/// different bytes of what they print and of what was typed (`-m recent`).
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Naming {
+    /// As iptables-save prints it.
+    Printed,
+    /// As it was typed.
+    Typed,
+    /// By its number, which another program may change in between.
+    Numbered,
+}
+
+impl Naming {
+    /// From the safest to the surest.
+    pub const ALL: [Self; 3] = [Self::Printed, Self::Typed, Self::Numbered];
+}
+
 /// A rule that is there.
 struct Present {
     line: String,
     rule: Canonical,
-    marked: bool,
+    comment: String,
 }
 
-/// The rules of each chain.
-type Chains = BTreeMap<String, Vec<Present>>;
-
-/// What the filter table of a save holds.
-fn present(save: &str, sweep: &str, batch: &mut Vec<String>) -> Chains {
-    let mut chains = Chains::new();
-    let mut table = "";
-    for line in save.lines().map(str::trim) {
-        if let Some(name) = line.strip_prefix('*') {
-            table = name;
-        } else if let (Some(chain), "filter") = (line.strip_prefix(':'), table) {
-            let name = chain.split_whitespace().next().unwrap_or_default();
-            chains.entry(name.to_owned()).or_default();
-        } else if table == "filter"
-            && let Some(rule) = canonical(without_counters(line))
-        {
-            let line = without_counters(line);
-            let comment = comment(line);
-            if !sweep.is_empty() && comment.starts_with(&format!("{sweep}:")) {
-                batch.push(line.replacen("-A ", "-D ", 1));
-                continue;
-            }
-            chains.entry(rule.chain.clone()).or_default().push(Present {
-                line: line.to_owned(),
-                marked: comment.starts_with("faspwall:"),
-                rule,
-            });
+impl Present {
+    fn new(line: &str, rule: Canonical) -> Self {
+        Self {
+            line: line.to_owned(),
+            comment: comment(line),
+            rule,
         }
     }
-    chains
+
+    fn marked(&self) -> bool {
+        self.comment.starts_with("faspwall:")
+    }
 }
 
 fn comment(line: &str) -> String {
@@ -62,75 +63,133 @@ fn comment(line: &str) -> String {
     rest.nth(1).cloned().unwrap_or_default()
 }
 
+/// The rules of each chain, and the commands so far.
+struct Work {
+    chains: BTreeMap<String, Vec<Present>>,
+    naming: Naming,
+    commands: Vec<String>,
+}
+
+impl Work {
+    /// What the filter table of a save holds.
+    fn new(save: &str, naming: Naming) -> Self {
+        let mut chains: BTreeMap<String, Vec<Present>> = BTreeMap::new();
+        let mut table = "";
+        for line in save.lines().map(|line| without_counters(line).trim()) {
+            if let Some(name) = line.strip_prefix('*') {
+                table = name;
+            } else if table != "filter" {
+            } else if let Some(chain) = line.strip_prefix(':') {
+                let name = chain.split_whitespace().next().unwrap_or_default();
+                chains.entry(name.to_owned()).or_default();
+            } else if let Some(rule) = canonical(line) {
+                let chain = chains.entry(rule.chain.clone()).or_default();
+                chain.push(Present::new(line, rule));
+            }
+        }
+        Self {
+            chains,
+            naming,
+            commands: Vec::new(),
+        }
+    }
+
+    fn there(&self, rule: &Canonical) -> usize {
+        let chain = self
+            .chains
+            .get(&rule.chain)
+            .map(Vec::as_slice)
+            .unwrap_or_default();
+        chain.iter().filter(|present| present.rule == *rule).count()
+    }
+
+    /// Deletes the first rule of a chain that fits; false when there is none.
+    fn delete(&mut self, chain: &str, typed: Option<&str>, fits: impl FnMut(&Present) -> bool) -> bool {
+        let Some(list) = self.chains.get_mut(chain) else {
+            return false;
+        };
+        let Some(at) = list.iter().position(fits) else {
+            return false;
+        };
+        let gone = list.remove(at);
+        let text = match (self.naming, typed) {
+            (Naming::Numbered, _) => format!("-D {chain} {}", at + 1),
+            (Naming::Typed, Some(typed)) => typed.trim().replacen("-A ", "-D ", 1),
+            _ => gone.line.replacen("-A ", "-D ", 1),
+        };
+        self.commands.push(text);
+        true
+    }
+
+    fn sweep(&mut self, mark: &str) {
+        if mark.is_empty() {
+            return;
+        }
+        let mark = format!("{mark}:");
+        let names: Vec<String> = self.chains.keys().cloned().collect();
+        for chain in names {
+            while self.delete(&chain, None, |present| present.comment.starts_with(&mark)) {}
+        }
+    }
+
+    fn insert(&mut self, rule: &Canonical, asked: &IptablesRule) {
+        let Some(list) = self.chains.get_mut(&rule.chain) else {
+            return;
+        };
+        let mut unmarked = list.iter().enumerate().filter(|(_, present)| !present.marked());
+        let at = unmarked.nth(asked.at).map_or(list.len(), |(at, _)| at);
+        let text = asked.rule.trim();
+        let rest = text.splitn(3, ' ').nth(2).unwrap_or_default();
+        self.commands.push(format!("-I {} {} {rest}", rule.chain, at + 1));
+        list.insert(at, Present::new(text, rule.clone()));
+    }
+}
+
 /// The commands that lead there; `None` when everything is so already.
 ///
 /// In a chain where one of the rules is missing or is too many, all of them are taken out and put in again: only so are
 /// they in the order that their places say.
-pub fn batch(save: &str, sweep: &str, rules: &[IptablesRule]) -> Result<Option<String>, PatchError> {
-    let mut commands = Vec::new();
-    let mut chains = present(save, sweep, &mut commands);
+pub fn batch(
+    save: &str,
+    sweep: &str,
+    rules: &[IptablesRule],
+    naming: Naming,
+) -> Result<Option<String>, PatchError> {
+    let mut work = Work::new(save, naming);
+    work.sweep(sweep);
     let mut wanted: Vec<(Canonical, &IptablesRule)> = Vec::new();
     for rule in rules {
         let known = canonical(&rule.rule).ok_or_else(|| PatchError::NoRule(rule.rule.clone()))?;
         wanted.push((known, rule));
     }
-    let there = |chains: &Chains, rule: &Canonical| {
-        let chain = chains.get(&rule.chain).map(Vec::as_slice).unwrap_or_default();
-        chain.iter().filter(|present| present.rule == *rule).count()
-    };
     let wrong: BTreeSet<String> = wanted
         .iter()
-        .filter(|(rule, asked)| there(&chains, rule) != asked.count)
+        .filter(|(rule, asked)| work.there(rule) != asked.count)
         .map(|(rule, _)| rule.chain.clone())
         .collect();
-    wanted.retain(|(rule, _)| wrong.contains(&rule.chain));
-    if let Some(chain) = wrong.iter().find(|chain| !chains.contains_key(*chain)) {
+    if let Some(chain) = wrong.iter().find(|chain| !work.chains.contains_key(*chain)) {
         return Err(PatchError::NoChain(chain.clone()));
     }
+    wanted.retain(|(rule, _)| wrong.contains(&rule.chain));
     wanted.sort_by_key(|(_, asked)| asked.at);
     let mut coming = Vec::new();
     for (rule, asked) in wanted {
         // Of several alike the first one has the place.
         let staying = asked.count.saturating_sub(1);
-        let gone = there(&chains, &rule).saturating_sub(staying);
-        let Some(chain) = chains.get_mut(&rule.chain) else {
-            continue;
-        };
+        let gone = work.there(&rule).saturating_sub(staying);
         for _ in 0..gone {
-            if let Some(at) = chain.iter().position(|present| present.rule == rule) {
-                commands.push(chain.remove(at).line.replacen("-A ", "-D ", 1));
-            }
+            work.delete(&rule.chain, Some(&asked.rule), |present| present.rule == rule);
         }
-        let missing = asked.count.saturating_sub(there(&chains, &rule));
+        let missing = asked.count.saturating_sub(work.there(&rule));
         coming.extend(std::iter::repeat_n((rule, asked), missing));
     }
     for (rule, asked) in coming {
-        if let Some(chain) = chains.get_mut(&rule.chain) {
-            commands.push(insert(chain, &rule, asked));
-        }
+        work.insert(&rule, asked);
     }
-    if commands.is_empty() {
+    if work.commands.is_empty() {
         return Ok(None);
     }
-    Ok(Some(format!("*filter\n{}\nCOMMIT\n", commands.join("\n"))))
-}
-
-/// The command that puts a rule in; the list follows it.
-fn insert(chain: &mut Vec<Present>, rule: &Canonical, asked: &IptablesRule) -> String {
-    let mut unmarked = chain.iter().enumerate().filter(|(_, present)| !present.marked);
-    let at = unmarked.nth(asked.at).map_or(chain.len(), |(at, _)| at);
-    let text = asked.rule.trim();
-    let rest = text.splitn(3, ' ').nth(2).unwrap_or_default();
-    let command = format!("-I {} {} {rest}", rule.chain, at + 1);
-    chain.insert(
-        at,
-        Present {
-            line: text.to_owned(),
-            rule: rule.clone(),
-            marked: comment(text).starts_with("faspwall:"),
-        },
-    );
-    command
+    Ok(Some(format!("*filter\n{}\nCOMMIT\n", work.commands.join("\n"))))
 }
 
 #[cfg(test)]

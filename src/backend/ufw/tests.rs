@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::live::canonical;
+use super::patch::Naming;
 use super::settings::{CONF, DEFAULTS};
 use super::*;
 use crate::backend::iptables::{Variant, save};
@@ -94,7 +95,7 @@ impl Host {
                 let six = tool.name().starts_with("ip6");
                 let [four, other] = &mut self.saves;
                 let saved = if six { other } else { four };
-                if let Some(batch) = patch::batch(saved, sweep, rules).expect("a batch") {
+                if let Some(batch) = patch::batch(saved, sweep, rules, Naming::Printed).expect("a batch") {
                     *saved = patch::tests::after(saved, &batch);
                 }
             }
@@ -125,6 +126,7 @@ impl Host {
 
     fn wish<'a>(&'a self, theirs: &'a Ruleset, asked: &'a Asked, kept: &'a str) -> Wish<'a> {
         Wish {
+            gates: None,
             tag: String::from("faspwall:20261123-073112"),
             window_s: 60,
             facts: &self.facts,
@@ -325,6 +327,28 @@ fn a_restricted_22_stays_open_for_the_spared_networks_alone() {
 }
 
 #[test]
+fn a_spared_network_is_let_in_before_a_deny_that_a_wider_rule_makes_necessary() {
+    let mut host = machine!("debian-12-ufw-zoo");
+    let asked = Asked {
+        spared: vec!["192.0.2.0/24".parse().expect("a network")],
+        ..main_case()
+    };
+    let text = walk(&mut host, &asked, "");
+    let place = |words: &str| text.lines().position(|line| line.contains(words)).expect(words);
+    assert!(
+        place("allow tcp 22 0.0.0.0/0 any 192.0.2.0/24 in #") < place("deny tcp 22 0.0.0.0/0 any"),
+        "{text}"
+    );
+    assert!(
+        gaps(
+            &host.ruleset(),
+            &[need("ssh", Protocol::Tcp, "22", &["192.0.2.0/24"])]
+        )
+        .is_empty()
+    );
+}
+
+#[test]
 fn where_the_default_lets_everything_in_a_deny_is_added_and_nothing_else() {
     let mut host = machine!("debian-12-ufw-ours");
     let rules = "*filter\n:ufw-user-input - [0:0]\n### RULES ###\n\n### END RULES ###\nCOMMIT\n";
@@ -391,6 +415,39 @@ fn a_group_is_for_its_family_and_ipv6_only_where_ufw_looks_after_it() {
     let mut host = older_denies();
     host.edit(DEFAULTS, "IPV6=yes", "IPV6=no");
     assert!(!kept_on(&host, &main_case()).contains("user6"));
+}
+
+#[test]
+fn where_ufw_shuts_ipv6_nothing_is_wanted_of_it() {
+    let mut host = machine!("debian-12-ufw-without-ipv6");
+    let ruleset = host.ruleset();
+    let six = |chain: &crate::backend::nftables::model::Chain| chain.family == "ip6";
+    assert_eq!(ruleset.chains.iter().filter(|c| six(c)).count(), 3);
+    assert!(
+        ruleset
+            .chains
+            .iter()
+            .filter(|c| six(c))
+            .all(|c| ipv6::is_off_in(&ruleset, c))
+    );
+    let text = walk(&mut host, &main_case(), "");
+    assert!(!text.contains("user6") && text.contains("limit tcp 22"), "{text}");
+    assert!(is_shut(&host.ruleset(), 22));
+    // Anything else in there was written by somebody who wants IPv6.
+    let [_, saved6] = &mut host.saves;
+    *saved6 = saved6.replace(
+        "-A INPUT -i lo -j ACCEPT",
+        "-A INPUT -i lo -j ACCEPT\n-A INPUT -p tcp -m tcp --dport 22 -j ACCEPT",
+    );
+    let ruleset = host.ruleset();
+    assert!(!ruleset.chains.iter().any(|c| ipv6::is_off_in(&ruleset, c)));
+    let looked_after = older_denies().ruleset();
+    assert!(
+        !looked_after
+            .chains
+            .iter()
+            .any(|c| ipv6::is_off_in(&looked_after, c))
+    );
 }
 
 fn refusal(host: &Host, asked: &Asked) -> String {

@@ -13,6 +13,7 @@ use std::path::PathBuf;
 use super::{Before, Change};
 use crate::backend::Pieces;
 use crate::backend::nftables::render::{self, BRIDGE_TABLE, TRIAL_TABLE, Timed};
+use crate::backend::nftables::wall::{Gates, trial_wall, wall_set};
 use crate::facts::{BackendId, Facts};
 use crate::plan::Requirement;
 use crate::sshd::change::FileChange;
@@ -52,6 +53,8 @@ pub struct Parts<'a> {
     pub closing: Vec<u16>,
     /// Networks spared from that.
     pub spared: Vec<IpNet>,
+    /// What a new default-deny set lets through, where one is to stand.
+    pub gates: Option<Gates>,
     /// Whether our kept deny must be lifted for the trial (a way back through a port that we shut).
     pub lift: bool,
     /// Changes of sshd's files; empty when sshd stays as it is.
@@ -131,6 +134,13 @@ impl Parts<'_> {
 
     fn check(&self) -> Vec<Action> {
         let mut checks = self.pieces.check.clone();
+        if let Some(gates) = &self.gates {
+            checks.push(action(
+                "nft accepts the default-deny set",
+                Step::Run(nft_check(&self.wall_text(gates))),
+                vec![],
+            ));
+        }
         if self.moves_sshd() {
             checks.push(action(
                 "nft can turn new logins aside while sshd changes ports",
@@ -182,32 +192,59 @@ impl Parts<'_> {
         actions
     }
 
+    /// What trial 2 shuts, each timed by the kernel.
+    fn deny_sets(&self) -> Vec<Timed> {
+        let ports = (!self.closing.is_empty()).then(|| render::deny_set(&self.closing));
+        ports
+            .into_iter()
+            .chain(self.gates.as_ref().map(|_| wall_set()))
+            .collect()
+    }
+
     fn trial_2(&self) -> Vec<Action> {
-        if self.closing.is_empty() {
+        if self.deny_sets().is_empty() {
             return Vec::new();
         }
-        let ports: Vec<String> = self.closing.iter().map(|p| format!("TCP/{p}")).collect();
         let mut actions = vec![action(
             "give the opened ports their time anew",
             Step::Run(nft(&render::refresh(&self.clocks(), self.window_s))),
             vec![],
         )];
         actions.extend(self.new_time("the same for the rules of iptables", self.window_s));
-        actions.push(action(
-            format!(
-                "shut {} for new logins, by the kernel's clock: it opens by itself after {} s",
-                ports.join(", "),
-                self.window_s
-            ),
-            Step::Run(nft(&render::trial_2(
-                &self.closing,
-                &self.spared,
-                &self.id.tag(),
-                self.window_s,
-            ))),
-            vec![Step::Try(nft(&format!("flush set inet {TRIAL_TABLE} shut\n")))],
-        ));
+        let open = |set: &str| Step::Try(nft(&format!("flush set inet {TRIAL_TABLE} {set}\n")));
+        if !self.closing.is_empty() {
+            let ports: Vec<String> = self.closing.iter().map(|p| format!("TCP/{p}")).collect();
+            actions.push(action(
+                format!(
+                    "shut {} for new logins, by the kernel's clock: it opens by itself after {} s",
+                    ports.join(", "),
+                    self.window_s
+                ),
+                Step::Run(nft(&render::trial_2(
+                    &self.closing,
+                    &self.spared,
+                    &self.id.tag(),
+                    self.window_s,
+                ))),
+                vec![open("shut")],
+            ));
+        }
+        if let Some(gates) = &self.gates {
+            actions.push(action(
+                format!(
+                    "refuse everything that is not asked for, by the kernel's clock: it opens by itself after {} s",
+                    self.window_s
+                ),
+                Step::Run(nft(&self.wall_text(gates))),
+                vec![open("wall")],
+            ));
+        }
         actions
+    }
+
+    fn wall_text(&self, gates: &Gates) -> String {
+        let helper = self.moves_sshd().then_some(self.helper_port);
+        trial_wall(gates, helper, &self.id.tag(), self.window_s)
     }
 
     /// Timed rules of iptables hold for that many seconds from now.
@@ -221,12 +258,7 @@ impl Parts<'_> {
     fn commit(&self) -> Vec<Action> {
         let mut actions = Vec::new();
         let mut keep = render::refresh(&self.clocks(), COMMIT_SECONDS);
-        if !self.closing.is_empty() {
-            keep.push_str(&render::refresh(
-                &[render::deny_set(&self.closing)],
-                COMMIT_SHUT_SECONDS,
-            ));
-        }
+        keep.push_str(&render::refresh(&self.deny_sets(), COMMIT_SHUT_SECONDS));
         let mut undo = self.pieces.restore.clone();
         undo.push(self.sweep(&[TRIAL_TABLE, BRIDGE_TABLE]));
         actions.push(action(
@@ -298,6 +330,8 @@ impl Parts<'_> {
             backend: self.backend,
             door: self.door,
             closing: self.closing.clone(),
+            spared: self.spared.clone(),
+            wall: self.gates.is_some(),
             fingerprint,
             check: self.check(),
             trial_1: self.trial_1(),
@@ -309,11 +343,7 @@ impl Parts<'_> {
             reverts,
             clocks: self.clocks(),
             timed: self.pieces.timed.clone(),
-            deny: if self.closing.is_empty() {
-                Vec::new()
-            } else {
-                vec![render::deny_set(&self.closing)]
-            },
+            deny: self.deny_sets(),
             keep_22_until: self.keep_22_until,
             requirements: self.requirements.clone(),
             before: Before {

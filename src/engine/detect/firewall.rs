@@ -164,6 +164,11 @@ impl Found {
         facts.also = decision.also;
         facts.unmanaged = decision.unmanaged;
         facts.contradictions = decision.contradictions;
+        if decision.backend == Some(BackendId::Firewalld) {
+            facts
+                .contradictions
+                .extend(super::firewalld::differs(&self.observations));
+        }
         facts.refusal = decision.refusal;
         if let Some(inspection) = self.inspection {
             facts.inbound_default = inspection.inbound_default;

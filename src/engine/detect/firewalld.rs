@@ -4,11 +4,12 @@
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::backend::firewalld::State;
 use crate::backend::firewalld::state::{
     CONF, DIRECT, ETC, LIST_ZONES, LISTED, PACKAGED, services_used, zones_seen,
 };
 use crate::backend::firewalld::zone::service_of_file;
-use crate::facts::Observations;
+use crate::facts::{Contradiction, Observations};
 use crate::step::{Invocation, Tool};
 use crate::system::System;
 
@@ -55,4 +56,29 @@ fn take(system: &dyn System, seen: &mut Observations, path: PathBuf) -> Option<S
     let text = system.read_text(&path)?;
     seen.files.insert(path, text.clone());
     Some(text)
+}
+
+/// Differences told at most.
+const TOLD: usize = 8;
+
+/// What firewalld does now and will not do after a reload or a reboot, or the other way round.
+pub fn differs(seen: &Observations) -> Option<Contradiction> {
+    let mut lines = State::read(seen)?.differences();
+    if lines.is_empty() {
+        return None;
+    }
+    if lines.len() > TOLD {
+        let more = lines.len() - TOLD;
+        lines.truncate(TOLD);
+        lines.push(format!("and {more} more"));
+    }
+    Some(Contradiction {
+        code: String::from("FW009"),
+        blocks: false,
+        text: format!(
+            "firewalld does something else now than it will after a reload or a reboot: {}. Neither is touched. If that \
+             is not meant, make it last (the same call with --permanent) or take it away before somebody reloads",
+            lines.join("; ")
+        ),
+    })
 }

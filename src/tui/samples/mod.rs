@@ -148,6 +148,7 @@ pub fn trial(number: u8, left_s: u64) -> Trial {
         deadline: "2026-11-23T07:33:12Z".into(),
         door: Some(33001),
         closing: if number == 2 { vec![22] } else { vec![] },
+        wall: false,
         next: "ssh -p 33001 admin@203.0.113.20, then: faspwall confirm 7431".into(),
         logins: vec![],
         refused: 0,

@@ -110,6 +110,8 @@ pub fn change() -> Change {
         backend: BackendId::Nftables,
         door: Some(33001),
         closing: vec![22],
+        spared: Vec::new(),
+        wall: false,
         fingerprint: "5f0c".into(),
         check: vec![action(
             "let nft check the rules",
@@ -194,6 +196,7 @@ pub fn preview() -> Preview {
                 "Port scanners knock on 22 all day; it is shut after proof.",
             ),
         ],
+        cut_off: Vec::new(),
         unchanged: vec!["TCP/443 httpd".into(), "TCP/9090 cockpit".into()],
         diff: vec![
             Diff {

@@ -1,6 +1,6 @@
 //! Every step of a change and every undo, as lines that could be typed.
 
-use super::port_list;
+use super::shut_list;
 use crate::change::Change;
 use crate::transaction::Phase;
 
@@ -34,7 +34,7 @@ fn head_of(phase: Phase, change: &Change) -> String {
         Phase::Trial1 => "trial 1: only adds, nothing is shut".to_owned(),
         Phase::Trial2 => format!(
             "trial 2: {} is shut for a test, by a timer in the kernel",
-            port_list(&change.closing)
+            shut_list(&change.closing, change.wall)
         ),
         Phase::Commit => "commit: made permanent".to_owned(),
     }
@@ -115,7 +115,7 @@ fn pause_after(phase: Phase, change: &Change, window_s: u64) -> Option<String> {
         )),
         Phase::Trial2 => Some(format!(
             "-- {window_s} s for {proof} while {} is shut; then: --",
-            port_list(&change.closing)
+            shut_list(&change.closing, change.wall)
         )),
         Phase::Commit => None,
     }

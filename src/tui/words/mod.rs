@@ -165,7 +165,7 @@ pub fn clock(at: &str) -> String {
 
 /// What a trial is for, in one or two sentences.
 pub fn trial_purpose(trial: &Trial) -> String {
-    let closing = port_list(&trial.closing);
+    let closing = shut_list(&trial.closing, trial.wall);
     match (trial.trial, trial.door) {
         (1, Some(door)) => {
             format!(
@@ -180,15 +180,16 @@ pub fn trial_purpose(trial: &Trial) -> String {
     }
 }
 
-fn port_list(ports: &[u16]) -> String {
-    if ports.is_empty() {
+/// What trial 2 shuts.
+fn shut_list(ports: &[u16], wall: bool) -> String {
+    let mut names: Vec<String> = ports.iter().map(|p| format!("TCP/{p}")).collect();
+    if wall {
+        names.push("what was not asked for".to_owned());
+    }
+    if names.is_empty() {
         return "TCP/22".to_owned();
     }
-    ports
-        .iter()
-        .map(|p| format!("TCP/{p}"))
-        .collect::<Vec<_>>()
-        .join(", ")
+    names.join(" and ")
 }
 
 /// Why a typed `keep` would not be taken now.
@@ -310,6 +311,12 @@ fn report_rules(preview: &Preview, text: &mut Vec<String>) {
             .unchanged
             .iter()
             .map(|line| format!("  unchanged: {line}")),
+    );
+    text.extend(
+        preview
+            .cut_off
+            .iter()
+            .map(|line| format!("  refused from now on: {line}")),
     );
 }
 

@@ -28,7 +28,7 @@ mod network;
 mod picture;
 mod terminal;
 
-pub use base::{PACKAGES_DIR, Suite};
+pub use base::{PACKAGES_DIR, Suite, tree};
 pub use machine::Machine;
 pub use network::{Family, Protocol};
 pub use picture::svg;

@@ -10,6 +10,7 @@ mod hosts;
 mod iptables;
 mod killed;
 mod login_loop;
+mod nothing_filters;
 mod others;
 mod plain;
 mod power;

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::{Value, json};
 
 use super::iptables::server as with_iptables;
-use super::{ANSWERS, Family, Machine, Suite, document};
+use super::{ANSWERS, Family, Machine, Suite, document, seconds, wait};
 
 const NATIVE: &str = "#!/usr/sbin/nft -f
 flush ruleset
@@ -49,6 +49,10 @@ fn host(firewall: &str) -> Machine {
         }
         _ => {
             machine.ok(&["systemctl", "enable", "--quiet", "--now", "firewalld"]);
+            // Its service counts as started a moment before its rules are loaded.
+            wait("firewalld has loaded its rules", seconds(30), || {
+                machine.run(&["firewall-cmd", "--state"]).ok().then_some(())
+            });
         }
     }
     machine

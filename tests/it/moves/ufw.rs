@@ -28,7 +28,7 @@ const ANSWERS: &str = "schema = 1\nrole = \"connect-server\"\n\n[ssh]\nport = 33
                        [http_fallback]\nhttp = 8080\nhttps = 8443\n";
 
 /// A machine with ufw as it is after a boot, the program, and answers.
-fn server(suite: Suite) -> Machine {
+pub fn server(suite: Suite) -> Machine {
     let mut machine = Machine::boot(suite);
     machine.install();
     machine.sh(RULES);
@@ -272,4 +272,107 @@ fn a_ufw_that_is_on_without_its_chains_is_refused_and_one_that_was_flushed_too()
     machine.ok(&["ufw", "disable"]);
     let ran = machine.run(&["faspwall", "plan", "-f", "/root/answers.toml"]);
     assert!(!ran.stdout.contains("user.rules"), "{ran:?}");
+}
+
+/// Walks the whole move from a local console and from logins on 33001, and back.
+fn from_the_console(machine: &Machine) {
+    let trial = document(&machine.run(&["faspwall", "apply", "-f", "/root/answers.toml", "--json"]));
+    super::hosts::finish(machine, 33001, trial);
+}
+
+#[test]
+fn a_limit_on_22_is_taken_out_rule_by_rule_and_comes_back() {
+    let machine = server(Suite::Trixie);
+    for rules in [
+        "ufw limit 22/tcp; ufw reload",
+        "ufw allow 22/tcp; ufw limit 33001/tcp; ufw reload",
+    ] {
+        machine.sh(rules);
+        machine.sh("iptables -I ufw-user-input -p tcp --dport 7072 -j ACCEPT");
+        let before = picture(&machine);
+        from_the_console(&machine);
+        assert_let_in(&machine, &[33001, 8080, 8443], rules);
+        super::faults::go_back(&machine);
+        assert_same(&machine, &before, rules);
+    }
+}
+
+#[test]
+fn with_the_older_variant_of_iptables_ufw_is_the_same() {
+    let mut machine = Machine::boot(Suite::Bookworm);
+    machine.install();
+    machine.sh("for name in iptables ip6tables; do update-alternatives --quiet --set $name /usr/sbin/$name-legacy; done");
+    machine.sh(RULES);
+    machine.put("/root/answers.toml", ANSWERS, 0o600);
+    machine.reboot();
+    machine.sh(OTHERS);
+    let before = picture(&machine);
+    from_the_console(&machine);
+    assert_let_in(&machine, &[33001, 8080, 8443], "after the commit");
+    assert_others(&machine, "after the commit");
+    super::faults::go_back(&machine);
+    assert_same(&machine, &before, "after the way back");
+    assert_let_in(&machine, &[22, 8080], "after the way back");
+}
+
+#[test]
+fn without_ipv6_in_ufw_the_ports_open_for_ipv4_alone_and_that_is_told() {
+    let mut machine = Machine::boot(Suite::Bookworm);
+    machine.install();
+    machine.sh("sed -i 's/^IPV6=yes/IPV6=no/' /etc/default/ufw");
+    machine.sh(RULES);
+    machine.put("/root/answers.toml", ANSWERS, 0o600);
+    machine.reboot();
+    let planned = machine.ok(&["faspwall", "plan", "-f", "/root/answers.toml"]);
+    assert!(planned.contains("IPV6=no in /etc/default/ufw"), "{planned}");
+    let rehearsed = machine.run(&["faspwall", "rehearse", "-f", "/root/answers.toml"]);
+    assert!(rehearsed.ok(), "{rehearsed:?}");
+    from_the_console(&machine);
+    let seen = |family| machine.scan(Protocol::Tcp, "22,33001,8443", family);
+    assert_eq!(
+        seen(Family::V4).values().collect::<Vec<_>>(),
+        ["filtered", "closed", "open"]
+    );
+    assert!(seen(Family::V6).values().all(|state| state == "filtered"));
+    assert_eq!(status(&machine)["drift"], serde_json::json!([]));
+}
+
+#[test]
+fn what_the_rehearsal_says_is_what_the_move_does() {
+    let machine = server(Suite::Bookworm);
+    machine.sh("ufw limit 22/tcp");
+    let ran = machine.run(&["faspwall", "rehearse", "-f", "/root/answers.toml", "--json"]);
+    let told = document(&ran);
+    assert_eq!(told["undo"], serde_json::json!([]), "{told}");
+    assert!(ran.ok(), "{ran:?}");
+}
+
+#[test]
+fn a_22_restricted_to_a_network_lets_in_that_network_alone() {
+    let machine = server(Suite::Bookworm);
+    let here = machine.address(Family::V4);
+    let net = here
+        .rsplit_once('.')
+        .map(|(net, _)| format!("{net}.0/24"))
+        .expect("an address");
+    machine.sh("ufw allow 20:25/tcp; ufw default deny outgoing");
+    let answers = ANSWERS.replace(
+        "legacy_22 = \"close\"",
+        &format!("legacy_22 = \"restrict\"\nrestrict_22_to = [\"{net}\"]"),
+    );
+    machine.put("/root/answers.toml", answers, 0o600);
+    machine.sh(OTHERS);
+    let before = picture(&machine);
+    from_the_console(&machine);
+    let seen = |family| machine.scan(Protocol::Tcp, "21,22,33001,8443", family);
+    assert_eq!(
+        seen(Family::V4).values().collect::<Vec<_>>(),
+        ["closed", "open", "open", "closed"]
+    );
+    assert_eq!(
+        seen(Family::V6).values().collect::<Vec<_>>(),
+        ["closed", "filtered", "open", "closed"]
+    );
+    super::faults::go_back(&machine);
+    assert_same(&machine, &before, "after the way back");
 }

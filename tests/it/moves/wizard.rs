@@ -1,8 +1,8 @@
 //! The wizard on a real machine, in a real terminal of 80x24, over a real login on port 22.
 
 use super::{
-    Family, Machine, Suite, assert_as_before, assert_open, confirm, document, fingerprint, iptables, server,
-    status,
+    Family, Machine, Suite, assert_as_before, assert_open, confirm, document, fingerprint, firewalld,
+    iptables, server, status, ufw,
 };
 use crate::boxes::seconds;
 use crate::lab::wizard::{code_on, fill, to_the_trial};
@@ -18,6 +18,16 @@ fn a_person_at_the_wizard_moves_ssh_and_everything_is_kept_over_a_reboot() {
 fn a_person_at_the_wizard_moves_a_host_of_iptables() {
     let machine = iptables::server(Suite::Bookworm, "nft", iptables::CLOUD_4, iptables::CLOUD_6);
     moves(machine, "iptables");
+}
+
+#[test]
+fn a_person_at_the_wizard_moves_a_host_of_ufw() {
+    moves(ufw::server(Suite::Bookworm), "ufw");
+}
+
+#[test]
+fn a_person_at_the_wizard_moves_a_host_of_firewalld() {
+    moves(firewalld::guarded(Suite::Trixie), "firewalld");
 }
 
 /// The whole way, over a real login on port 22, with the firewall of this host, which the pages must name.

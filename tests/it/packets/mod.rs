@@ -154,6 +154,7 @@ fn whole_way(net: &mut Net, variant: &str, rules: &str) {
     let controls_before = controls(net);
     let requirements = wanted();
     let wish = Wish {
+        gates: None,
         tag: String::from("faspwall:20261123-120000"),
         window_s: 60,
         facts: &host,

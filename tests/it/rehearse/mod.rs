@@ -2,4 +2,5 @@
 //! says is compared with what really happens.
 
 mod sandbox;
+mod sealed;
 mod truth;

@@ -5,7 +5,7 @@ use std::process::{Child, Command, Stdio};
 
 use serde_json::Value;
 
-use crate::boxes::{Ran, seconds, wait};
+use crate::boxes::{Ran, Suite, seconds, tree, wait};
 
 const PROGRAM: &str = env!("CARGO_BIN_EXE_faspwall");
 const SERVER: &str = include_str!("server.py");
@@ -24,10 +24,19 @@ const PEERS: [&str; 8] = [
 /// Builds the server, then stays.
 const BUILD: &str = "\
 set -e
-mount -t tmpfs tmpfs /run
-mount -t tmpfs tmpfs /var/lib
-mkdir -p /run/sshd /run/etc /run/work
-mount -t overlay overlay -o lowerdir=/etc,upperdir=/run/etc,workdir=/run/work /etc
+if [ -n \"$2\" ]; then
+  mount -t tmpfs tmpfs /mnt && cd /mnt && mkdir upper work root
+  mount -t overlay overlay -o lowerdir=$2,upperdir=upper,workdir=work root
+  cp $1 root/usr/bin/faspwall && cd root && mkdir -p old
+  mount --rbind /dev dev && mount -t proc proc proc && mount -t sysfs sysfs sys && mount -t tmpfs tmpfs run
+  pivot_root . old && umount -l /old && cd /
+else
+  mount -t tmpfs tmpfs /run
+  mkdir -p /run/etc /run/work /run/bin
+  mount -t overlay overlay -o lowerdir=/etc,upperdir=/run/etc,workdir=/run/work /etc
+  mount -t tmpfs tmpfs /var/lib
+fi
+mkdir -p /run/sshd
 rm -rf /etc/nftables.conf /etc/nftables.d /etc/ssh/sshd_config.d
 ip netns add peer
 ip link set lo up
@@ -54,11 +63,21 @@ exec sleep infinity
 pub struct Sandbox {
     child: Child,
     pid: u32,
+    program: &'static str,
 }
 
 impl Sandbox {
-    /// A server whose rules are loaded by a shell text.
+    /// A server whose rules are loaded by a shell text; its programs are those of this machine.
     pub fn new(load: &str) -> Self {
+        Self::build("", load)
+    }
+
+    /// The same with the programs of a Debian.
+    pub fn debian(suite: Suite, load: &str) -> Self {
+        Self::build(tree(suite).to_str().expect("UTF-8"), load)
+    }
+
+    fn build(tree: &str, load: &str) -> Self {
         assert!(
             rustix::process::geteuid().is_root(),
             "this test needs root: sudo bash tests/run"
@@ -73,7 +92,7 @@ impl Sandbox {
                 "--kill-child",
                 "--mount-proc",
             ])
-            .args(["bash", "-c", BUILD])
+            .args(["bash", "-c", BUILD, "bash", PROGRAM, tree])
             .stdin(Stdio::null())
             .stdout(Stdio::piped())
             .spawn()
@@ -84,7 +103,11 @@ impl Sandbox {
         let children = format!("/proc/{0}/task/{0}/children", child.id());
         let pid = std::fs::read_to_string(children).expect("its child");
         let pid = pid.trim().parse().expect("a number");
-        let server = Self { child, pid };
+        let server = Self {
+            child,
+            pid,
+            program: if tree.is_empty() { PROGRAM } else { "faspwall" },
+        };
         // The kernel connects cables, and neighbours find each other, in its own time.
         let everybody: Vec<String> = PEERS.iter().map(|peer| format!("tcp/22/{peer}")).collect();
         wait("the cable", seconds(10), || {
@@ -125,7 +148,7 @@ impl Sandbox {
 
     /// Runs faspwall on the server; the answers file is the usual one.
     pub fn faspwall(&self, words: &[&str]) -> Ran {
-        let mut all = vec![PROGRAM];
+        let mut all = vec![self.program];
         all.extend(words);
         self.run(&all)
     }

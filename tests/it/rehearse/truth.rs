@@ -4,6 +4,7 @@
 use serde_json::Value;
 
 use super::sandbox::{Sandbox, document};
+use crate::boxes::Suite;
 
 const ANSWERS: &str = "schema = 1\nrole = \"connect-server\"\n\n[ssh]\nport = 33001\nlegacy_22 = \"close\"\n";
 /// What every ruleset here lets in besides.
@@ -179,4 +180,72 @@ fn a_port_that_is_published_for_a_container_is_named() {
                fib daddr type local tcp dport 33001 dnat to 172.17.0.2:80\n}\n}\n";
     let server = Sandbox::nft(&(nat.to_owned() + &table(&input("drop", USUAL))));
     is_blocked(&server, "address translation", "dnat to 172.17.0.2:80");
+}
+
+/// What iptables loads in every test: two rules in the way of the port, one in front of the other.
+const IPTABLES: &str = "*raw\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n-A PREROUTING -p udp -m udp --dport 33001 -j DROP\nCOMMIT\n\
+    *filter\n:INPUT ACCEPT [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT ACCEPT [0:0]\n:services - [0:0]\n\
+    -A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n-A INPUT -i lo -j ACCEPT\n-A INPUT -j services\n\
+    -A services -p tcp -m multiport --dports 22,8080 -j ACCEPT\n";
+
+/// Loads [`IPTABLES`] with a variant of iptables, for both families, and saves it for the boot.
+fn iptables(variant: &str) -> String {
+    let v4 = format!(
+        "{IPTABLES}-A services -p icmp -j ACCEPT\n-A services -j REJECT --reject-with icmp-host-prohibited\nCOMMIT"
+    );
+    let v6 = format!("{IPTABLES}-A services -p ipv6-icmp -j ACCEPT\n-A services -j DROP\nCOMMIT");
+    let mut text = format!(
+        "update-alternatives --set iptables /usr/sbin/iptables-{variant} > /dev/null\n\
+         update-alternatives --set ip6tables /usr/sbin/ip6tables-{variant} > /dev/null\n\
+         mkdir -p /etc/iptables\n"
+    );
+    for (program, file, rules) in [("iptables", "rules.v4", v4), ("ip6tables", "rules.v6", v6)] {
+        text.push_str(&format!(
+            "{program}-restore <<'RULES'\n{rules}\nRULES\n{program}-save > /etc/iptables/{file}\n"
+        ));
+    }
+    text
+}
+
+#[test]
+fn iptables_in_nftables_is_passed() {
+    opens(&Sandbox::debian(Suite::Bookworm, &iptables("nft")));
+}
+
+#[test]
+fn the_old_iptables_is_passed() {
+    opens(&Sandbox::debian(Suite::Trixie, &iptables("legacy")));
+}
+
+#[test]
+fn a_rule_of_the_old_iptables_beside_nftables_is_named() {
+    let rules = table(&input("drop", USUAL));
+    let server = Sandbox::debian(
+        Suite::Bookworm,
+        &format!(
+            "printf '%s' '{rules}' > /etc/nftables.conf\nnft -f /etc/nftables.conf\n\
+             iptables-legacy -A INPUT -p tcp --dport 33001 -j DROP"
+        ),
+    );
+    is_blocked(
+        &server,
+        "old iptables",
+        "-A INPUT -p tcp -m tcp --dport 33001 -j DROP",
+    );
+}
+
+#[test]
+fn ufw_with_an_older_deny_is_passed() {
+    let load = "ufw --force default deny incoming; ufw allow 22/tcp; ufw allow 8080/tcp; ufw deny 33001/udp\n\
+                ufw deny 33001/tcp; ufw --force enable";
+    opens(&Sandbox::debian(Suite::Bookworm, load));
+}
+
+#[test]
+fn firewalld_with_the_link_in_another_zone_is_passed() {
+    let load = "mkdir -p /run/dbus; dbus-daemon --system --fork\nfirewalld --nopid\n\
+                for i in $(seq 200); do firewall-cmd --state && break; sleep 0.1; done\n\
+                firewall-cmd --permanent --zone=dmz --add-port=8080/tcp; firewall-cmd --reload\n\
+                firewall-cmd --zone=dmz --add-interface=eth0";
+    opens(&Sandbox::debian(Suite::Trixie, load));
 }

@@ -12,11 +12,23 @@ fn wanted(rule: &str, count: usize, at: usize) -> IptablesRule {
     }
 }
 
+fn batch(save: &str, sweep: &str, rules: &[IptablesRule]) -> Result<Option<String>, PatchError> {
+    super::batch(save, sweep, rules, Naming::Printed)
+}
+
 /// What a save says after a batch, for the commands that batches are made of.
 pub fn after(save: &str, batch: &str) -> String {
     let mut lines: Vec<String> = save.lines().map(str::to_owned).collect();
     for command in batch.lines() {
-        if let Some(rule) = command.strip_prefix("-D ") {
+        let number = command.strip_prefix("-D ").and_then(|rest| rest.split_once(' '));
+        if let Some((chain, number)) = number.filter(|(_, number)| number.parse::<usize>().is_ok()) {
+            let of_chain = format!("-A {chain} ");
+            let mut places = (0..lines.len()).filter(|at| lines[*at].starts_with(&of_chain));
+            let at = places
+                .nth(number.parse::<usize>().expect("a number") - 1)
+                .expect("so many rules");
+            lines.remove(at);
+        } else if let Some(rule) = command.strip_prefix("-D ") {
             let known = format!("-A {rule}");
             let at = lines
                 .iter()
@@ -103,6 +115,29 @@ fn a_chain_that_is_gone_is_told() {
         batch(SAVE, "", &[wanted("what", 1, 0)]),
         Err(PatchError::NoRule(_))
     ));
+}
+
+#[test]
+fn however_rules_are_named_the_same_ones_go() {
+    let rules = [
+        wanted("-A ufw-user-input -p tcp --dport 33001 -j DROP", 0, 0),
+        wanted("-A ufw-user-input -p tcp --dport 22 -j ACCEPT", 0, 0),
+        wanted("-A ufw-user-input -p tcp --dport 8080 -j ACCEPT", 2, 1),
+    ];
+    let by = |naming| {
+        let batch = super::batch(SAVE, "", &rules, naming).expect("a batch");
+        batch.expect("something to do")
+    };
+    assert!(by(Naming::Typed).contains("-D ufw-user-input -p tcp --dport 33001 -j DROP\n"));
+    assert!(
+        by(Naming::Numbered).contains("-D ufw-user-input 4\n"),
+        "{}",
+        by(Naming::Numbered)
+    );
+    assert_eq!(
+        after(SAVE, &by(Naming::Numbered)),
+        after(SAVE, &by(Naming::Printed))
+    );
 }
 
 proptest! {

@@ -6,6 +6,7 @@ use crate::backend::nftables::inspect::{Inspection, NOBODYS_PORT, families, owne
 use crate::backend::nftables::model::Ruleset;
 use crate::backend::nftables::packet::{Kind, Packet};
 use crate::backend::nftables::reach::fate;
+use crate::backend::ufw::ipv6;
 use crate::facts::{BackendId, ChainFact};
 use crate::port::Protocol;
 
@@ -130,6 +131,9 @@ pub fn manager_of(ruleset: &Ruleset, chain: &ChainFact) -> Option<Manager> {
                 Manager::IptablesLegacy
             };
             let chains = ruleset.chains.iter().filter(|c| of_table(&c.family, &c.table));
+            if chains.clone().any(|c| ipv6::is_off_in(ruleset, c)) {
+                return Some(Manager::Ufw);
+            }
             Some(front_end_of_chains(chains.map(|c| c.name.as_str())).unwrap_or(plain))
         }
         Some(_) => None,

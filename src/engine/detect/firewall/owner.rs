@@ -9,6 +9,7 @@ use std::collections::BTreeMap;
 use super::manager::{Hold, Manager, ufw_is_hooked};
 use super::services::Services;
 use crate::backend::nftables::inspect::Inspection;
+use crate::backend::ufw::ipv6;
 use crate::facts::{BackendId, BootFacts, Contradiction, Unmanaged};
 
 /// What the decision is made from.
@@ -44,6 +45,7 @@ pub struct Decision {
 pub fn decide(case: &Case<'_>) -> Decision {
     let unmanaged = unmanaged(case);
     let mut contradictions: Vec<Contradiction> = ufw(case).into_iter().collect();
+    contradictions.extend(ufw_without_ipv6(case));
     contradictions.extend(firewalld(case));
     let carriers = carriers(case);
     contradictions.extend(beside(case, &carriers));
@@ -143,10 +145,31 @@ fn ufw(case: &Case<'_>) -> Option<Contradiction> {
     }
 }
 
+/// A family that ufw was told to leave alone, and so shuts.
+fn ufw_without_ipv6(case: &Case<'_>) -> Option<Contradiction> {
+    let ruleset = &case.inspection.ruleset;
+    let off = ruleset.chains.iter().any(|chain| ipv6::is_off_in(ruleset, chain));
+    off.then(|| Contradiction {
+        code: String::from("FW009"),
+        blocks: false,
+        text: String::from(
+            "ufw does not look after IPv6 here (IPV6=no in /etc/default/ufw) and drops all of it: the ports are opened \
+             for IPv4 alone. To open them for both: set IPV6=yes there, type ufw reload, and apply again",
+        ),
+    })
+}
+
 /// The daemon against its tables.
 fn firewalld(case: &Case<'_>) -> Option<Contradiction> {
     let daemon = case.services.firewalld;
     let has_table = |name: &str| case.inspection.ruleset.tables.iter().any(|t| t.name == name);
+    let has_chain = |name: &str| case.inspection.ruleset.chains.iter().any(|c| c.name == name);
+    if has_table("firewalld_policy_drop") && has_chain("raw_prerouting") {
+        return hard(
+            "firewalld is in panic mode: it drops every packet that comes or leaves. When the reason is gone, end it: \
+             firewall-cmd --panic-off",
+        );
+    }
     if has_table("firewalld_policy_drop") {
         return hard(
             "firewalld is reloading, or a reload of it has failed: its table firewalld_policy_drop refuses every new \

@@ -126,6 +126,10 @@ fn rules(preview: &Preview, shared: &Shared, width: u16) -> Vec<Row> {
         let (port, who) = line.split_once(' ').unwrap_or((line, ""));
         rows.push(Row::text(columns.line(width, [port, "", "", "unchanged", who])));
     }
+    for line in &preview.cut_off {
+        let (port, who) = line.split_once(' ').unwrap_or((line, ""));
+        rows.push(Row::text(columns.line(width, [port, "", "", "refused", who])));
+    }
     rows.push(Row::default());
     rows.extend(around(preview, shared, width));
     for advice in others {
@@ -184,7 +188,11 @@ fn around(preview: &Preview, shared: &Shared, width: u16) -> Vec<Row> {
     let mut rows = Vec::new();
     let mut line = |name: &str, text: &str| rows.extend(paragraph(text, width, name, 15, theme::PLAIN));
     let Some(change) = &preview.change else {
-        line("nothing to do", "this host is as planned already");
+        if words::refusals(preview).is_empty() {
+            line("nothing to do", "this host is as planned already");
+        } else {
+            line("no steps", "they are made when what is marked ERROR is settled");
+        }
         return rows;
     };
     if preview.plan.move_sshd {
@@ -212,7 +220,7 @@ fn around(preview: &Preview, shared: &Shared, width: u16) -> Vec<Row> {
             &format!("from {client} to port {port} stays open during the change"),
         );
     }
-    let proof = match (change.door, change.closing.is_empty()) {
+    let proof = match (change.door, change.trial_2.is_empty()) {
         (Some(door), false) => format!("two trials; each needs a new login on {door} that confirms"),
         (Some(door), true) => format!("one trial; it needs a new login on {door} that confirms"),
         (None, _) => "one trial; it needs the word keep".to_owned(),
