@@ -327,6 +327,23 @@ fn a_restricted_22_stays_open_for_the_spared_networks_alone() {
 }
 
 #[test]
+fn a_port_that_ufw_limits_is_open_and_yet_the_limit_goes_when_the_port_is_wanted() {
+    let host = machine!("debian-12-ufw-zoo");
+    let limited = need("any", Protocol::Tcp, "33002", &[]);
+    assert!(gaps(&host.ruleset(), std::slice::from_ref(&limited)).is_empty());
+    let asked = Asked {
+        requirements: vec![limited],
+        ..Asked::default()
+    };
+    let text = kept_on(&host, &asked);
+    assert!(
+        text.contains("limit tcp 33002") && text.contains("allow tcp 33002"),
+        "{text}"
+    );
+    assert!(is_shut(&host.ruleset(), 33_001));
+}
+
+#[test]
 fn a_spared_network_is_let_in_before_a_deny_that_a_wider_rule_makes_necessary() {
     let mut host = machine!("debian-12-ufw-zoo");
     let asked = Asked {
