@@ -211,6 +211,12 @@ fn carry(host: &mut Host, pieces: &Pieces, asked: &Asked) {
         "trial 1: {:?}",
         gaps(&host.ruleset(), &asked.requirements)
     );
+    // What runs out by itself is given new time in trial 2 and in the commit.
+    let opened: Vec<&Step> = pieces.open.iter().map(|action| &action.step).collect();
+    assert_eq!(opened, pieces.timed.iter().collect::<Vec<_>>());
+    let with_trial = host.picture();
+    pieces.timed.iter().for_each(|step| host.perform(step));
+    assert_same(&host.picture(), &with_trial, "new time");
     let mut undone = host.clone();
     undone.undo_all(pieces.open.iter());
     assert_same(&undone.picture(), &before, "the undo of the trial");

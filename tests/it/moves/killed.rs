@@ -7,7 +7,7 @@ use super::{
 };
 
 /// Kills the faspwall that makes call number `at` of those that match.
-pub pub fn killer<'m>(machine: &'m Machine, program: &'static str, pattern: &str, at: u32) -> Fault<'m> {
+pub fn killer<'m>(machine: &'m Machine, program: &'static str, pattern: &str, at: u32) -> Fault<'m> {
     machine.put("/run/fault.count", "0\n", 0o644);
     let body = format!(
         "case \"$*\" in\n{pattern})\n\tn=$(($(cat /run/fault.count) + 1))\n\techo $n >/run/fault.count\n\

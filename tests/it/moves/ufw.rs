@@ -393,7 +393,11 @@ fn killed_at_any_change_of_its_live_rules_everything_can_be_taken_back() {
         let trial = document(&machine.run(&["faspwall", "apply", "-f", "/root/answers.toml", "--json"]));
         let fault = super::killed::killer(&machine, program, "*", number);
         let ran = confirm(&machine, 33001, &code(&trial));
-        let ran = if ran.ok() { confirm(&machine, 33001, &code(&trial)) } else { ran };
+        let ran = if ran.ok() {
+            confirm(&machine, 33001, &code(&trial))
+        } else {
+            ran
+        };
         let met = fault.calls() >= number;
         drop(fault);
         if !met {
