@@ -131,7 +131,7 @@ impl Engine<'_> {
     }
 
     /// What nft alone knows, with the handles by which it deletes.
-    pub(super) fn nft_ruleset(&self) -> Result<Ruleset, EngineError> {
+    pub fn nft_ruleset(&self) -> Result<Ruleset, EngineError> {
         let call = Invocation::new(Tool::Nft, ["-j", "list", "ruleset"]).within(RULESET_LIMIT);
         let output = self.system.run_ok(&call)?;
         Ruleset::parse(&output.stdout).map_err(|error| unreadable(&error.to_string()))

@@ -45,7 +45,7 @@ fn why(stage: &Stage<'_>, question: &Question) -> Result<Vec<Blocker>, RehearseE
     if let Some(blocker) = translated(stage, &ruleset, question)? {
         return Ok(vec![blocker]);
     }
-    let spots = spots(&ruleset, &stage.script.copy.saves, question);
+    let spots = spots(&stage.by_handle()?, &stage.script.copy.saves, question);
     for spot in &spots {
         spot.put(stage.sides.system, question, 0)?;
     }
@@ -100,7 +100,7 @@ fn blame(stage: &Stage<'_>, spot: &Spot, question: &Question) -> Result<Blocker,
                 late = middle;
             }
         }
-        match spot.inner(&stage.kernel()?, helps) {
+        match spot.inner(&stage.by_handle()?, helps) {
             // Into the chain that the rule sends the packet to; where no accept helps there, the rule itself is it.
             Some(inner) => {
                 inner.put(stage.sides.system, question, 0)?;

@@ -97,7 +97,8 @@ impl Translator for Firewalld {
             open: runtime(&trial, true, "now, until a reload or a reboot"),
             ..Pieces::default()
         };
-        pieces.bridge = bridge(&bare, wish);
+        let helper = bridge(&bare, wish);
+        pieces.bridge = runtime(&helper, true, "for the helper sshd");
         let lifted = minus(of(&kept, false, true), &wanted);
         pieces.lift = runtime(&lifted, false, "no longer refused");
         pieces.restore = calls(&lifted, true)
@@ -105,6 +106,10 @@ impl Translator for Firewalld {
             .map(|call| Step::Run(call.there))
             .collect();
         pieces.settle = settle(&kept, &wanted, trial);
+        for call in calls(&helper, false) {
+            let say = format!("zone {}: nothing more for the helper sshd", call.zone);
+            pieces.settle.push(action(say, Step::Run(call.there), vec![]));
+        }
         for file in ZoneFile::all(wish, &kept, &wanted) {
             pieces.keep.extend(file.keep());
             pieces.seal.extend(file.seal());
@@ -286,7 +291,7 @@ fn settle(kept: &[Line], wanted: &[Line], trial: Vec<Line>) -> Vec<Action> {
 }
 
 /// Where firewalld does not let in by itself what was turned to the helper, its port is opened meanwhile.
-fn bridge(state: &State, wish: &Wish<'_>) -> Vec<Action> {
+fn bridge(state: &State, wish: &Wish<'_>) -> Vec<Line> {
     let Some(port) = wish.helper_port.and_then(|port| PortRange::single(port).ok()) else {
         return Vec::new();
     };
@@ -307,8 +312,7 @@ fn bridge(state: &State, wish: &Wish<'_>) -> Vec<Action> {
         why: String::new(),
         source: String::new(),
     };
-    let lines = accepts(state, wish, &[helper], false);
-    runtime(&lines, true, "for the helper sshd")
+    accepts(state, wish, &[helper], false)
 }
 
 /// The file of a zone and what a commit does to it.

@@ -327,6 +327,28 @@ fn a_restricted_22_stays_open_for_the_spared_networks_alone() {
 }
 
 #[test]
+fn a_spared_network_is_let_in_before_a_deny_that_a_wider_rule_makes_necessary() {
+    let mut host = machine!("debian-12-ufw-zoo");
+    let asked = Asked {
+        spared: vec!["192.0.2.0/24".parse().expect("a network")],
+        ..main_case()
+    };
+    let text = walk(&mut host, &asked, "");
+    let place = |words: &str| text.lines().position(|line| line.contains(words)).expect(words);
+    assert!(
+        place("allow tcp 22 0.0.0.0/0 any 192.0.2.0/24 in #") < place("deny tcp 22 0.0.0.0/0 any"),
+        "{text}"
+    );
+    assert!(
+        gaps(
+            &host.ruleset(),
+            &[need("ssh", Protocol::Tcp, "22", &["192.0.2.0/24"])]
+        )
+        .is_empty()
+    );
+}
+
+#[test]
 fn where_the_default_lets_everything_in_a_deny_is_added_and_nothing_else() {
     let mut host = machine!("debian-12-ufw-ours");
     let rules = "*filter\n:ufw-user-input - [0:0]\n### RULES ###\n\n### END RULES ###\nCOMMIT\n";

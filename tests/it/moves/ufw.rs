@@ -283,13 +283,18 @@ fn from_the_console(machine: &Machine) {
 #[test]
 fn a_limit_on_22_is_taken_out_rule_by_rule_and_comes_back() {
     let machine = server(Suite::Trixie);
-    machine.sh("ufw limit 22/tcp; ufw limit 33001/tcp; ufw reload");
-    machine.sh("iptables -I ufw-user-input -p tcp --dport 7072 -j ACCEPT");
-    let before = picture(&machine);
-    from_the_console(&machine);
-    assert_let_in(&machine, &[33001, 8080, 8443], "after the commit");
-    super::faults::go_back(&machine);
-    assert_same(&machine, &before, "after the way back");
+    for rules in [
+        "ufw limit 22/tcp; ufw reload",
+        "ufw allow 22/tcp; ufw limit 33001/tcp; ufw reload",
+    ] {
+        machine.sh(rules);
+        machine.sh("iptables -I ufw-user-input -p tcp --dport 7072 -j ACCEPT");
+        let before = picture(&machine);
+        from_the_console(&machine);
+        assert_let_in(&machine, &[33001, 8080, 8443], rules);
+        super::faults::go_back(&machine);
+        assert_same(&machine, &before, rules);
+    }
 }
 
 #[test]

@@ -369,6 +369,13 @@ impl Page for Firewall {
             Some(id) if words::nothing_filters(facts) => {
                 (Tone::Warn, format!("{id} is here, but nothing filters"))
             }
+            Some(_) if !words::sleeping(facts).is_empty() && !shared.answers.firewall.enable_at_boot => (
+                Tone::Warn,
+                format!(
+                    "{} is not started at boot: mark the line below the outbound rules",
+                    words::sleeping(facts).join(", ")
+                ),
+            ),
             Some(id) => (Tone::Good, format!("{id} carries the rules")),
             None => (
                 Tone::Bad,

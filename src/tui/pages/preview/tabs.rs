@@ -188,7 +188,11 @@ fn around(preview: &Preview, shared: &Shared, width: u16) -> Vec<Row> {
     let mut rows = Vec::new();
     let mut line = |name: &str, text: &str| rows.extend(paragraph(text, width, name, 15, theme::PLAIN));
     let Some(change) = &preview.change else {
-        line("nothing to do", "this host is as planned already");
+        if words::refusals(preview).is_empty() {
+            line("nothing to do", "this host is as planned already");
+        } else {
+            line("no steps", "they are made when what is marked ERROR is settled");
+        }
         return rows;
     };
     if preview.plan.move_sshd {
