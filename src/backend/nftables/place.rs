@@ -92,14 +92,27 @@ fn obstacle(ruleset: &Ruleset, chain: &Chain, requirement: &Requirement, ports: 
             && (requirement.peers.is_empty() || requirement.peers.iter().any(of_family))
     };
     families(&chain.family).iter().filter(wanted).find_map(|family| {
-        ports.iter().find_map(|port| {
-            let packet = Packet {
-                port: *port,
-                ..packet(requirement, *family, kind)
-            };
-            reach::fate(ruleset, chain, packet).dropped_by
+        sources(requirement, *family).into_iter().find_map(|peers| {
+            ports.iter().find_map(|port| {
+                let packet = Packet {
+                    port: *port,
+                    peers,
+                    ..packet(requirement, *family, kind)
+                };
+                reach::fate(ruleset, chain, packet).dropped_by
+            })
         })
     })
+}
+
+/// The networks of a family one by one, for each may have a rule of its own; nothing stands for everyone.
+fn sources(requirement: &Requirement, family: Family) -> Vec<&[IpNet]> {
+    if requirement.peers.is_empty() {
+        return vec![&[]];
+    }
+    let of_family = |net: &&IpNet| matches!(net, IpNet::V4(_)) == (family == Family::V4);
+    let own = requirement.peers.iter().filter(of_family);
+    own.map(std::slice::from_ref).collect()
 }
 
 /// What sends this requirement's packets to another port or host.
