@@ -100,6 +100,11 @@ impl Cast {
                 .or_else(|| subject.facts.ssh.ports.first().copied()),
             ..Self::default()
         };
+        if !has_v6 {
+            for device in &mut cast.devices {
+                device.addresses.retain(|net| family(net.addr()) == Family::Ipv4);
+            }
+        }
         cast.front = front(links, &cast.devices);
         cast.fill_families(has_v6);
         let named = copy.networks();

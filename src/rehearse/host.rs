@@ -230,7 +230,7 @@ impl Stage<'_> {
         let all: Vec<usize> = (0..questions.len()).collect();
         let before = self.ask(&all, &vec![None; all.len()])?;
         let mut judged = Judged::new(questions, before);
-        let swept = self.sweep()?;
+        let mut swept = self.sweep(None)?;
         let mut done: Vec<&Action> = Vec::new();
         if let Some(change) = &self.script.change {
             rehearsal.failed = self.perform(change, &mut done, &mut judged, flows)?;
@@ -239,9 +239,7 @@ impl Stage<'_> {
         rehearsal.flow_tracked = flows.tracked_ok;
         rehearsal.flow_untracked = flows.untracked_ok;
         rehearsal.cells = judged.cells(questions);
-        if let (Some(before), Some(after)) = (swept, self.sweep()?) {
-            rehearsal.sweep = sweep::rows(self.script, &before, &after);
-        }
+        let swept_after = self.sweep(swept.as_ref())?;
         rehearsal.blockers.clone_from(&self.script.known_blockers);
         let shut: Vec<&Question> = questions
             .iter()
@@ -256,6 +254,12 @@ impl Stage<'_> {
         if !done.is_empty() {
             say("undoing the change and comparing");
             rehearsal.undo = self.undo(&done, &kernel)?;
+        }
+        if let (Some(before), Some(after)) = (&mut swept, &swept_after) {
+            if !done.is_empty() {
+                sweep::look_again(self.sides.system, self.script, self.sides.far, before, after)?;
+            }
+            rehearsal.sweep = sweep::rows(self.script, before, after);
         }
         Ok(())
     }
@@ -275,12 +279,12 @@ impl Stage<'_> {
     }
 
     /// Looks at all ports when that is asked for.
-    fn sweep(&self) -> Result<Option<sweep::Seen>, RehearseError> {
+    fn sweep(&self, known: Option<&sweep::Seen>) -> Result<Option<sweep::Seen>, RehearseError> {
         if !self.script.sweep {
             return Ok(None);
         }
         say("sending a packet to every port");
-        sweep::sweep(self.sides.system, self.script, self.sides.far).map(Some)
+        sweep::sweep(self.sides.system, self.script, self.sides.far, known).map(Some)
     }
 
     /// Asks some of the questions; `wished` has an entry for each of them.

@@ -108,6 +108,11 @@ impl<'a> Subject<'a> {
         }
     }
 
+    /// Whether the change refuses everything that was not asked for.
+    pub fn walls(&self) -> bool {
+        self.change.is_some_and(|change| change.wall)
+    }
+
     /// The same on a host made of a ruleset.
     #[must_use]
     pub fn on(mut self, pasted: Option<&'a Pasted>) -> Self {
@@ -149,6 +154,8 @@ struct Script {
     questions: Vec<Question>,
     requirements: Vec<Requirement>,
     closing: Vec<u16>,
+    /// Everything that was not asked for is refused.
+    walls: bool,
     sweep: bool,
     known_blockers: Vec<Blocker>,
     /// Boot files of a made-up host.
@@ -195,6 +202,7 @@ pub fn rehearse(
         questions,
         requirements: subject.requirements.to_vec(),
         closing: subject.closing.to_vec(),
+        walls: subject.walls(),
         sweep: subject.sweep,
         known_blockers: deaf_listeners(subject),
         files: subject.pasted.map(|pasted| pasted.files.clone()),

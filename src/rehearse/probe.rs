@@ -188,6 +188,8 @@ fn to_group(question: &Question, nonce: u64) -> io::Result<Waiting> {
     let socket = socket(client, SocketType::DGRAM)?;
     if let IpAddr::V4(own) = client.ip() {
         rustix::net::sockopt::set_ip_multicast_if(&socket, &own)?;
+        // What the sender's own side hears of it has passed no firewall.
+        rustix::net::sockopt::set_ip_multicast_loop(&socket, false)?;
     }
     let socket = UdpSocket::from(socket);
     socket.send_to(&nonce.to_ne_bytes(), server)?;

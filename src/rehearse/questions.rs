@@ -199,7 +199,10 @@ impl Asked<'_> {
             .chain([(Protocol::Tcp, NOBODYS), (Protocol::Udp, NOBODYS)]);
         for (protocol, port) in chosen.collect::<BTreeSet<_>>() {
             for far in self.cast.strangers.clone() {
-                self.push("control", (Direction::In, protocol, port), far, None);
+                // A default-deny set refuses all of them, but for an sshd that stays where it is.
+                let kept = protocol == Protocol::Tcp && subject.facts.ssh.ports.contains(&port);
+                let wanted = (subject.walls() && !kept).then_some(false);
+                self.push("control", (Direction::In, protocol, port), far, wanted);
             }
         }
     }

@@ -32,26 +32,76 @@ const FEW: usize = 20_000;
 /// Ports of one kind that a stranger's packet reached.
 pub type Seen = Vec<(Protocol, Family, BTreeSet<u16>)>;
 
-/// Sends a packet to every port of both families and tells which were delivered.
-pub fn sweep(system: &dyn System, script: &Script, far: &Path) -> Result<Seen, RehearseError> {
-    let ends = script
-        .cast
-        .strangers
-        .iter()
-        .filter_map(|stranger| Some((*stranger, script.cast.near(*stranger)?)));
+/// Sends a packet to every port of both families and tells which were delivered. A busy kernel may lose some of so many:
+/// silent ports that matter, and those of `known`, are asked again.
+pub fn sweep(
+    system: &dyn System,
+    script: &Script,
+    far: &Path,
+    known: Option<&Seen>,
+) -> Result<Seen, RehearseError> {
     let mut seen = Vec::new();
-    for (from, to) in ends {
+    for (from, to) in ends(script) {
         for protocol in [Protocol::Tcp, Protocol::Udp] {
             let all: Vec<u16> = (1..=u16::MAX).collect();
             let mut ports = pass(system, far, (from, to), protocol, &all)?;
-            let silent: Vec<u16> = all.into_iter().filter(|port| !ports.contains(port)).collect();
-            if !silent.is_empty() && silent.len() < FEW {
-                ports.extend(pass(system, far, (from, to), protocol, &silent)?);
+            let mut again: BTreeSet<u16> = all.into_iter().filter(|port| !ports.contains(port)).collect();
+            if again.len() >= FEW {
+                let mut matter = telling(script);
+                let of_kind =
+                    |(p, f, _): &&(Protocol, Family, BTreeSet<u16>)| *p == protocol && *f == family(from);
+                matter.extend(known.into_iter().flatten().filter(of_kind).flat_map(|row| &row.2));
+                again.retain(|port| matter.contains(port));
+            }
+            if !again.is_empty() {
+                let again: Vec<u16> = again.into_iter().collect();
+                ports.extend(pass(system, far, (from, to), protocol, &again)?);
             }
             seen.push((protocol, family(from), ports));
         }
     }
     Ok(seen)
+}
+
+/// With everything undone: ports that seemed to be shut before, opened without having been asked for, and are open now
+/// had only been lost.
+pub fn look_again(
+    system: &dyn System,
+    script: &Script,
+    far: &Path,
+    before: &mut Seen,
+    after: &Seen,
+) -> Result<(), RehearseError> {
+    for (from, to) in ends(script) {
+        for ((protocol, of, was), (_, _, is)) in before.iter_mut().zip(after) {
+            let doubtful: Vec<u16> = is.difference(was).copied().collect();
+            if *of == family(from) && !doubtful.is_empty() {
+                was.extend(pass(system, far, (from, to), *protocol, &doubtful)?);
+            }
+        }
+    }
+    Ok(())
+}
+
+/// A stranger of each family, and the address of the host that he talks to.
+fn ends(script: &Script) -> Vec<(IpAddr, IpAddr)> {
+    let cast = &script.cast;
+    let ends = cast
+        .strangers
+        .iter()
+        .filter_map(|stranger| Some((*stranger, cast.near(*stranger)?)));
+    ends.collect()
+}
+
+/// Ports that the change or a question is about, and their neighbours.
+fn telling(script: &Script) -> BTreeSet<u16> {
+    let mut ports: BTreeSet<u16> = script.questions.iter().map(|question| question.port).collect();
+    ports.extend(script.closing.iter().copied());
+    for requirement in &script.requirements {
+        let (first, last) = (requirement.ports.first(), requirement.ports.last());
+        ports.extend(first.saturating_sub(1).max(1)..=last.saturating_add(1));
+    }
+    ports
 }
 
 /// One packet to each of the ports; those that were delivered.
@@ -69,7 +119,7 @@ fn pass(
     let ear = ear(ends.0, protocol).map_err(failed)?;
     let over = AtomicBool::new(false);
     thread::scope(|scope| {
-        let hearing = scope.spawn(|| hear(&ear, ends.0, &over));
+        let hearing = scope.spawn(|| hear(&ear, ends.0, protocol, &over));
         let sending = scope.spawn(|| {
             let sent = system
                 .enter_network(far)
@@ -106,7 +156,7 @@ fn kind(address: IpAddr) -> AddressFamily {
 }
 
 /// Listens until the last packet was sent and nothing more comes.
-fn hear(ear: &OwnedFd, from: IpAddr, over: &AtomicBool) -> BTreeSet<u16> {
+fn hear(ear: &OwnedFd, from: IpAddr, protocol: Protocol, over: &AtomicBool) -> BTreeSet<u16> {
     const QUIET: Timespec = Timespec {
         tv_sec: 0,
         tv_nsec: 30_000_000,
@@ -123,19 +173,25 @@ fn hear(ear: &OwnedFd, from: IpAddr, over: &AtomicBool) -> BTreeSet<u16> {
             let sender = sender.and_then(|sender| SocketAddr::try_from(sender).ok());
             let bytes = packet.get(..count).unwrap_or_default();
             if sender.is_some_and(|sender| sender.ip() == from) {
-                heard.extend(destination(bytes, from.is_ipv4()));
+                heard.extend(destination(bytes, from.is_ipv4(), protocol));
             }
         }
     }
 }
 
-/// The destination port of a packet: IPv4 comes with its header, IPv6 without.
-fn destination(packet: &[u8], v4: bool) -> Option<u16> {
+/// The destination port of a packet: IPv4 comes with its header, IPv6 without. Of TCP only the first packet of a
+/// connection counts: sessions that are open already have others.
+fn destination(packet: &[u8], v4: bool, protocol: Protocol) -> Option<u16> {
+    const FIN_SYN_RST_ACK: u8 = 0x17;
+    const SYN: u8 = 0x02;
     let header = if v4 {
         usize::from(packet.first()? & 0x0f) * 4
     } else {
         0
     };
+    if protocol == Protocol::Tcp && packet.get(header + 13)? & FIN_SYN_RST_ACK != SYN {
+        return None;
+    }
     let bytes = packet.get(header + 2..header + 4)?;
     Some(u16::from_be_bytes(<[u8; 2]>::try_from(bytes).ok()?))
 }
@@ -185,7 +241,8 @@ pub fn rows(script: &Script, before: &Seen, after: &Seen) -> Vec<SweepRow> {
         let wanted: Vec<&Requirement> = script.requirements.iter().filter(asked).collect();
         let opened: BTreeSet<u16> = is.difference(was).copied().collect();
         let closed: BTreeSet<u16> = was.difference(is).copied().collect();
-        let closing = |port: &&u16| *protocol == Protocol::Tcp && script.closing.contains(port);
+        let closing =
+            |port: &&u16| script.walls || (*protocol == Protocol::Tcp && script.closing.contains(port));
         let unasked: BTreeSet<u16> = opened
             .iter()
             .filter(|port| !wanted.iter().any(|r| r.ports.contains(**port)))
@@ -229,10 +286,14 @@ mod tests {
     #[test]
     fn the_port_of_a_packet_is_behind_the_header_of_its_family() {
         let mut packet = vec![0x46u8; 24];
-        packet.extend([0x12, 0x34, 0x80, 0xe9]);
-        assert_eq!(destination(&packet, true), Some(33001));
-        assert_eq!(destination(&packet[24..], false), Some(33001));
-        assert_eq!(destination(&packet[..26], true), None);
+        packet.extend([0x12, 0x34, 0x80, 0xe9, 0, 0, 0, 1, 0, 0, 0, 0, 0x50, 0x02]);
+        for protocol in [Protocol::Tcp, Protocol::Udp] {
+            assert_eq!(destination(&packet, true, protocol), Some(33001));
+            assert_eq!(destination(&packet[24..], false, protocol), Some(33001));
+        }
+        assert_eq!(destination(&packet[..26], true, Protocol::Udp), None);
+        packet[37] = 0x10;
+        assert_eq!(destination(&packet, true, Protocol::Tcp), None);
     }
 
     #[test]

@@ -289,8 +289,10 @@ impl Family<'_> {
                 ..traffic.clone()
             };
             let open = {
-                let rules = self.staying().map(|(_, tuple)| tuple);
-                lets_through(rules, &traffic, InboundDefault::Drop)
+                // A deny of ours would come before what opens it further down.
+                let end = before.filter(|_| !shut_already).unwrap_or(usize::MAX);
+                let rules = self.staying().filter(|(at, _)| *at < end);
+                lets_through(rules.map(|(_, tuple)| tuple), &traffic, InboundDefault::Drop)
             };
             if !open {
                 let blocked = self.first(|tuple| blocks(tuple, &traffic));

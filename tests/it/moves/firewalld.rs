@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Family, Login, Machine, Protocol, Suite, assert_open, code, confirm, datagram_arrives, document,
+    Family, Login, Machine, Protocol, Suite, apply, assert_open, code, confirm, datagram_arrives, document,
     fingerprint, status, until_over,
 };
 
@@ -32,15 +32,6 @@ pub fn guarded(suite: Suite) -> Machine {
     machine.sh(THEIRS);
     machine.put("/root/answers.toml", ANSWERS, 0o600);
     machine
-}
-
-/// Starts an apply in a login on port 22, which must bring trial 1 to life; returns its document.
-fn apply(machine: &Machine, window: u64) -> serde_json::Value {
-    let command =
-        format!("faspwall apply -f /root/answers.toml --no-rehearsal --confirm-within {window}s --json");
-    let trial = document(&machine.ssh(22, Family::V4, &command));
-    assert_eq!(trial["state"], "awaiting-confirmation", "{trial}");
-    trial
 }
 
 /// Everything that must be the same again: the kernel's rules, sshd's files, the whole of firewalld's directory, and
@@ -242,4 +233,182 @@ fn an_unconfirmed_change_of_firewalld_leaves_nothing_behind() {
         scope.spawn(|| unconfirmed(Suite::Bookworm));
         unconfirmed(Suite::Trixie);
     });
+}
+
+/// Applies at the console and keeps it at once.
+fn keep(machine: &Machine) {
+    let words = "faspwall apply -f /root/answers.toml --no-rehearsal --no-confirm --accept lockout-risk";
+    let words: Vec<&str> = words.split(' ').collect();
+    let ran = machine.run(&words);
+    assert!(ran.ok(), "{ran:?}");
+    assert!(ran.stdout.contains("KEPT"), "{ran:?}");
+    let again = machine.run(&words);
+    assert!(again.stdout.contains("nothing to do"), "{again:?}");
+}
+
+fn wait_for_daemon(machine: &Machine) {
+    super::wait("firewalld", super::seconds(30), || {
+        machine.run(&["firewall-cmd", "--state"]).ok().then_some(())
+    });
+}
+
+/// The helper sshd of the handover needs its port there: what is turned to it is not let in by itself.
+fn with_rules_of_iptables() {
+    let machine = Machine::boot(Suite::Bookworm);
+    machine.install();
+    machine.sh(
+        "sed -i 's/^FirewallBackend=.*/FirewallBackend=iptables/' /etc/firewalld/firewalld.conf\n\
+         systemctl enable --quiet --now firewalld\n",
+    );
+    wait_for_daemon(&machine);
+    machine.sh(
+        "set -e; for when in '' --permanent; do firewall-cmd -q $when --zone=work --change-interface=host0; done",
+    );
+    machine.put("/root/answers.toml", ANSWERS, 0o600);
+    keep(&machine);
+    assert_open(&machine, &[33001]);
+    let ports = machine.sh("firewall-cmd --zone=work --list-ports");
+    assert!(!ports.contains("61022"), "the helper's port stayed open: {ports}");
+}
+
+/// Everyone comes to a zone that drops, the operator's network to one of its own; 22 stays open for two networks.
+fn with_networks_in_zones_of_their_own() {
+    let machine = Machine::boot(Suite::Trixie);
+    machine.install();
+    machine.sh("systemctl enable --quiet --now firewalld");
+    wait_for_daemon(&machine);
+    let address = machine.address(Family::V4);
+    let network = address.rsplit_once('.').expect("dots").0;
+    machine.sh(&format!(
+        "set -e\n\
+         for when in '' --permanent; do\n\
+         firewall-cmd -q $when --zone=home --add-source={network}.0/24\n\
+         firewall-cmd -q $when --zone=drop --change-interface=host0\n\
+         firewall-cmd -q $when --zone=drop --add-service=ssh\n\
+         done\n"
+    ));
+    let answers = format!(
+        "schema = 1\nrole = \"connect-server\"\n\n[ssh]\nport = 33001\nlegacy_22 = \"restrict\"\n\
+         restrict_22_to = [\"{network}.0/24\", \"192.0.2.0/24\"]\n\n[fasp]\nudp = \"33001-33010\"\n"
+    );
+    machine.put("/root/answers.toml", answers, 0o600);
+    keep(&machine);
+    let v4 = machine.scan(Protocol::Tcp, "22,33001,7", Family::V4);
+    assert_eq!(
+        (v4[&22].as_str(), v4[&33001].as_str(), v4[&7].as_str()),
+        ("open", "open", "filtered")
+    );
+    let v6 = machine.scan(Protocol::Tcp, "22,33001,7", Family::V6);
+    assert_eq!(
+        (v6[&22].as_str(), v6[&33001].as_str(), v6[&7].as_str()),
+        ("filtered", "open", "filtered")
+    );
+    let udp = machine.scan(Protocol::Udp, "33001,33010,33011", Family::V6);
+    assert_eq!(
+        (udp[&33001].as_str(), udp[&33010].as_str()),
+        ("closed", "closed"),
+        "{udp:?}"
+    );
+    assert_ne!(udp[&33011], "closed", "nobody asked for it");
+}
+
+#[test]
+fn other_shapes_of_firewalld_are_opened_where_packets_really_go() {
+    std::thread::scope(|scope| {
+        scope.spawn(with_rules_of_iptables);
+        with_networks_in_zones_of_their_own();
+    });
+}
+
+#[test]
+fn what_firewalld_is_told_to_refuse_is_named_and_left_alone() {
+    let machine = guarded(Suite::Trixie);
+    let told = |words: &str| {
+        let ran = machine.run(&["faspwall", "apply", "-f", "/root/answers.toml", "--no-rehearsal"]);
+        assert!(!ran.ok(), "{ran:?}");
+        assert!(ran.stderr.contains(words), "{words}: {ran:?}");
+    };
+    machine.sh("firewall-cmd -q --zone=dmz --add-rich-rule='rule priority=\"-5\" port port=\"8443\" protocol=\"tcp\" reject'");
+    told(
+        "firewall-cmd --zone=dmz --remove-rich-rule='rule priority=\"-5\" port port=\"8443\" protocol=\"tcp\" reject'",
+    );
+    machine.sh("firewall-cmd -q --zone=dmz --remove-rich-rule='rule priority=\"-5\" port port=\"8443\" protocol=\"tcp\" reject'");
+    machine.sh("firewall-cmd -q --panic-on");
+    told("firewall-cmd --panic-off");
+    machine.sh("firewall-cmd -q --panic-off");
+    machine.sh(
+        "set -e\n\
+         firewall-cmd -q --permanent --new-policy=gate\n\
+         firewall-cmd -q --permanent --policy=gate --add-ingress-zone=ANY --add-egress-zone=HOST || {\n\
+         firewall-cmd -q --permanent --policy=gate --add-ingress-zone=ANY\n\
+         firewall-cmd -q --permanent --policy=gate --add-egress-zone=HOST; }\n\
+         firewall-cmd -q --permanent --policy=gate --add-rich-rule='rule port port=\"33001\" protocol=\"udp\" drop'\n\
+         firewall-cmd -q --reload\n",
+    );
+    let before = all_of(&machine);
+    told("the policy gate of firewalld drops what fasp needs");
+    assert_eq!(all_of(&machine), before);
+    assert_open(&machine, &[22]);
+}
+
+/// Both trials of a move, without a rehearsal; returns the code that commits it.
+fn trials(machine: &Machine) -> String {
+    let command = "faspwall apply -f /root/answers.toml --no-rehearsal --confirm-within 120s --json";
+    let trial = document(&machine.ssh(22, Family::V4, command));
+    let trial = document(&confirm(machine, 33001, &code(&trial)));
+    assert_eq!(trial["trial"], 2, "{trial}");
+    code(&trial)
+}
+
+#[test]
+fn a_call_of_firewalld_that_fails_in_a_commit_leaves_the_host_as_before() {
+    let machine = guarded(Suite::Trixie);
+    let before = all_of(&machine);
+    for pattern in ["*--permanent*--add-port*", "*--zone=public*--add-rich-rule*"] {
+        let code = trials(&machine);
+        let body = format!("case \"$*\" in {pattern}) echo 'broken on purpose' >&2; exit 1;; esac\n");
+        let fault = super::faults::Fault::script(&machine, "/usr/bin/firewall-cmd", &body);
+        let ran = confirm(&machine, 33001, &code);
+        drop(fault);
+        assert_eq!(ran.status, Some(6), "{pattern}: {ran:?}");
+        assert!(ran.stderr.contains("restored: equal"), "{pattern}: {ran:?}");
+        assert_equal(&machine, &before, pattern);
+        assert_open(&machine, &[22]);
+    }
+}
+
+#[test]
+fn a_power_loss_while_firewalld_writes_its_files_leaves_the_host_as_before() {
+    let mut machine = guarded(Suite::Bookworm);
+    reboot(&mut machine);
+    let before = all_of(&machine);
+    for pattern in [
+        "*--permanent*--add-port*",
+        "*--permanent*--zone=public*--add-rich-rule*",
+    ] {
+        let code = trials(&machine);
+        // The call itself is done; the program that made it never hears of it.
+        let body = format!(
+            "case \"$*\" in {pattern}) {}/firewall-cmd \"$@\"; touch /run/hangs; exec sleep 1000;; esac\n",
+            super::faults::REAL
+        );
+        let fault = super::faults::Fault::script(&machine, "/usr/bin/firewall-cmd", &body);
+        let login = Login::start(&machine, 33001, &format!("faspwall confirm {code}"));
+        super::wait("firewall-cmd to hang", super::seconds(30), || {
+            machine.get("/run/hangs")
+        });
+        fault.stay();
+        machine.power_loss();
+        drop(login);
+        let disk = machine.root();
+        let real = disk
+            .join(super::faults::REAL.trim_start_matches('/'))
+            .join("firewall-cmd");
+        std::fs::rename(real, disk.join("usr/bin/firewall-cmd")).expect("the real program comes back");
+        machine.power_on();
+        wait_for_daemon(&machine);
+        assert_equal(&machine, &before, pattern);
+        assert_scan(&machine, &[22], false, pattern);
+        assert!(status(&machine)["applied"].is_null());
+    }
 }
