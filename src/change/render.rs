@@ -567,6 +567,22 @@ impl<'a> Wanted<'a> {
                 },
             });
         }
+        let stands = self.kept.values().any(|(kept, _)| has_wall(kept));
+        if self.gates.is_none() && stands {
+            lines.push(RuleLine {
+                id: String::from("default-deny"),
+                action: String::from("accept"),
+                direction: String::from("in"),
+                protocol: String::from("any"),
+                ports: String::from("others"),
+                sources: Vec::new(),
+                why: String::from(
+                    "the default-deny set of before is taken away; to keep it, set default_deny = true",
+                ),
+                source: String::from("the answers: default_deny = false"),
+                state: RuleState::Add,
+            });
+        }
         if self.gates.is_some() {
             lines.push(RuleLine {
                 id: String::from("default-deny"),

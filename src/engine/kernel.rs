@@ -4,7 +4,9 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::{Engine, EngineError};
-use crate::backend::kernel::{families_of_iptables, of_observations};
+use crate::backend::kernel::{
+    families_of_iptables, flags_command, flags_words, of_observations, unclear_tables,
+};
 use crate::backend::nftables::Ruleset;
 use crate::facts::Observations;
 use crate::step::{Invocation, Tool};
@@ -47,6 +49,13 @@ pub fn observe(system: &dyn System) -> Result<Observations, SystemError> {
 pub fn read_saves(system: &dyn System, seen: &mut Observations) -> Result<(), SystemError> {
     let json = seen.nft_json.as_deref().unwrap_or_default();
     let ruleset = Ruleset::parse(json).unwrap_or_default();
+    for (family, name) in unclear_tables(&ruleset) {
+        let call = Invocation::new(Tool::Nft, flags_words(&family, &name)).within(RULESET_LIMIT);
+        // Somebody may have taken it away meanwhile.
+        if let Ok(output) = system.run_ok(&call) {
+            seen.outputs.insert(flags_command(&family, &name), output.stdout);
+        }
+    }
     let in_nft = families_of_iptables(&ruleset);
     for (family, names, nft, legacy, plain) in FAMILIES {
         let tables = system.read_text(Path::new(names)).unwrap_or_default();

@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use super::kernel::observe;
 use super::{Engine, EngineError};
-use crate::backend::kernel::{SAVES, view};
+use crate::backend::kernel::{FLAGS_OF, SAVES, view};
 use crate::backend::nftables::Ruleset;
 use crate::step::{Invocation, Tool};
 use crate::transaction::TxnId;
@@ -37,11 +37,14 @@ impl Engine<'_> {
     fn snapshot(&self, id: &TxnId) -> Option<Ruleset> {
         let dir = self.dir(id);
         let json = self.system.read_text(&dir.join("ruleset.json"))?;
-        let saves = SAVES
+        let known =
+            |name: &str| name.starts_with(FLAGS_OF) || SAVES.iter().any(|(tool, ..)| tool.name() == name);
+        let files = self.system.list(&dir);
+        let saves = files
             .iter()
-            .filter_map(|(tool, ..)| {
-                let text = self.system.read_text(&dir.join(tool.name()))?;
-                Some((tool.name().to_owned(), text))
+            .filter_map(|path| {
+                let name = path.file_name()?.to_str().filter(|name| known(name))?;
+                Some((name.to_owned(), self.system.read_text(path)?))
             })
             .collect();
         view(&json, &saves).ok()

@@ -3,7 +3,9 @@
 mod firewalls;
 mod logins;
 mod product;
+
 mod session;
+mod shapes;
 mod sshd;
 
 use std::fs;
