@@ -567,40 +567,40 @@ impl<'a> Wanted<'a> {
                 },
             });
         }
+        lines.extend(self.wall_line());
+        lines
+    }
+
+    /// What becomes of everything that the plan does not name.
+    fn wall_line(&self) -> Option<RuleLine> {
         let stands = self.kept.values().any(|(kept, _)| has_wall(kept));
-        if self.gates.is_none() && stands {
-            lines.push(RuleLine {
-                id: String::from("default-deny"),
-                action: String::from("accept"),
-                direction: String::from("in"),
-                protocol: String::from("any"),
-                ports: String::from("others"),
-                sources: Vec::new(),
-                why: String::from(
-                    "the default-deny set of before is taken away; to keep it, set default_deny = true",
-                ),
-                source: String::from("the answers: default_deny = false"),
-                state: RuleState::Add,
-            });
-        }
-        if self.gates.is_some() {
-            lines.push(RuleLine {
-                id: String::from("default-deny"),
-                action: String::from("drop"),
-                direction: String::from("in"),
-                protocol: String::from("any"),
-                ports: String::from("others"),
-                sources: Vec::new(),
-                why: String::from("what this plan does not open is refused from now on"),
-                source: String::from("the answers: default_deny = true"),
-                state: if self.walled_as_wanted() {
+        let line = |action: &str, why: &str, answer: &str, state| RuleLine {
+            id: String::from("default-deny"),
+            action: action.to_owned(),
+            direction: String::from("in"),
+            protocol: String::from("any"),
+            ports: String::from("others"),
+            sources: Vec::new(),
+            why: why.to_owned(),
+            source: format!("the answers: default_deny = {answer}"),
+            state,
+        };
+        match (self.gates.is_some(), stands) {
+            (true, _) => {
+                let state = if self.walled_as_wanted() {
                     RuleState::Present
                 } else {
                     RuleState::Remove
-                },
-            });
+                };
+                let why = "what this plan does not open is refused from now on";
+                Some(line("drop", why, "true", state))
+            }
+            (false, true) => {
+                let why = "the default-deny set of before is taken away; to keep it, set default_deny = true";
+                Some(line("accept", why, "false", RuleState::Add))
+            }
+            (false, false) => None,
         }
-        lines
     }
 
     fn diffs(&self) -> Vec<Diff> {
