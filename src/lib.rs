@@ -4,7 +4,8 @@
 //!
 //! Pure core, bottom up: [`port`], [`step`], [`transaction`], [`facts`], [`catalogue`], [`answers`], [`plan`],
 //! [`matrix`], [`advice`], [`backend`], [`sshd`], [`change`]. Above them [`system`], the one door to the host, then [`engine`]
-//! (detect, apply, confirm, guard, roll back) and [`lab`]. [`tui`] knows the pure core only; [`cli`] joins the two.
+//! (detect, apply, confirm, guard, roll back), and two that live in sealed namespaces ([`sealed`]): [`lab`] and
+//! [`rehearse`]. [`tui`] knows the pure core only; [`cli`] joins the two.
 //!
 //! # Promises, each with the tests that fail when it is broken
 //!
@@ -25,6 +26,7 @@
 //! * **role**: a kind of Aspera host; **need**: a port it uses; **requirement**: a need with the answers filled in.
 //! * **plan**: all requirements; **change**: the same in the language of this host, as steps with their undo.
 //! * **trial 1** adds accepts and a second sshd (the **door**); **trial 2** shuts TCP/22 by a kernel timer.
+//! * **rehearsal**: the change on a sealed copy, with packets; its **matrix** has a **cell** for each port and sender.
 //! * **guard**: the dead-man's switch outside this process; **confirm**: proof by a new login through the new door.
 
 pub mod advice;

@@ -4,6 +4,8 @@
 //! away one at a time: where that shuts the port again, there is the chain. Within it the accept is moved down, by
 //! halves, until the rule is found below which it no longer helps. Nothing of it touches anything but the copy.
 
+use std::collections::HashSet;
+
 use super::RehearseError;
 use super::host::Stage;
 use super::questions::Question;
@@ -16,13 +18,23 @@ use crate::matrix::{Blocker, Family, Verdict};
 use crate::port::Direction;
 use crate::step::{Invocation, Tool};
 
-/// So many shut ports are looked into; the first ones usually explain the rest.
-const LOOKED_INTO: usize = 4;
+/// So many shut ports are looked into: of each protocol, port and family one question.
+const LOOKED_INTO: usize = 12;
 
 /// What blocks those of the questions that must be open and are not.
 pub fn blockers(stage: &Stage<'_>, shut: &[&Question]) -> Result<Vec<Blocker>, RehearseError> {
     let mut found: Vec<Blocker> = Vec::new();
-    for question in shut.iter().take(LOOKED_INTO) {
+    let mut known = HashSet::new();
+    let key = |question: &Question| {
+        (
+            question.direction,
+            question.protocol,
+            question.port,
+            question.far.is_ipv4(),
+        )
+    };
+    let chosen = shut.iter().filter(|question| known.insert(key(question)));
+    for question in chosen.take(LOOKED_INTO) {
         for blocker in why(stage, question)? {
             if !found.contains(&blocker) {
                 found.push(blocker);

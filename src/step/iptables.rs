@@ -147,6 +147,7 @@ fn print_sweep(
     let names: Vec<&str> = tools.iter().map(|tool| plain_name(*tool)).collect();
     write!(f, "{}: delete rules tagged {tag}:*", names.join(", "))?;
     let until = until(seconds);
+    let mut first = true;
     for tool in tools {
         let lines: Vec<(String, String)> = then
             .iter()
@@ -154,12 +155,11 @@ fn print_sweep(
             .map(|rule| (rule.table.clone(), rule.rule.replace(UNTIL, &until)))
             .collect();
         if !lines.is_empty() {
-            write!(
-                f,
-                "; in the same batch:\n{} --noflush -w 10 <<END\n{}END",
-                tool.name(),
-                batch(&lines)
-            )?;
+            if first {
+                f.write_str("; in the same batch:")?;
+                first = false;
+            }
+            write!(f, "\n{} --noflush -w 10 <<END\n{}END", tool.name(), batch(&lines))?;
         }
     }
     Ok(())

@@ -128,12 +128,12 @@ fn finish_told(
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let start = Instant::now();
     let mut ended_at = None;
-    let mut line_start = 0;
+    let mut lines = Lines::default();
     loop {
         match receiver.recv_timeout(Duration::from_millis(50)) {
             Ok((true, bytes)) => {
                 stdout.extend_from_slice(&bytes);
-                tell_lines(&stdout, &mut line_start, told);
+                lines.tell(&bytes, told);
             }
             Ok((false, bytes)) => stderr.extend_from_slice(&bytes),
             Err(RecvTimeoutError::Disconnected) => break,
@@ -182,13 +182,24 @@ fn finish_told(
     })
 }
 
-/// Tells every whole line from `start` on, and moves `start` behind the last one.
-fn tell_lines(text: &[u8], start: &mut usize, told: &mut dyn FnMut(&str)) {
-    while let Some(rest) = text.get(*start..)
-        && let Some(length) = rest.iter().position(|byte| *byte == b'\n')
-    {
-        told(&String::from_utf8_lossy(rest.get(..length).unwrap_or_default()));
-        *start += length + 1;
+/// The lines of a text that comes in pieces.
+#[derive(Default)]
+struct Lines {
+    /// What came after the last line end.
+    rest: Vec<u8>,
+}
+
+impl Lines {
+    /// Tells every line that the new piece completes. Each byte is looked at once: a text of many megabytes may well be
+    /// one single line.
+    fn tell(&mut self, piece: &[u8], told: &mut dyn FnMut(&str)) {
+        let mut parts = piece.split(|byte| *byte == b'\n');
+        self.rest.extend_from_slice(parts.next().unwrap_or_default());
+        for part in parts {
+            told(&String::from_utf8_lossy(&self.rest));
+            self.rest.clear();
+            self.rest.extend_from_slice(part);
+        }
     }
 }
 
@@ -566,6 +577,16 @@ impl System for RealSystem {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn lines_are_told_whole_however_they_come() {
+        let mut heard = Vec::new();
+        let mut lines = Lines::default();
+        for piece in ["one\ntw", "o", "\n\nthree\nno end"] {
+            lines.tell(piece.as_bytes(), &mut |line| heard.push(line.to_owned()));
+        }
+        assert_eq!(heard, ["one", "two", "", "three"]);
+    }
 
     #[test]
     fn a_line_that_was_cut_off_does_not_spoil_the_next_one() {

@@ -18,6 +18,7 @@ pub mod state;
 mod translate;
 mod xml;
 pub mod zone;
+mod zone_file;
 
 pub use places::places;
 pub use state::State;

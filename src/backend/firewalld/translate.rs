@@ -1,13 +1,13 @@
 //! firewalld's part of a change.
 
-use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::collections::BTreeSet;
 
-use super::line::{Call, Entry, Line, calls, parse, patched, text};
+use super::line::{Entry, Line, calls, parse, text};
 use super::need::{lets_anybody_use, need, refusals};
 use super::obstacles;
 use super::state::{ETC, PACKAGED, State, zone_file};
 use super::zone::Zone;
+use super::zone_file::ZoneFile;
 use crate::backend::{Pieces, Translator, Wish};
 use crate::facts::{BackendId, Facts};
 use crate::plan::Requirement;
@@ -144,7 +144,7 @@ fn check(say: &str) -> Action {
     )
 }
 
-fn action(say: impl Into<String>, step: Step, undo: Vec<Step>) -> Action {
+pub(super) fn action(say: impl Into<String>, step: Step, undo: Vec<Step>) -> Action {
     Action {
         say: say.into(),
         step,
@@ -168,12 +168,12 @@ fn without(mut state: State, kept: &[Line]) -> State {
 }
 
 /// Lines of one time, either those that refuse or the others.
-fn of(lines: &[Line], permanent: bool, refuses: bool) -> Vec<Line> {
+pub(super) fn of(lines: &[Line], permanent: bool, refuses: bool) -> Vec<Line> {
     let wanted = |line: &&Line| line.permanent == permanent && line.entry.refuses() == refuses;
     lines.iter().filter(wanted).cloned().collect()
 }
 
-fn minus(lines: Vec<Line>, others: &[Line]) -> Vec<Line> {
+pub(super) fn minus(lines: Vec<Line>, others: &[Line]) -> Vec<Line> {
     lines.into_iter().filter(|line| !others.contains(line)).collect()
 }
 
@@ -313,159 +313,4 @@ fn bridge(state: &State, wish: &Wish<'_>) -> Vec<Line> {
         source: String::new(),
     };
     accepts(state, wish, &[helper], false)
-}
-
-/// The file of a zone and what a commit does to it.
-struct ZoneFile {
-    path: PathBuf,
-    /// What firewall-cmd leaves beside a file that it writes anew, and its content now.
-    old: (PathBuf, Option<String>),
-    before: Option<String>,
-    packaged: Option<String>,
-    /// First: accepts in, refusals that are no longer wanted out.
-    first: (Vec<Line>, Vec<Line>),
-    /// Last: refusals in, accepts that are no longer wanted out.
-    last: (Vec<Line>, Vec<Line>),
-    /// Its text after the first and after the last; `None` when only firewalld can write it.
-    text_kept: Option<String>,
-    text_sealed: Option<String>,
-}
-
-fn entries(lines: &[Line]) -> Vec<&Entry> {
-    lines.iter().map(|line| &line.entry).collect()
-}
-
-impl ZoneFile {
-    fn all(wish: &Wish<'_>, kept: &[Line], wanted: &[Line]) -> Vec<Self> {
-        let files = &wish.facts.observations.files;
-        let zones: BTreeSet<&str> = kept
-            .iter()
-            .chain(wanted)
-            .filter(|line| line.permanent)
-            .map(|line| line.zone.as_str())
-            .collect();
-        let changed = zones.into_iter().map(|zone| Self::new(files, zone, kept, wanted));
-        changed
-            .filter(|file| {
-                let lists = [&file.first.0, &file.first.1, &file.last.0, &file.last.1];
-                lists.iter().any(|list| !list.is_empty())
-            })
-            .collect()
-    }
-
-    fn new(files: &BTreeMap<PathBuf, String>, zone: &str, kept: &[Line], wanted: &[Line]) -> Self {
-        let of_zone = |lines: &[Line], refuses: bool| -> Vec<Line> {
-            let lines = of(lines, true, refuses).into_iter();
-            lines.filter(|line| line.zone == zone).collect()
-        };
-        let first = (
-            minus(of_zone(wanted, false), kept),
-            minus(of_zone(kept, true), wanted),
-        );
-        let last = (
-            minus(of_zone(wanted, true), kept),
-            minus(of_zone(kept, false), wanted),
-        );
-        let path = zone_file(ETC, zone);
-        let before = files.get(&path).cloned();
-        let packaged = files.get(&zone_file(PACKAGED, zone)).cloned();
-        let base = before.clone().or_else(|| packaged.clone()).unwrap_or_default();
-        let text_kept = patched(&base, &entries(&first.1), &entries(&first.0));
-        let text_sealed = text_kept
-            .as_ref()
-            .and_then(|text| patched(text, &entries(&last.1), &entries(&last.0)));
-        let old = path.with_extension("xml.old");
-        Self {
-            old: (old.clone(), files.get(&old).cloned()),
-            path,
-            before,
-            packaged,
-            first,
-            last,
-            text_kept: text_sealed.as_ref().and(text_kept),
-            text_sealed,
-        }
-    }
-
-    /// The file in the end. A copy of the packaged one that we had made is not needed once our lines are out of it.
-    fn after(&self) -> Option<String> {
-        self.text_sealed
-            .clone()
-            .filter(|text| self.packaged.as_ref() != Some(text))
-    }
-
-    fn put(path: &Path, content: Option<&String>) -> Step {
-        match content {
-            Some(content) => Step::Write {
-                path: path.to_owned(),
-                content: content.clone(),
-                mode: 0o644,
-            },
-            None => Step::Remove(path.to_owned()),
-        }
-    }
-
-    /// The bytes of before, for an undo.
-    fn back(&self) -> [Step; 2] {
-        [
-            Self::put(&self.path, self.before.as_ref()),
-            Self::put(&self.old.0, self.old.1.as_ref()),
-        ]
-    }
-
-    fn keep(&self) -> Vec<Action> {
-        let mut actions = permanent(&self.first, "for the next start");
-        if let Some(first) = actions.first_mut() {
-            // The bytes come last, when the calls are undone.
-            first.undo.extend(self.back());
-            let more = !self.last.0.is_empty() || !self.last.1.is_empty();
-            let content = if more {
-                self.text_kept.clone()
-            } else {
-                self.after()
-            };
-            actions.extend(self.as_it_was(content.as_ref()));
-        }
-        actions
-    }
-
-    fn seal(&self) -> Vec<Action> {
-        let mut actions = permanent(&self.last, "for the next start, last");
-        let untouched = self.first.0.is_empty() && self.first.1.is_empty();
-        if let Some(first) = actions.first_mut() {
-            if untouched {
-                first.undo.extend(self.back());
-            } else if let Some(text) = self.text_kept.as_ref() {
-                first.undo.push(Self::put(&self.path, Some(text)));
-            }
-            actions.extend(self.as_it_was(self.after().as_ref()));
-        }
-        actions
-    }
-
-    /// firewall-cmd writes a file anew, without comments: the text of before with our lines in it goes over that.
-    fn as_it_was(&self, content: Option<&String>) -> Vec<Action> {
-        let mut actions = Vec::new();
-        if self.text_kept.is_some() {
-            let say = match content {
-                Some(_) => format!("{}: everything else as it was", self.path.display()),
-                None => format!("{} is not needed any more", self.path.display()),
-            };
-            actions.push(action(say, Self::put(&self.path, content), vec![]));
-        }
-        let say = format!("nothing of it is left in {}", self.old.0.display());
-        actions.push(action(say, Self::put(&self.old.0, self.old.1.as_ref()), vec![]));
-        actions
-    }
-}
-
-/// Permanent calls: additions before removals, so that a door is open at every moment.
-fn permanent((add, out): &(Vec<Line>, Vec<Line>), how: &str) -> Vec<Action> {
-    let said = |call: Call, verb: &str| {
-        let say = format!("zone {}: {}{verb} {how}", call.zone, call.what.join(", "));
-        action(say, Step::Run(call.there), vec![Step::Run(call.back)])
-    };
-    let added = calls(add, true).into_iter().map(|call| said(call, ""));
-    let taken = calls(out, false).into_iter().map(|call| said(call, " no more"));
-    added.chain(taken).collect()
 }

@@ -134,7 +134,8 @@ fn read_own(program: Tool, content: &str) -> Vec<NativeRule> {
 fn unit(programs: &[Tool]) -> String {
     let mut text = String::from(
         "[Unit]\nDescription=Rules of faspwall for a variant of iptables that no file of the distribution loads\n\
-         After=network.target netfilter-persistent.service iptables.service ip6tables.service nftables.service rc-local.service\n\n\
+         # Whatever loads the other rules has run by then.\n\
+         After=multi-user.target\n\n\
          [Service]\nType=oneshot\nRemainAfterExit=yes\n",
     );
     for (program, path) in OWN.iter().filter(|(program, _)| programs.contains(program)) {

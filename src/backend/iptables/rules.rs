@@ -212,3 +212,6 @@ pub fn deny(tool: Tool, closing: &[u16], spared: &[IpNet]) -> Vec<Native> {
 
 /// What the rules of a deny are marked with, after the transaction.
 pub const SHUT: &str = "shut";
+
+#[cfg(test)]
+mod tests;

@@ -47,6 +47,8 @@ pub struct Packet<'p> {
     pub peers: &'p [IpNet],
     /// Whether this host opens the connection.
     pub outbound: bool,
+    /// Whether it is a later packet of its side, once both have spoken.
+    pub later: bool,
 }
 
 impl Packet<'static> {
@@ -60,6 +62,7 @@ impl Packet<'static> {
             group: None,
             peers: &[],
             outbound: false,
+            later: false,
         }
     }
 }
@@ -165,6 +168,7 @@ impl Packet<'_> {
             ("tcp" | "udp" | "th", _) if protocol != "th" && protocol != self.transport() => Known::Absent,
             ("tcp" | "udp" | "th", "dport") if self.kind == Kind::Opening => Known::Number(self.port.into()),
             ("tcp" | "udp" | "th", "sport") if self.kind == Kind::Reply => Known::Number(self.port.into()),
+            ("tcp", "flags") if self.later => Known::Flags(&["ack"]),
             ("tcp", "flags") if self.kind == Kind::Opening => Known::Flags(&["syn"]),
             ("tcp", "flags") => Known::Flags(&["syn", "ack"]),
             ("ip", _) if self.family == Family::V6 => Known::Absent,
@@ -201,11 +205,11 @@ impl Packet<'_> {
 
     fn conntrack(self, key: &str) -> Known {
         match (key, self.kind) {
-            ("state", Kind::Opening) => Known::Word("new"),
-            ("state", Kind::Reply) => Known::Word("established"),
+            ("state", Kind::Opening) if !self.later => Known::Word("new"),
+            ("state", _) => Known::Word("established"),
             ("direction", Kind::Opening) => Known::Word("original"),
             ("direction", Kind::Reply) => Known::Word("reply"),
-            ("status", Kind::Opening) => Known::Flags(&[]),
+            ("status", Kind::Opening) if !self.later => Known::Flags(&[]),
             _ => Known::Unknown,
         }
     }

@@ -44,6 +44,7 @@ fn packet(requirement: &Requirement, family: Family, kind: Kind) -> Packet<'_> {
         group: requirement.group,
         peers: &requirement.peers,
         outbound: requirement.direction == Direction::Out,
+        later: false,
     }
 }
 
@@ -93,13 +94,30 @@ fn obstacle(ruleset: &Ruleset, chain: &Chain, requirement: &Requirement, ports: 
     };
     families(&chain.family).iter().filter(wanted).find_map(|family| {
         ports.iter().find_map(|port| {
-            let packet = Packet {
-                port: *port,
-                ..packet(requirement, *family, kind)
-            };
-            reach::fate(ruleset, chain, packet).dropped_by
+            far_ends(requirement, *family).into_iter().find_map(|peers| {
+                // A connection is of no use when what follows its first packet is lost.
+                [false, true].into_iter().find_map(|later| {
+                    let packet = Packet {
+                        port: *port,
+                        peers,
+                        later,
+                        ..packet(requirement, *family, kind)
+                    };
+                    reach::fate(ruleset, chain, packet).dropped_by
+                })
+            })
         })
     })
+}
+
+/// Each network of the far end for itself: one rule may let in one, and the next rule another.
+fn far_ends(requirement: &Requirement, family: Family) -> Vec<&[IpNet]> {
+    if requirement.peers.is_empty() {
+        return vec![&[]];
+    }
+    let of_family = |net: &&IpNet| matches!(net, IpNet::V4(_)) == (family == Family::V4);
+    let nets = requirement.peers.iter().filter(of_family);
+    nets.map(std::slice::from_ref).collect()
 }
 
 /// What sends this requirement's packets to another port or host.

@@ -222,6 +222,11 @@ impl Walk<'_> {
                     .and_then(|t| t.get("target"))
                     .and_then(Value::as_str)?;
                 let target = self.ruleset.chain_beside(chain, target)?;
+                let certainty = if UFW_LIMITS.contains(&target.name.as_str()) {
+                    certainty.and(Answer::OneSource)
+                } else {
+                    certainty
+                };
                 if depth >= DEPTH {
                     return Some(Flow::GoesOn);
                 }
@@ -290,6 +295,9 @@ impl Walk<'_> {
         Flow::GoesOn
     }
 }
+
+/// Where ufw sends a source that asks too often: a ban of that source for a while.
+const UFW_LIMITS: [&str; 2] = ["ufw-user-limit", "ufw6-user-limit"];
 
 /// Targets of iptables extensions after which the packet goes on. Everything else may end it: `REJECT`, `NFQUEUE`, ...
 const COMPAT_HARMLESS: [&str; 19] = [

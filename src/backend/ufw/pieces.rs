@@ -108,13 +108,17 @@ impl<'a> Family<'a> {
         let tag = &self.wish.tag;
         let changed = self.now.text() != self.after.text();
         if !trial.is_empty() {
+            let mark = format!("{tag}:trial");
+            let open = self.patch(&mark, trial.clone());
+            pieces.timed.push(open.clone());
             pieces.open.push(action(
                 format!(
-                    "open the new ports in ufw's chains for the time of the trial ({})",
+                    "open the new ports for {} s in ufw's chains ({})",
+                    self.wish.window_s,
                     self.word()
                 ),
-                self.patch("", trial.clone()),
-                vec![self.patch(&format!("{tag}:trial"), Vec::new())],
+                open,
+                vec![self.patch(&mark, Vec::new())],
             ));
         }
         if changed {

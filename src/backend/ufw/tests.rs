@@ -211,6 +211,12 @@ fn carry(host: &mut Host, pieces: &Pieces, asked: &Asked) {
         "trial 1: {:?}",
         gaps(&host.ruleset(), &asked.requirements)
     );
+    // What runs out by itself is given new time in trial 2 and in the commit.
+    let opened: Vec<&Step> = pieces.open.iter().map(|action| &action.step).collect();
+    assert_eq!(opened, pieces.timed.iter().collect::<Vec<_>>());
+    let with_trial = host.picture();
+    pieces.timed.iter().for_each(|step| host.perform(step));
+    assert_same(&host.picture(), &with_trial, "new time");
     let mut undone = host.clone();
     undone.undo_all(pieces.open.iter());
     assert_same(&undone.picture(), &before, "the undo of the trial");
@@ -324,6 +330,23 @@ fn a_restricted_22_stays_open_for_the_spared_networks_alone() {
         )
         .is_empty()
     );
+}
+
+#[test]
+fn a_port_that_ufw_limits_is_open_and_yet_the_limit_goes_when_the_port_is_wanted() {
+    let host = machine!("debian-12-ufw-zoo");
+    let limited = need("any", Protocol::Tcp, "33002", &[]);
+    assert!(gaps(&host.ruleset(), std::slice::from_ref(&limited)).is_empty());
+    let asked = Asked {
+        requirements: vec![limited],
+        ..Asked::default()
+    };
+    let text = kept_on(&host, &asked);
+    assert!(
+        text.contains("limit tcp 33002") && text.contains("allow tcp 33002"),
+        "{text}"
+    );
+    assert!(is_shut(&host.ruleset(), 33_001));
 }
 
 #[test]

@@ -227,7 +227,7 @@ impl RehearsalPage {
             String::new()
         };
         let room = usize::from(canvas.width()).saturating_sub(6 + more.len());
-        let first = format!("Not tested: {}", untried.last().map_or("", String::as_str));
+        let first = format!("Not tested: {}", untried.first().map_or("", String::as_str));
         canvas.text(3, y + 1, format!("{}{more}", cell(&first, room).trim_end()));
     }
 

@@ -159,7 +159,7 @@ pub(super) fn sequence(shared: &Shared, wanted: FurtherPorts) -> Vec<Ask> {
     if !words::sleeping(&shared.facts).is_empty() {
         list.push(Ask::AtBoot);
     }
-    if words::nothing_filters(&shared.facts) {
+    if words::may_deny(&shared.facts) {
         list.push(Ask::DefaultDeny);
     }
     list.push(Ask::Apply);

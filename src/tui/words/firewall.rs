@@ -49,6 +49,11 @@ pub fn nothing_filters(facts: &Facts) -> bool {
         && droppers(facts).next().is_none()
 }
 
+/// Whether a default-deny set can be turned on: ufw and firewalld have one of their own.
+pub fn may_deny(facts: &Facts) -> bool {
+    nothing_filters(facts) && matches!(facts.backend, Some(BackendId::Nftables | BackendId::Iptables))
+}
+
 /// Where the owner's accepts go, in its own terms.
 fn place(facts: &Facts, id: BackendId) -> String {
     match id {

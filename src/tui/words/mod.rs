@@ -18,8 +18,8 @@ use crate::tui::widgets::cell;
 pub use commands::{CommandKind, CommandLine, commands};
 pub use ending::{Ending, forward, next_steps, summary};
 pub use firewall::{
-    OUTBOUND, chain_name, consequences, cut_off, inbound, nothing_filters, outbound_place, shuts_22,
-    sleeping, unmanaged,
+    OUTBOUND, chain_name, consequences, cut_off, inbound, may_deny, nothing_filters, outbound_place,
+    shuts_22, sleeping, unmanaged,
 };
 pub use rehearsal::{HEAD, Test, columns, not_tried, refusal, rehearsal_report, row, spoken, tally, tests};
 

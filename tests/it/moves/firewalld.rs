@@ -350,3 +350,65 @@ fn what_firewalld_is_told_to_refuse_is_named_and_left_alone() {
     assert_eq!(all_of(&machine), before);
     assert_open(&machine, &[22]);
 }
+
+/// Both trials of a move, without a rehearsal; returns the code that commits it.
+fn trials(machine: &Machine) -> String {
+    let command = "faspwall apply -f /root/answers.toml --no-rehearsal --confirm-within 120s --json";
+    let trial = document(&machine.ssh(22, Family::V4, command));
+    let trial = document(&confirm(machine, 33001, &code(&trial)));
+    assert_eq!(trial["trial"], 2, "{trial}");
+    code(&trial)
+}
+
+#[test]
+fn a_call_of_firewalld_that_fails_in_a_commit_leaves_the_host_as_before() {
+    let machine = guarded(Suite::Trixie);
+    let before = all_of(&machine);
+    for pattern in ["*--permanent*--add-port*", "*--zone=public*--add-rich-rule*"] {
+        let code = trials(&machine);
+        let body = format!("case \"$*\" in {pattern}) echo 'broken on purpose' >&2; exit 1;; esac\n");
+        let fault = super::faults::Fault::script(&machine, "/usr/bin/firewall-cmd", &body);
+        let ran = confirm(&machine, 33001, &code);
+        drop(fault);
+        assert_eq!(ran.status, Some(6), "{pattern}: {ran:?}");
+        assert!(ran.stderr.contains("restored: equal"), "{pattern}: {ran:?}");
+        assert_equal(&machine, &before, pattern);
+        assert_open(&machine, &[22]);
+    }
+}
+
+#[test]
+fn a_power_loss_while_firewalld_writes_its_files_leaves_the_host_as_before() {
+    let mut machine = guarded(Suite::Bookworm);
+    reboot(&mut machine);
+    let before = all_of(&machine);
+    for pattern in [
+        "*--permanent*--add-port*",
+        "*--permanent*--zone=public*--add-rich-rule*",
+    ] {
+        let code = trials(&machine);
+        // The call itself is done; the program that made it never hears of it.
+        let body = format!(
+            "case \"$*\" in {pattern}) {}/firewall-cmd \"$@\"; touch /run/hangs; exec sleep 1000;; esac\n",
+            super::faults::REAL
+        );
+        let fault = super::faults::Fault::script(&machine, "/usr/bin/firewall-cmd", &body);
+        let login = Login::start(&machine, 33001, &format!("faspwall confirm {code}"));
+        super::wait("firewall-cmd to hang", super::seconds(30), || {
+            machine.get("/run/hangs")
+        });
+        fault.stay();
+        machine.power_loss();
+        drop(login);
+        let disk = machine.root();
+        let real = disk
+            .join(super::faults::REAL.trim_start_matches('/'))
+            .join("firewall-cmd");
+        std::fs::rename(real, disk.join("usr/bin/firewall-cmd")).expect("the real program comes back");
+        machine.power_on();
+        wait_for_daemon(&machine);
+        assert_equal(&machine, &before, pattern);
+        assert_scan(&machine, &[22], false, pattern);
+        assert!(status(&machine)["applied"].is_null());
+    }
+}

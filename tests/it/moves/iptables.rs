@@ -331,6 +331,26 @@ fn killed_at_any_batch_of_rules_the_program_can_be_called_again_to_undo_it() {
 }
 
 #[test]
+fn a_power_loss_in_the_middle_of_a_commit_leaves_a_host_of_iptables_as_before() {
+    let mut machine = server(Suite::Trixie, "nft", CLOUD_4, CLOUD_6);
+    machine.reboot();
+    let before = fingerprint(&machine);
+    for (program, pattern) in [
+        ("/usr/bin/systemctl", "reload*"),
+        ("/usr/bin/systemctl", "disable*faspwall-recover*"),
+    ] {
+        super::power::lose_power_in_commit(&mut machine, program, pattern);
+        assert_open(&machine, &[22]);
+        assert_as_before(&machine, &before, pattern);
+        let told = status(&machine);
+        assert!(
+            told["applied"].is_null() && told["interrupted"].is_null(),
+            "{told}"
+        );
+    }
+}
+
+#[test]
 fn without_anything_that_loads_rules_at_boot_the_way_there_is_told() {
     let machine = Machine::boot(Suite::Bookworm);
     machine.install();

@@ -55,6 +55,39 @@ fn a_power_loss_in_either_trial_leaves_the_host_as_before() {
     assert_ne!(next["transaction"], lost["transaction"]);
 }
 
+/// Walks into a commit until that call of a program, which never returns; there the power goes, and comes again.
+pub fn lose_power_in_commit(machine: &mut Machine, program: &'static str, pattern: &str) {
+    let trial = apply(machine, 120);
+    let trial = document(&confirm(machine, 33001, &code(&trial)));
+    // From here on the program hangs, for ever, where the pattern matches.
+    let body = format!("case \"$*\" in {pattern}) touch /run/hangs; exec sleep 1000;; esac\n");
+    let fault = Fault::script(machine, program, &body);
+    let command = format!("faspwall confirm {}", code(&trial));
+    let words = machine.ssh_words(33001, Family::V4, &["-T"], &command);
+    let mut login = std::process::Command::new(&words[0])
+        .args(&words[1..])
+        .stdin(std::process::Stdio::null())
+        .stdout(std::process::Stdio::null())
+        .stderr(std::process::Stdio::null())
+        .spawn()
+        .expect("ssh starts");
+    super::wait(&format!("{program} to hang"), super::seconds(20), || {
+        machine.get("/run/hangs")
+    });
+    fault.stay();
+    machine.power_loss();
+    let _ = login.kill();
+    let _ = login.wait();
+    let name = program.rsplit('/').next().expect("a name");
+    let disk = machine.root();
+    fs::rename(
+        disk.join(REAL.trim_start_matches('/')).join(name),
+        disk.join(program.trim_start_matches('/')),
+    )
+    .expect("the real program comes back");
+    machine.power_on();
+}
+
 #[test]
 fn a_power_loss_in_the_middle_of_a_commit_leaves_the_host_as_before() {
     let mut machine = server(Suite::Bookworm);
@@ -66,35 +99,7 @@ fn a_power_loss_in_the_middle_of_a_commit_leaves_the_host_as_before() {
         ("/usr/sbin/nft", "'-j list ruleset'"),
         ("/usr/bin/systemctl", "disable*"),
     ] {
-        let trial = apply(&machine, 120);
-        let trial = document(&confirm(&machine, 33001, &code(&trial)));
-        // From here on the program hangs, for ever, where the pattern matches.
-        let body = format!("case \"$*\" in {pattern}) touch /run/hangs; exec sleep 1000;; esac\n");
-        let fault = Fault::script(&machine, program, &body);
-        let command = format!("faspwall confirm {}", code(&trial));
-        let words = machine.ssh_words(33001, Family::V4, &["-T"], &command);
-        let mut login = std::process::Command::new(&words[0])
-            .args(&words[1..])
-            .stdin(std::process::Stdio::null())
-            .stdout(std::process::Stdio::null())
-            .stderr(std::process::Stdio::null())
-            .spawn()
-            .expect("ssh starts");
-        super::wait(&format!("{program} to hang"), super::seconds(20), || {
-            machine.get("/run/hangs")
-        });
-        fault.stay();
-        machine.power_loss();
-        let _ = login.kill();
-        let _ = login.wait();
-        let name = program.rsplit('/').next().expect("a name");
-        let disk = machine.root();
-        fs::rename(
-            disk.join(REAL.trim_start_matches('/')).join(name),
-            disk.join(program.trim_start_matches('/')),
-        )
-        .expect("the real program comes back");
-        machine.power_on();
+        lose_power_in_commit(&mut machine, program, pattern);
         assert_open(&machine, &[22]);
         assert!(machine.ssh(22, Family::V6, "true").ok(), "{program} {pattern}");
         assert_as_before(&machine, &before, &format!("{program} {pattern}"));

@@ -27,7 +27,7 @@ sys.stdin.read()
 /// Asks `family protocol port seconds...` a line, once for each number of seconds; says `open` or `shut`.
 const KNOCK: &str = "import socket, sys
 def open(family, protocol, port, *patiences):
-    address = ('10.97.0.1' if family == '4' else 'fd97::1', int(port))
+    address = (('10.97.0.' if family == '4' else 'fd97::') + sys.argv[1], int(port))
     kind = socket.AF_INET if family == '4' else socket.AF_INET6
     for patience in patiences:
         try:
@@ -51,13 +51,48 @@ for line in sys.stdin:
     print('open' if open(family, protocol, port, *map(float, patiences)) else 'shut', flush=True)
 ";
 
+/// A port on the stranger's side that answers.
+pub const OUTSIDE: &str = "8081";
+
 /// The two namespaces; gone with the value.
 pub struct Net {
     server: Child,
     stranger: Child,
-    daemon: Child,
-    knocker: Child,
+    daemons: [Child; 2],
+    from_outside: Knocker,
+    from_inside: Knocker,
+}
+
+/// Somebody who tries ports of the other side.
+struct Knocker {
+    child: Child,
     answers: std::io::Lines<BufReader<std::process::ChildStdout>>,
+}
+
+impl Knocker {
+    fn new(at: &Child, number: &str) -> Self {
+        let mut child = python(at, KNOCK, &[number]);
+        let mut answers = BufReader::new(child.stdout.take().expect("a pipe")).lines();
+        assert_eq!(answers.next().expect("a line").expect("text"), "ready");
+        Self { child, answers }
+    }
+
+    fn ask(&mut self, v4: bool, protocol: &str, port: u16, patience: &str) -> bool {
+        let family = if v4 { "4" } else { "6" };
+        let pipe = self.child.stdin.as_mut().expect("a pipe");
+        writeln!(pipe, "{family} {protocol} {port} {patience}").expect("it listens");
+        self.answers.next().expect("an answer").expect("text") == "open"
+    }
+}
+
+fn serve(at: &Child, ports: &[&str]) -> Child {
+    let mut daemon = python(at, SERVE, ports);
+    let mut line = String::new();
+    BufReader::new(daemon.stdout.as_mut().expect("a pipe"))
+        .read_line(&mut line)
+        .expect("a line");
+    assert_eq!(line, "ready\n");
+    daemon
 }
 
 fn namespace() -> Child {
@@ -102,21 +137,12 @@ impl Net {
             let script = script.replace("FAR", &far);
             assert!(inside(of, &["sh", "-c", &script]).status().expect("sh").success());
         }
-        let mut daemon = python(&server, SERVE, ports);
-        let mut knocker = python(&stranger, KNOCK, &[]);
-        let mut line = String::new();
-        BufReader::new(daemon.stdout.as_mut().expect("a pipe"))
-            .read_line(&mut line)
-            .expect("a line");
-        assert_eq!(line, "ready\n");
-        let mut answers = BufReader::new(knocker.stdout.take().expect("a pipe")).lines();
-        assert_eq!(answers.next().expect("a line").expect("text"), "ready");
         Self {
+            daemons: [serve(&server, ports), serve(&stranger, &[OUTSIDE])],
+            from_outside: Knocker::new(&stranger, "1"),
+            from_inside: Knocker::new(&server, "2"),
             server,
             stranger,
-            daemon,
-            knocker,
-            answers,
         }
     }
 
@@ -142,27 +168,29 @@ impl Net {
 
     /// Whether a stranger's packet arrives and is answered. A busy host may be slow: asked twice.
     pub fn open(&mut self, v4: bool, protocol: &str, port: u16) -> bool {
-        self.ask(v4, protocol, port, "0.2 1.5")
+        self.from_outside.ask(v4, protocol, port, "0.2 1.5")
     }
 
     /// Whether it is not, within a quarter of a second.
     pub fn shut(&mut self, v4: bool, protocol: &str, port: u16) -> bool {
-        !self.ask(v4, protocol, port, "0.25")
+        !self.from_outside.ask(v4, protocol, port, "0.25")
     }
 
-    fn ask(&mut self, v4: bool, protocol: &str, port: u16, patience: &str) -> bool {
-        let family = if v4 { "4" } else { "6" };
-        let pipe = self.knocker.stdin.as_mut().expect("a pipe");
-        writeln!(pipe, "{family} {protocol} {port} {patience}").expect("it listens");
-        self.answers.next().expect("an answer").expect("text") == "open"
+    /// Whether the server reaches [`OUTSIDE`] on the stranger's side.
+    pub fn reaches_out(&mut self, v4: bool, protocol: &str) -> bool {
+        let port = OUTSIDE.parse().expect("a port");
+        self.from_inside.ask(v4, protocol, port, "0.2 1.5")
     }
 }
 
 impl Drop for Net {
     fn drop(&mut self) {
+        let [one, two] = &mut self.daemons;
         for child in [
-            &mut self.daemon,
-            &mut self.knocker,
+            one,
+            two,
+            &mut self.from_outside.child,
+            &mut self.from_inside.child,
             &mut self.server,
             &mut self.stranger,
         ] {

@@ -35,7 +35,9 @@ pub fn stops(shared: &Shared) -> Vec<Stop> {
         if role_takes_ssh(shared) {
             stops.push(Stop::Only22);
         }
-        stops.push(Stop::DefaultDeny);
+        if words::may_deny(facts) {
+            stops.push(Stop::DefaultDeny);
+        }
     } else {
         stops.push(Stop::Outbound);
     }

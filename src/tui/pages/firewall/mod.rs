@@ -371,10 +371,7 @@ impl Page for Firewall {
             }
             Some(_) if !words::sleeping(facts).is_empty() && !shared.answers.firewall.enable_at_boot => (
                 Tone::Warn,
-                format!(
-                    "{} is not started at boot: mark the line below the outbound rules",
-                    words::sleeping(facts).join(", ")
-                ),
+                "after a boot the rules would be gone: mark the choice above".to_owned(),
             ),
             Some(id) => (Tone::Good, format!("{id} carries the rules")),
             None => (

@@ -277,6 +277,23 @@ fn diff(preview: &Preview, width: u16) -> Vec<Row> {
     if rows.is_empty() {
         rows.push(Row::text("no difference"));
     }
+    rows.extend(native(preview, width));
+    rows
+}
+
+/// The rules that are there in the end, in the words of the tool that keeps them.
+fn native(preview: &Preview, width: u16) -> Vec<Row> {
+    let Some(change) = preview.change.as_ref().filter(|_| !preview.native.is_empty()) else {
+        return Vec::new();
+    };
+    let head = format!(
+        "rules of this plan in the end, in the words of {}",
+        change.backend
+    );
+    let mut rows = vec![Row::default(), Row::styled(head, theme::BOLD)];
+    for line in preview.native.lines() {
+        rows.extend(folded(&format!("  {line}"), width, 6, theme::PLAIN));
+    }
     rows
 }
 
