@@ -11,7 +11,7 @@ use super::*;
 use crate::backend::iptables::{Variant, save};
 use crate::backend::nftables::model::Ruleset;
 use crate::backend::nftables::render::gaps;
-use crate::change::render::is_shut;
+use crate::backend::nftables::shut::is_shut;
 use crate::plan::Requirement;
 use crate::port::{Direction, Protocol};
 use crate::step::{Action, Step};
