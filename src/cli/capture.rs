@@ -6,6 +6,7 @@ use super::unattended::out;
 use super::{Failure, failure};
 use crate::engine::Engine;
 use crate::engine::detect::detect;
+use crate::rehearse;
 use crate::system::recorder::Recorder;
 use crate::system::recording::{Recording, layout, redact};
 use crate::system::{System, SystemError};
@@ -47,7 +48,7 @@ fn look(system: &dyn System, state_dir: &Path) -> Recording {
     let name = concat!("faspwall ", env!("CARGO_PKG_VERSION"));
     let recorder = Recorder::new(system, name, state_dir);
     let engine = Engine::new(&recorder, state_dir.to_owned());
-    drop(detect(&recorder, &mut |_| {}));
+    rehearse::look(&recorder, &detect(&recorder, &mut |_| {}));
     drop(engine.status());
     drop(engine.kept());
     drop(engine.setting(120));

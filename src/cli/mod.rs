@@ -342,6 +342,7 @@ impl Command {
                 | Self::Detect { .. }
                 | Self::Roles { .. }
                 | Self::Plan { .. }
+                | Self::Rehearse { .. }
                 | Self::Status { .. }
                 | Self::Snapshots {
                     what: None | Some(Snapshots::List | Snapshots::Show { .. }),
@@ -360,7 +361,7 @@ impl Command {
                     dir.display()
                 ),
                 String::from(
-                    "With --machine there are: the wizard up to the preview, detect, roles, plan, status, snapshots.",
+                    "With --machine there are: the wizard up to the rehearsal, detect, roles, plan, rehearse, status, snapshots.",
                 ),
             ],
         })

@@ -54,7 +54,7 @@ pub fn rehearse(asked: &Asked<'_>, order: &Order) -> Result<u8, Failure> {
     let subject = Subject::of(&preview, &facts)
         .sweeping(order.sweep)
         .on(pasted.as_ref());
-    let rehearsal = run(asked.desk, &subject, &mut report)?;
+    let rehearsal = run(asked.desk, engine.system, &subject, &mut report)?;
     show(&rehearsal, &facts, order.json);
     Ok(if rehearsal.ok() { 0 } else { failure::REFUSED })
 }
@@ -80,7 +80,7 @@ pub fn before_apply(
     as_json: bool,
     verbose: bool,
 ) -> Result<(), Failure> {
-    match run(engine.system, subject, &mut told(verbose)) {
+    match run(engine.system, engine.system, subject, &mut told(verbose)) {
         Ok(rehearsal) if rehearsal.ok() => Ok(()),
         Ok(rehearsal) => {
             show(&rehearsal, subject.facts, as_json);

@@ -186,7 +186,7 @@ impl Worker {
             let stage = stage.to_owned();
             self.tell(Event::Rehearsal(Box::new(Attempt::Running { stage, millis: 0 })));
         };
-        let attempt = match rehearse(self.engine.system, &subject, &mut report) {
+        let attempt = match rehearse(self.desk, self.engine.system, &subject, &mut report) {
             Ok(rehearsal) => Attempt::Done(rehearsal),
             Err(RehearseError::Impossible(reason)) => Attempt::Unavailable(reason),
             Err(error) => Attempt::Broken(error.to_string()),

@@ -164,35 +164,44 @@ struct Script {
     survey: bool,
 }
 
-/// Rehearses. `report` hears what is being done.
+/// Asks a host everything that a rehearsal needs of it: for a recording.
+pub fn look(host: &dyn System, facts: &Facts) {
+    drop(material::links(host, facts));
+    drop(material::copy(host, facts));
+    material::has_v6(host);
+}
+
+/// Rehearses. The rules are those of `host`, which may be a recorded one; the copy is made on `desk`. `report` hears
+/// what is being done.
 pub fn rehearse(
-    system: &dyn System,
+    desk: &dyn System,
+    host: &dyn System,
     subject: &Subject<'_>,
     report: &mut dyn FnMut(&str),
 ) -> Result<Rehearsal, RehearseError> {
     for tool in [Tool::Unshare, Tool::Ip, Tool::Mount] {
-        if system.locate(tool).is_none() {
+        if desk.locate(tool).is_none() {
             return Err(RehearseError::Impossible(
                 SystemError::Missing { tool }.to_string(),
             ));
         }
     }
     report("reading the rules of this host");
-    let links = material::links(system, subject.facts);
+    let links = material::links(host, subject.facts);
     let copy = match subject.pasted {
         Some(pasted) => pasted.copy.clone(),
-        None => material::copy(system, subject.facts)?,
+        None => material::copy(host, subject.facts)?,
     };
     if copy.firewalld.is_some() {
         for tool in [Tool::DbusDaemon, Tool::Firewalld, Tool::FirewallCmd] {
-            if system.locate(tool).is_none() {
+            if desk.locate(tool).is_none() {
                 return Err(RehearseError::Impossible(
                     SystemError::Missing { tool }.to_string(),
                 ));
             }
         }
     }
-    let has_v6 = material::has_v6(system) && !subject.without_ipv6();
+    let has_v6 = material::has_v6(host) && !subject.without_ipv6();
     let mut cast = Cast::new(subject, &links, &copy, has_v6);
     let questions = questions::questions(subject, &mut cast, &copy);
     let script = Script {
@@ -208,7 +217,7 @@ pub fn rehearse(
         files: subject.pasted.map(|pasted| pasted.files.clone()),
         survey: false,
     };
-    sealed(system, &script, report)
+    sealed(desk, &script, report)
 }
 
 /// Programs that listen on a wanted port, but for this host alone: no firewall can open that.

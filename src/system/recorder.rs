@@ -33,6 +33,7 @@ impl<'s> Recorder<'s> {
             gid,
             state_dir: state_dir.to_owned(),
             replaced: Vec::new(),
+            like: None,
         };
         Self {
             system,

@@ -2,6 +2,8 @@
 # suites: 12
 # owner: nftables
 # default: accept
+printf 'Port 22\nPort 33001\n' >/etc/ssh/sshd_config.d/ports.conf
+systemctl reload ssh
 iptables-nft-restore <<'END'
 *raw
 :PREROUTING ACCEPT [0:0]

@@ -1,5 +1,5 @@
 # Shape 4: a container engine on nftables: tables of its own with verdict maps by interface, beside an admin's rules.
-# suites: 12 13
+# suites: 13
 # owner: nftables
 # default: drop
 ip link add docker0 type bridge
@@ -34,7 +34,7 @@ table ip docker-bridges {
 		iifname vmap @filter-forward-out-jumps
 	}
 	chain nat-OUTPUT {
-		type nat hook output priority dstnat; policy accept;
+		type nat hook output priority -100; policy accept;
 		ip daddr != 127.0.0.0/8 fib daddr type local counter jump nat-prerouting-and-output
 	}
 	chain nat-POSTROUTING {

@@ -1,5 +1,5 @@
 # Shape 7: fail2ban with iptables: a jump at the top of INPUT with two bans; nothing else filters.
-# suites: 12 13
+# suites: 13
 # owner: nftables
 # default: accept
 iptables-nft -N f2b-sshd

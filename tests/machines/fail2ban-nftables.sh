@@ -2,6 +2,8 @@
 # suites: 12
 # owner: nftables
 # default: drop
+printf 'Port 22\nPort 33001\n' >/etc/ssh/sshd_config.d/ports.conf
+systemctl reload ssh
 nft -f - <<'END'
 table inet f2b-table {
 	set addr-set-sshd {

@@ -2,6 +2,11 @@
 # suites: 12 13
 # owner: iptables
 # default: drop
+printf 'Port 22\nPort 33001\n' >/etc/ssh/sshd_config.d/ports.conf
+systemctl reload ssh
+DEBIAN_FRONTEND=noninteractive; export DEBIAN_FRONTEND
+dpkg --purge ufw
+dpkg -i /opt/packages/*.deb
 update-alternatives --set iptables /usr/sbin/iptables-legacy
 update-alternatives --set ip6tables /usr/sbin/ip6tables-legacy
 mkdir -p /etc/iptables
@@ -16,3 +21,4 @@ iptables -P INPUT DROP
 ip6tables -P INPUT DROP
 iptables-save >/etc/iptables/rules.v4
 ip6tables-save >/etc/iptables/rules.v6
+systemctl enable netfilter-persistent

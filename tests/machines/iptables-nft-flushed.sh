@@ -1,5 +1,5 @@
 # iptables over nftables after iptables -F: its tables are there, empty and accepting.
-# suites: 12 13
+# suites: 13
 # owner: nftables
 # default: accept
 iptables-nft -A INPUT -p tcp --dport 22 -j ACCEPT

@@ -2,6 +2,11 @@
 # suites: 12
 # owner: iptables
 # default: drop
+printf 'Port 22\nPort 33001\n' >/etc/ssh/sshd_config.d/ports.conf
+systemctl reload ssh
+DEBIAN_FRONTEND=noninteractive; export DEBIAN_FRONTEND
+dpkg --purge ufw
+dpkg -i /opt/packages/*.deb
 iptables-nft-restore <<'END'
 *nat
 :PREROUTING ACCEPT [0:0]
@@ -60,3 +65,7 @@ COMMIT
 -A cali-wl-to-host -m comment --comment "cali:Ee9Sbo10IpVujdIY" -j ACCEPT
 COMMIT
 END
+mkdir -p /etc/iptables
+iptables-save >/etc/iptables/rules.v4
+ip6tables-save >/etc/iptables/rules.v6
+systemctl enable netfilter-persistent

@@ -1,5 +1,5 @@
 # Both variants of iptables after an upgrade: the old one still drops, the new one was filled beside it.
-# suites: 12 13
+# suites: 12
 # owner: iptables
 # default: drop
 for tool in iptables-legacy ip6tables-legacy; do

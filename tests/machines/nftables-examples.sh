@@ -1,5 +1,5 @@
 # The file that Debian ships, loaded at boot: three empty chains that accept.
-# suites: 12 13
+# suites: 12
 # owner: nftables
 # default: accept
 systemctl enable --now nftables.service

@@ -1,5 +1,5 @@
 # Shape 9: chains that accept by policy and end with a rule that drops, in the style of nftables' own examples.
-# suites: 12 13
+# suites: 12
 # owner: nftables
 # default: drop
 nft -f - <<'END'

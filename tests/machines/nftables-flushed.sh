@@ -1,5 +1,5 @@
 # Native rules that are loaded at boot, and somebody has flushed the ruleset since.
-# suites: 12 13
+# suites: 12
 # owner: nftables
 # default: accept
 cat >/etc/nftables.conf <<'END'

@@ -1,6 +1,6 @@
 # A table that belongs to a running process (flag owner): nobody else may change it.
 # suites: 13
-# owner: nftables
+# refuses: locked
 # default: drop
 mkfifo /run/hold
 (nft -i </run/hold >/run/held.out 2>&1) &

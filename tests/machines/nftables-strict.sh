@@ -1,8 +1,9 @@
 # Everything that defeats a rule at the usual place: raw prerouting, netdev ingress, two input chains, dropped output.
 # suites: 12 13
 # owner: nftables
-# default: drop
-nft -f - <<'END'
+# default: reject
+cat >/etc/nftables.conf <<'END'
+flush ruleset
 table netdev early {
 	chain ingress {
 		type filter hook ingress device "host0" priority -500; policy accept;
@@ -39,3 +40,4 @@ table inet filter {
 	}
 }
 END
+systemctl enable --now nftables.service

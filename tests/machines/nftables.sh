@@ -2,6 +2,8 @@
 # suites: 12 13
 # owner: nftables
 # default: drop
+printf 'Port 22\nPort 33001\n' >/etc/ssh/sshd_config.d/ports.conf
+systemctl reload ssh
 cat >/etc/nftables.conf <<'END'
 #!/usr/sbin/nft -f
 flush ruleset

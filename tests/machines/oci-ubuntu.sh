@@ -2,6 +2,11 @@
 # suites: 12
 # owner: iptables
 # default: reject
+printf 'Port 22\nPort 33001\n' >/etc/ssh/sshd_config.d/ports.conf
+systemctl reload ssh
+DEBIAN_FRONTEND=noninteractive; export DEBIAN_FRONTEND
+dpkg --purge ufw
+dpkg -i /opt/packages/*.deb
 mkdir -p /etc/iptables
 cat >/etc/iptables/rules.v4 <<'END'
 *filter
@@ -24,3 +29,4 @@ cat >/etc/iptables/rules.v4 <<'END'
 COMMIT
 END
 iptables-nft-restore </etc/iptables/rules.v4
+systemctl enable netfilter-persistent

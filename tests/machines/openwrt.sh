@@ -1,7 +1,6 @@
 # Shape 10: a router's firewall with a chain for each zone, written by a generator; never edited by hand.
 # suites: 12
 # refuses: OpenWrt
-# default: reject
 ip link add br-lan type bridge
 ip link set br-lan up
 nft -f - <<'END'

@@ -15,3 +15,4 @@ ufw allow from 2001:db8::/32 to any port 5432 proto tcp
 ufw allow Site
 ufw reject out 25/tcp
 ufw --force enable
+systemctl enable ufw.service

@@ -1,5 +1,5 @@
 # ufw was switched on and off again: its empty chains stay in the kernel.
-# suites: 12 13
+# suites: 13
 # owner: nftables
 # default: accept
 ufw allow 22/tcp

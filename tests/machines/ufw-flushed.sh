@@ -1,6 +1,6 @@
 # ufw is switched on, and somebody has flushed the ruleset.
-# suites: 12 13
-# owner: ufw
+# suites: 13
+# refuses: switched on
 # default: accept
 ufw allow 22/tcp
 ufw --force enable

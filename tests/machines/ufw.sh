@@ -4,3 +4,4 @@
 # default: drop
 ufw allow 22/tcp
 ufw --force enable
+systemctl enable ufw.service

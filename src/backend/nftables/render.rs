@@ -9,7 +9,7 @@ use super::place::nets;
 pub use super::place::{Placed, gaps, pin, place};
 use super::wall::{Gates, kept_wall};
 use crate::plan::Requirement;
-use crate::port::{Direction, Protocol};
+use crate::port::{Direction, PortRange, Protocol};
 
 /// Our table for what is kept.
 pub const TABLE: &str = "faspwall";
@@ -63,7 +63,30 @@ pub fn timed_sets(placed: &[Placed]) -> Vec<Timed> {
             set.elements.push(rule.ports.clone());
         }
     }
+    for set in &mut sets {
+        set.elements = apart(std::mem::take(&mut set.elements));
+    }
     sets
+}
+
+/// Ports and ranges that do not overlap, for nft refuses two elements that do: one need may lie inside another's range.
+fn apart(elements: Vec<String>) -> Vec<String> {
+    let ranges: Vec<Option<PortRange>> = elements.iter().map(|text| text.parse().ok()).collect();
+    let Some(mut ranges) = ranges.into_iter().collect::<Option<Vec<PortRange>>>() else {
+        return elements;
+    };
+    ranges.sort_by_key(|range| (range.first(), range.last()));
+    let mut joined: Vec<PortRange> = Vec::new();
+    for range in ranges {
+        match joined.last_mut() {
+            Some(last) if range.first() <= last.last() => {
+                let end = last.last().max(range.last());
+                *last = PortRange::new(last.first(), end).unwrap_or(range);
+            }
+            _ => joined.push(range),
+        }
+    }
+    joined.iter().map(ToString::to_string).collect()
 }
 
 /// The table of the trial, with the clock that the countdown is read from.
@@ -278,4 +301,20 @@ pub fn bridge_accepts(placed: &[Placed], tag: &str) -> String {
         );
     }
     text
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn ports_of_a_clock_do_not_overlap() {
+        let joined = |texts: &[&str]| apart(texts.iter().map(ToString::to_string).collect());
+        assert_eq!(
+            joined(&["9091", "9092", "5000-10000", "22", "9999-10001"]),
+            ["22", "5000-10001"]
+        );
+        assert_eq!(joined(&["33002", "33001"]), ["33001", "33002"]);
+        assert!(joined(&[]).is_empty());
+    }
 }

@@ -262,11 +262,12 @@ fn small(recording: &Recording) -> Vec<Line> {
 
 /// Reads a recording. `read` gives the content of a file of its directory.
 pub fn recording(read: &mut dyn FnMut(&str) -> Option<String>) -> Result<Recording, LayoutError> {
-    let text = read(ABOUT).ok_or_else(|| LayoutError::Missing(ABOUT.to_owned()))?;
-    let about: About = toml::from_str(&text).map_err(|error| LayoutError::About(error.to_string()))?;
-    if about.schema > SCHEMA {
-        return Err(LayoutError::Newer(about.schema));
-    }
+    let about = about(read, ABOUT)?;
+    let twin = match &about.like {
+        None => None,
+        Some(name) => Some(twin(read, name)?),
+    };
+    let mut read = |name: &str| read(name).or_else(|| read(&format!("{}/{name}", twin.as_deref()?)));
     let index = read(INDEX).ok_or_else(|| LayoutError::Missing(INDEX.to_owned()))?;
     let mut recording = Recording {
         about,
@@ -278,9 +279,29 @@ pub fn recording(read: &mut dyn FnMut(&str) -> Option<String>) -> Result<Recordi
             what,
         };
         let line: Line = serde_json::from_str(line).map_err(|error| wrong(error.to_string()))?;
-        recording.take(line, read).map_err(wrong)?;
+        recording.take(line, &mut read).map_err(wrong)?;
     }
     Ok(recording)
+}
+
+fn about(read: &mut dyn FnMut(&str) -> Option<String>, name: &str) -> Result<About, LayoutError> {
+    let text = read(name).ok_or_else(|| LayoutError::Missing(name.to_owned()))?;
+    let about: About = toml::from_str(&text).map_err(|error| LayoutError::About(error.to_string()))?;
+    if about.schema > SCHEMA {
+        return Err(LayoutError::Newer(about.schema));
+    }
+    Ok(about)
+}
+
+/// Where the texts of a similar recording are. Nothing but another recording may be read beside this one.
+fn twin(read: &mut dyn FnMut(&str) -> Option<String>, name: &str) -> Result<String, LayoutError> {
+    if !is_inside(name) || name.contains('/') {
+        return Err(LayoutError::About(format!(
+            "like = {name:?} is no name of a directory"
+        )));
+    }
+    let dir = format!("../{name}");
+    about(read, &format!("{dir}/{ABOUT}")).map(|_| dir)
 }
 
 impl Recording {

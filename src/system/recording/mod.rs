@@ -45,6 +45,10 @@ pub struct About {
     /// What was taken out, such as `2 private keys`.
     #[serde(default)]
     pub replaced: Vec<String>,
+    /// The name of a recording beside this one that has the same text wherever a file is missing here. `capture` never
+    /// writes it: it keeps a collection of similar hosts small.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub like: Option<String>,
 }
 
 /// A call of a program as far as it decides what is printed: the time limit does not count.

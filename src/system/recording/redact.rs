@@ -112,6 +112,7 @@ pub fn redact(recording: &mut Recording) -> Vec<String> {
             match of_process(path) {
                 Some("environ") => *text = work.environment(text),
                 Some("stat") => *text = without_memory(text),
+                Some("cmdline") => *text = without_padding(text),
                 _ => {}
             }
             *text = work.text(text);
@@ -146,6 +147,14 @@ fn without_memory(text: &str) -> String {
     };
     let fields: Vec<&str> = rest.split_whitespace().take(UP_TO_START).collect();
     format!("{name}) {}\n", fields.join(" "))
+}
+
+/// A process that names itself anew, as sshd does, fills the rest of its old command line with NUL.
+fn without_padding(text: &str) -> String {
+    match text.trim_end_matches('\0') {
+        "" => String::new(),
+        words => format!("{words}\0"),
+    }
 }
 
 #[derive(Debug, Default)]

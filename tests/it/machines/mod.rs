@@ -5,6 +5,7 @@
 //! wrote there.
 
 mod live;
+mod property;
 mod record;
 mod replay;
 

@@ -165,3 +165,46 @@ fn nothing_can_be_changed_on_a_recorded_host() {
     assert!(error.contains("nft flush ruleset was not run"), "{error}");
     assert_eq!(replay.unanswered(), ["nft flush ruleset"]);
 }
+
+/// The usual move on a recorded host, as `faspwall plan` prints it.
+fn planned(name: &str) -> String {
+    let answers = tempfile::NamedTempFile::new().expect("a file");
+    let text =
+        "schema = 1\nrole = \"connect-server\"\naccept = [\"FW005\"]\n\n[http_fallback]\nhttps = 8443\n";
+    fs::write(answers.path(), text).expect("written");
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_faspwall"))
+        .arg("--machine")
+        .arg(folder().join(name))
+        .args(["-v", "plan", "-f"])
+        .arg(answers.path())
+        .output()
+        .expect("faspwall starts");
+    let part = |bytes: &[u8]| String::from_utf8_lossy(bytes).into_owned();
+    format!(
+        "{}{}{}",
+        part(&output.stdout),
+        part(&output.stderr),
+        output.status
+    )
+}
+
+#[test]
+fn the_plan_for_a_few_hosts_is_as_it_was() {
+    let mut settings = insta::Settings::clone_current();
+    // A recording that is made anew is of another second, and of another machine.
+    settings.add_filter(r"\b\d{8}-\d{6}\b", "[transaction]");
+    settings.add_filter(r"\b10\.98\.\d+\.", "10.98.N.");
+    settings.add_filter(r"\bfd98:\d+:", "fd98:N:");
+    settings.bind(|| {
+        for name in [
+            "nftables-12",
+            "iptables-nft-12",
+            "legacy-and-nft-12",
+            "ufw-deny-13",
+            "firewalld-zones-12",
+            "csf-12",
+        ] {
+            insta::assert_snapshot!(name, planned(name));
+        }
+    });
+}

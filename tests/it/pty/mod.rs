@@ -5,6 +5,7 @@
 
 mod ends;
 mod keys;
+mod recorded;
 
 use std::io::{Read, Write};
 use std::num::NonZeroU16;

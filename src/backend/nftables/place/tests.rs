@@ -50,6 +50,24 @@ fn a_rule_for_the_networks_that_were_asked_for_closes_the_gap() {
     }
 }
 
+/// iptables has a rule for each network, where nft has one with a set.
+#[test]
+fn a_rule_for_each_network_closes_the_gap() {
+    let rule = |net: &str, handle: u8| {
+        format!(
+            r#", {{"rule": {{"family": "inet", "table": "t", "chain": "input", "handle": {handle}, "expr": [
+            {{"match": {{"op": "==", "left": {{"payload": {{"protocol": "ip", "field": "saddr"}}}}, "right": {{"prefix": {{"addr": "{net}", "len": 16}}}}}}}},
+            {{"match": {{"op": "==", "left": {{"payload": {{"protocol": "udp", "field": "dport"}}}}, "right": 55001}}}},
+            {{"accept": null}}]}}}}"#
+        )
+    };
+    let both = default_drop(&(rule("10.1.0.0", 4) + &rule("10.2.0.0", 5)));
+    let one = default_drop(&rule("10.1.0.0", 4));
+    let asked = [requirement(&["10.1.0.0/16", "10.2.0.0/16"], None)];
+    assert_eq!(gaps(&both, &asked), vec![]);
+    assert_eq!(gaps(&one, &asked).len(), 1);
+}
+
 #[test]
 fn a_rule_for_the_group_closes_the_gap() {
     let rule = r#"{"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "daddr"}}, "right": {"prefix": {"addr": "224.0.0.0", "len": 4}}}}"#;

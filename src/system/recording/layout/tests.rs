@@ -140,6 +140,39 @@ fn a_recording_of_a_stranger_cannot_name_files_outside_of_it() {
 }
 
 #[test]
+fn a_text_that_is_missing_is_taken_from_the_recording_that_is_like_it() {
+    let mut recording = some_recording();
+    recording
+        .files
+        .insert("/etc/a".into(), Content::Text("a\nb\n".repeat(10)));
+    let twin = files(&recording).expect("written");
+    recording.about.like = Some(String::from("plain-12"));
+    let mut own = files(&recording).expect("written");
+    own.remove("files/etc/a").expect("a file");
+    let read = |name: &str| match name.strip_prefix("../plain-12/") {
+        Some(name) => twin.get(name).cloned(),
+        None => own.get(name).cloned(),
+    };
+    assert_eq!(super::recording(&mut |name| read(name)).expect("read"), recording);
+    // What stands beside it and is no recording is not read.
+    let error = super::recording(&mut |name| read(name).filter(|_| !name.ends_with("12/machine.toml")));
+    assert!(
+        error
+            .expect_err("refused")
+            .to_string()
+            .contains("machine.toml is not there")
+    );
+    for name in ["..", "../x", "/etc", ""] {
+        recording.about.like = Some(name.to_owned());
+        let files = files(&recording).expect("written");
+        assert!(
+            super::recording(&mut |name| files.get(name).cloned()).is_err(),
+            "{name}"
+        );
+    }
+}
+
+#[test]
 fn a_wrong_directory_is_told_from_a_newer_one() {
     let error = recording(&mut |_| None).expect_err("nothing there").to_string();
     assert!(error.contains("faspwall capture"), "{error}");

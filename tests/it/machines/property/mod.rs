@@ -1,0 +1,254 @@
+//! Random answers on the rulesets of recorded hosts, in a bare network namespace with the real tools: what is rendered
+//! opens what it promises and nothing wider, a second time there is nothing to do, and undo leaves what was before.
+//!
+//! A host is its recording, but for its firewall: the ruleset is loaded into the kernel, the tools are asked there, and
+//! files that are written are kept in memory. sshd stays as it is: a bare namespace has none.
+
+mod choices;
+mod host;
+mod wider;
+
+use std::process::Command;
+
+use faspwall::backend::nftables::render::gaps;
+use faspwall::catalogue::Catalogue;
+use faspwall::change::{Change, Preview};
+use faspwall::engine::Engine;
+use faspwall::engine::detect::detect;
+use faspwall::step::Action;
+use faspwall::transaction::Phase;
+use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};
+
+use super::folder;
+use choices::Choice;
+use host::Host;
+
+/// Says inside of a namespace which host is meant.
+const ASK: &str = "FASPWALL_TEST_PROPERTY";
+/// Another seed than the usual one, and more cases, for a search that goes on.
+const SEED: &str = "FASPWALL_TEST_SEED";
+const CASES: &str = "FASPWALL_TEST_CASES";
+
+/// Not a test by itself: what happens inside of the namespace.
+#[test]
+fn inside() {
+    let Ok(name) = std::env::var(ASK) else { return };
+    let number =
+        |name: &str, usual: u64| std::env::var(name).map_or(usual, |text| text.parse().expect("a number"));
+    let host = Host::load(&folder().join(&name));
+    let cases = u32::try_from(number(CASES, 10)).expect("a number of cases");
+    let mut runner = TestRunner::new(Config {
+        cases,
+        max_shrink_iters: 60,
+        failure_persistence: None,
+        rng_seed: RngSeed::Fixed(number(SEED, 4711)),
+        ..Config::default()
+    });
+    let changed = std::cell::Cell::new(0);
+    let result = runner.run(&choices::some(), |choice| {
+        let done = try_one(&host, &choice).map_err(TestCaseError::fail)?;
+        changed.set(changed.get() + u32::from(done));
+        Ok(())
+    });
+    if let Err(failure) = result {
+        panic!("{name}: {failure}");
+    }
+    let changed = changed.get();
+    println!("{name}: {changed} of {cases} answers changed something");
+    assert!(
+        changed * 5 >= cases,
+        "{name}: only {changed} of {cases} could be applied"
+    );
+}
+
+fn preview(host: &Host, choice: &Choice) -> Preview {
+    let engine = engine(host);
+    let facts = detect(host, &mut |_| {});
+    engine
+        .prepare(Catalogue::builtin(), &choice.answers(), &facts, 120)
+        .expect("valid answers")
+}
+
+fn engine(host: &Host) -> Engine<'_> {
+    Engine::new(host, "/var/lib/faspwall".into())
+}
+
+/// One set of answers; whether anything was changed. `Err` tells what was promised and not kept.
+fn try_one(host: &Host, choice: &Choice) -> Result<bool, String> {
+    host.reset();
+    let before = host.state();
+    let first = preview(host, choice);
+    // A port that a container has published goes there: that is told, and not ours to change.
+    let published = first.advice.iter().any(|advice| advice.code == "FW008");
+    let Some(change) = first.change.clone().filter(|_| !published) else {
+        println!("not applied: {:?}", first.obstacles);
+        return Ok(false);
+    };
+    let result = carry_out(host, choice, &first, &change, &before);
+    let undone = undo(host, &all_actions(&change)).and_then(|()| {
+        let after = host.state();
+        if after == before {
+            Ok(())
+        } else {
+            Err(format!("undo left:\n{}", differences(&before, &after)))
+        }
+    });
+    result.and(undone).map(|()| true)
+}
+
+fn carry_out(
+    host: &Host,
+    choice: &Choice,
+    first: &Preview,
+    change: &Change,
+    before: &str,
+) -> Result<(), String> {
+    let requirements = &first.plan.requirements;
+    for phase in [Phase::Check, Phase::Trial1, Phase::Trial2] {
+        perform(host, change.actions(phase))?;
+        open(host, &format!("{phase:?}"), first)?;
+        narrow(host, &format!("{phase:?}"), before, first)?;
+    }
+    perform(host, change.actions(Phase::Commit))?;
+    open(host, "commit", first)?;
+    narrow(host, "commit", before, first)?;
+    let second = preview(host, choice);
+    if let Some(change) = &second.change {
+        let say: Vec<String> = all_actions(change).into_iter().map(|action| action.say).collect();
+        return Err(format!("a second time there is still to do: {say:?}"));
+    }
+    if !second.obstacles.is_empty() {
+        return Err(format!("a second time: {:?}", second.obstacles));
+    }
+    assert_eq!(second.plan.requirements, *requirements);
+    Ok(())
+}
+
+fn perform(host: &Host, actions: &[Action]) -> Result<(), String> {
+    let engine = engine(host);
+    for action in actions {
+        engine
+            .perform(&action.step)
+            .map_err(|error| format!("{}: {error}\n{}", action.say, action.step))?;
+    }
+    Ok(())
+}
+
+fn undo(host: &Host, actions: &[Action]) -> Result<(), String> {
+    let engine = engine(host);
+    for action in actions.iter().rev() {
+        for step in &action.undo {
+            engine
+                .perform(step)
+                .map_err(|error| format!("undo of {}: {error}\n{step}", action.say))?;
+        }
+    }
+    Ok(())
+}
+
+fn all_actions(change: &Change) -> Vec<Action> {
+    [Phase::Trial1, Phase::Trial2, Phase::Commit]
+        .into_iter()
+        .flat_map(|phase| change.actions(phase).to_vec())
+        .collect()
+}
+
+fn open(host: &Host, when: &str, preview: &Preview) -> Result<(), String> {
+    if when == "Check" {
+        return Ok(());
+    }
+    let live = engine(host).live_ruleset().map_err(|error| error.to_string())?;
+    let shut = gaps(&live, &preview.plan.requirements);
+    if shut.is_empty() {
+        return Ok(());
+    }
+    let shut: Vec<String> = shut
+        .iter()
+        .map(|(one, reason)| format!("{} {} {}: {reason}", one.id, one.protocol, one.ports))
+        .collect();
+    Err(format!(
+        "after {when} shut: {}\n{}",
+        shut.join("; "),
+        host.rules()
+    ))
+}
+
+fn narrow(host: &Host, when: &str, before: &str, preview: &Preview) -> Result<(), String> {
+    let wide = wider::too_wide(before, &host.rules(), &preview.plan.requirements);
+    if wide.is_empty() {
+        Ok(())
+    } else {
+        Err(format!("after {when} wider than asked: {wide:#?}"))
+    }
+}
+
+fn differences(before: &str, after: &str) -> String {
+    similar::TextDiff::from_lines(before, after)
+        .unified_diff()
+        .context_radius(1)
+        .to_string()
+}
+
+fn holds_on(name: &str) {
+    let output = Command::new("unshare")
+        .args(["--net", "--"])
+        .arg(std::env::current_exe().expect("this program"))
+        .args(["--exact", "machines::property::inside", "--nocapture"])
+        .env(ASK, name)
+        .output()
+        .expect("unshare, package util-linux");
+    let text =
+        String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{name}:\n{text}");
+    assert!(text.contains("answers changed something"), "{text}");
+}
+
+#[test]
+fn native_rules() {
+    holds_on("nftables-12");
+}
+
+#[test]
+fn native_rules_that_drop_everywhere() {
+    holds_on("nftables-strict-12");
+}
+
+#[test]
+fn native_rules_that_end_with_a_drop() {
+    holds_on("nftables-final-drop-12");
+}
+
+#[test]
+fn native_rules_beside_a_clusters_nat() {
+    holds_on("k3s-mix-12");
+}
+
+#[test]
+fn native_rules_behind_fail2ban() {
+    holds_on("fail2ban-nftables-12");
+}
+
+#[test]
+fn iptables_over_nftables() {
+    holds_on("iptables-nft-12");
+}
+
+#[test]
+fn iptables_of_a_cloud_image() {
+    holds_on("oci-ubuntu-12");
+}
+
+#[test]
+fn iptables_of_a_cluster_node() {
+    holds_on("kube-iptables-12");
+}
+
+#[test]
+fn iptables_legacy() {
+    holds_on("iptables-legacy-12");
+}
+
+#[test]
+fn a_container_engine_on_iptables() {
+    holds_on("docker-iptables-12");
+}
