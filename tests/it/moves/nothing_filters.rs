@@ -61,6 +61,12 @@ fn a_default_deny_set_cuts_off_what_it_named_and_comes_back_after_a_reboot_until
     assert_state(&machine, "filtered", "after the commit");
     let again = document(&machine.ssh(33001, Family::V4, "faspwall apply -f /root/answers.toml --json"));
     assert_eq!(again["state"], "unchanged", "{again}");
+    machine.put("/root/without.toml", ANSWERS, 0o600);
+    let without = machine.ok(&["faspwall", "plan", "-f", "/root/without.toml"]);
+    assert!(
+        without.contains("the default-deny set of before is taken away"),
+        "{without}"
+    );
     drop(first);
     machine.reboot();
     assert_state(&machine, "filtered", "after a reboot");
