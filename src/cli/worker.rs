@@ -31,6 +31,8 @@ pub struct Worker {
     events: Sender<Event>,
     facts: Option<Facts>,
     preview: Option<Preview>,
+    /// Whether the rehearsal of the preview lets it be applied.
+    rehearsed: bool,
     window_s: u64,
     /// The transaction on the Confirm page.
     watched: Option<TxnId>,
@@ -68,6 +70,7 @@ pub fn start(
             events,
             facts: None,
             preview: None,
+            rehearsed: false,
             window_s,
             watched: None,
         };
@@ -150,6 +153,7 @@ impl Worker {
     fn render(&mut self, answers: &Answers) {
         // The host is looked at anew: a preview of yesterday's ruleset would be refused at Apply.
         let facts = detect(self.engine.system, &mut |_| {});
+        self.rehearsed = false;
         match self
             .engine
             .prepare(Catalogue::builtin(), answers, &facts, self.window_s)
@@ -174,7 +178,7 @@ impl Worker {
     }
 
     /// The change of the preview in a sealed copy.
-    fn rehearse(&self, sweep: bool) {
+    fn rehearse(&mut self, sweep: bool) {
         if let Some(reason) = self.recorded() {
             return self.tell(Event::Rehearsal(Box::new(Attempt::Unavailable(reason))));
         }
@@ -186,15 +190,29 @@ impl Worker {
             let stage = stage.to_owned();
             self.tell(Event::Rehearsal(Box::new(Attempt::Running { stage, millis: 0 })));
         };
+        // The pages do not offer what must not be applied; this side does not do it either.
+        let mut passed = false;
         let attempt = match rehearse(self.desk, self.engine.system, &subject, &mut report) {
-            Ok(rehearsal) => Attempt::Done(rehearsal),
-            Err(RehearseError::Impossible(reason)) => Attempt::Unavailable(reason),
+            Ok(rehearsal) => {
+                passed = rehearsal.ok();
+                Attempt::Done(rehearsal)
+            }
+            Err(RehearseError::Impossible(reason)) => {
+                passed = true;
+                Attempt::Unavailable(reason)
+            }
             Err(error) => Attempt::Broken(error.to_string()),
         };
+        self.rehearsed = passed;
         self.tell(Event::Rehearsal(Box::new(attempt)));
     }
 
     fn apply(&mut self) {
+        if !self.rehearsed {
+            let text = "the change was not rehearsed, or the rehearsal found that it does not do what it promises. \
+                        Nothing was changed";
+            return self.tell(Event::Failed(String::from(text)));
+        }
         match self.preview.as_ref().and_then(|p| p.change.clone()) {
             Some(change) => {
                 self.run(&change);

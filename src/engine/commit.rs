@@ -3,8 +3,8 @@
 use super::detect::sockets::tcp_listeners;
 use super::journal::Transaction;
 use super::{Engine, EngineError};
+use crate::backend::nftables::shut::{has_our_deny, is_shut_but_for};
 use crate::change::Change;
-use crate::change::render::{has_our_deny, is_shut_but_for};
 use crate::step::{Invocation, Tool};
 use crate::transaction::{Entry, Outcome, Phase, Progress, TxnId};
 

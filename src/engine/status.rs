@@ -10,8 +10,8 @@ use super::detect::sockets::tcp_listeners;
 use super::journal::Transaction;
 use crate::backend::nftables::Ruleset;
 use crate::backend::nftables::render::gaps;
+use crate::backend::nftables::shut::{has_our_deny, is_shut_but_for};
 use crate::change::Change;
-use crate::change::render::{has_our_deny, is_shut_but_for};
 use crate::step::{Invocation, Tool};
 use crate::transaction::{Entry, Kept, Outcome, PortStatus, State, Status, Trial};
 

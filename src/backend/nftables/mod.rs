@@ -13,6 +13,7 @@ pub mod packet;
 pub mod place;
 pub mod reach;
 pub mod render;
+pub mod shut;
 pub mod target;
 pub mod translate;
 pub mod wall;

@@ -1,9 +1,9 @@
 //! What keeps rules of ufw from having an effect: a ufw that is off or half loaded, and rules that come before its own.
 
 use super::decide::{admits, needs, rule, shut};
-use super::live::{Live, canonical};
+use super::live::{Live, LiveRule, canonical};
 use super::settings::{BEFORE, Settings};
-use super::tuple::{Tuple, Verb, user_chain};
+use super::tuple::{Verb, user_chain};
 use super::{families, rules_file, rules_path, rules_text};
 use crate::backend::Wish;
 use crate::backend::iptables::{Variant, save};
@@ -74,9 +74,8 @@ fn unusable(wish: &Wish<'_>, table: &str, v6: bool) -> Option<String> {
     }
     let in_file: Vec<_> = file.lines().into_iter().filter_map(canonical).collect();
     let loaded = |rule: &super::live::Canonical| {
-        live.chain(&rule.chain)
-            .iter()
-            .any(|line| canonical(line).as_ref() == Some(rule))
+        let mut rules = live.chain(&rule.chain).iter();
+        rules.any(|live| live.rule.as_ref() == Some(rule))
     };
     if !in_file.is_empty() && !in_file.iter().any(loaded) {
         return Some(format!(
@@ -187,11 +186,11 @@ fn openers(wish: &Wish<'_>, table: &str, v6: bool) -> Vec<String> {
     };
     let opener = |port: &u16| {
         let traffic = shut(*port)?;
-        let admitting = |line: &&String| {
-            let tuple: Option<Tuple> = live.as_tuple(line);
-            tuple.is_some_and(|tuple| tuple.for_all(&traffic) && admits(&tuple, &traffic))
+        let admitting = |rule: &&LiveRule| {
+            let tuple = rule.tuple.as_ref();
+            tuple.is_some_and(|tuple| tuple.for_all(&traffic) && admits(tuple, &traffic))
         };
-        let line = live.chain(chain).iter().find(admitting)?;
+        let line = &live.chain(chain).iter().find(admitting)?.line;
         Some(format!(
             "TCP/{port} would stay open: \"{line}\" lets it in before the rules of ufw's operator are asked. {}",
             remedy(chain)

@@ -135,10 +135,31 @@ fn as_tuple(line: &str, v6: bool) -> Option<Tuple> {
     })
 }
 
-/// The rules of the chains of one family, as their lines; marked ones of ours are left out.
+/// A rule as the kernel has it, taken apart once.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LiveRule {
+    /// `-A CHAIN ...` as iptables-save prints it.
+    pub line: String,
+    /// The same, however it is written.
+    pub rule: Option<Canonical>,
+    /// What it decides about packets, if anything.
+    pub tuple: Option<Tuple>,
+}
+
+impl LiveRule {
+    fn new(line: &str, v6: bool) -> Self {
+        Self {
+            line: line.to_owned(),
+            rule: canonical(line),
+            tuple: as_tuple(line, v6),
+        }
+    }
+}
+
+/// The rules of the chains of one family; marked ones of ours are left out.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Live {
-    chains: BTreeMap<String, Vec<String>>,
+    chains: BTreeMap<String, Vec<LiveRule>>,
     v6: bool,
 }
 
@@ -160,49 +181,38 @@ impl Live {
             if let (true, Some(line)) = (theirs, rule.native())
                 && let Some(chain) = live.chains.get_mut(&rule.chain)
             {
-                chain.push(line.to_owned());
+                chain.push(LiveRule::new(line, v6));
             }
         }
         live
     }
 
     /// Its rules of one chain.
-    pub fn chain(&self, name: &str) -> &[String] {
+    pub fn chain(&self, name: &str) -> &[LiveRule] {
         self.chains.get(name).map(Vec::as_slice).unwrap_or_default()
     }
 
     /// The rules of a chain that decide about packets, with their places.
-    fn tuples(&self, chain: &str) -> Vec<(usize, Tuple)> {
+    fn tuples(&self, chain: &str) -> impl Iterator<Item = (usize, &Tuple)> {
         let all = self.chain(chain).iter().enumerate();
-        all.filter_map(|(at, line)| Some((at, as_tuple(line, self.v6)?)))
-            .collect()
+        all.filter_map(|(at, rule)| Some((at, rule.tuple.as_ref()?)))
     }
 
     /// Whether the chain lets that traffic through before anything in it could keep it out.
     /// `unsaid` is what becomes of packets that no rule names.
     pub fn lets_through(&self, chain: &str, traffic: &Traffic, unsaid: InboundDefault) -> bool {
-        let tuples = self.tuples(chain);
-        let rules = tuples.iter().map(|(_, tuple)| tuple);
-        lets_through(rules, traffic, unsaid)
-    }
-
-    /// A line of its family as a rule of ufw, as far as that decides about a packet.
-    pub fn as_tuple(&self, line: &str) -> Option<Tuple> {
-        as_tuple(line, self.v6)
+        lets_through(self.tuples(chain).map(|(_, tuple)| tuple), traffic, unsaid)
     }
 
     /// The place before the first rule that keeps that traffic out; the end of the chain when there is none.
     pub fn place_for(&self, chain: &str, traffic: &Traffic) -> usize {
-        let tuples = self.tuples(chain);
-        let first = tuples.iter().find(|(_, tuple)| blocks(tuple, traffic));
-        first.map_or(self.chain(chain).len(), |(at, _)| *at)
+        let first = self.tuples(chain).find(|(_, tuple)| blocks(tuple, traffic));
+        first.map_or(self.chain(chain).len(), |(at, _)| at)
     }
 
     fn count(&self, wanted: &Canonical) -> usize {
-        let lines = self.chain(&wanted.chain).iter();
-        lines
-            .filter(|line| canonical(line).as_ref() == Some(wanted))
-            .count()
+        let rules = self.chain(&wanted.chain).iter();
+        rules.filter(|rule| rule.rule.as_ref() == Some(wanted)).count()
     }
 
     /// Its rules after one file gave way to another, and what has to be done for it.
@@ -245,8 +255,8 @@ impl Live {
     }
 
     fn place(&self, rule: &Canonical) -> Option<usize> {
-        let mut lines = self.chain(&rule.chain).iter();
-        lines.position(|line| canonical(line).as_ref() == Some(rule))
+        let mut rules = self.chain(&rule.chain).iter();
+        rules.position(|live| live.rule.as_ref() == Some(rule))
     }
 
     fn drop_first(&mut self, rule: &Canonical) {
@@ -273,8 +283,9 @@ impl Live {
         if line.ours {
             at = at.min(self.void_by(file, line));
         }
+        let rule = LiveRule::new(line.text, self.v6);
         if let Some(chain) = self.chains.get_mut(&line.rule.chain) {
-            chain.insert(at.min(chain.len()), line.text.to_owned());
+            chain.insert(at.min(chain.len()), rule);
         }
     }
 
@@ -289,12 +300,13 @@ impl Live {
             _ => admits(other, &traffic),
         };
         let foreign = |at: usize| {
-            let rule = self.chain(chain).get(at).and_then(|text| canonical(text));
-            !file.iter().any(|known| Some(&known.rule) == rule.as_ref())
+            let rule = self.chain(chain).get(at).and_then(|live| live.rule.as_ref());
+            !file.iter().any(|known| Some(&known.rule) == rule)
         };
-        let tuples = self.tuples(chain);
-        let mut stopping = tuples.iter().filter(|(at, other)| stops(other) && foreign(*at));
-        stopping.next().map_or(end, |(at, _)| *at)
+        let mut stopping = self
+            .tuples(chain)
+            .filter(|(at, other)| stops(other) && foreign(*at));
+        stopping.next().map_or(end, |(at, _)| at)
     }
 }
 
@@ -325,17 +337,25 @@ struct Change {
 
 fn touched(from: &RulesFile, to: &RulesFile) -> Vec<Change> {
     let (from, to) = (lines_of(from), lines_of(to));
-    let count = |lines: &[Line<'_>], rule: &Canonical| lines.iter().filter(|line| line.rule == *rule).count();
-    let mut changes: Vec<Change> = Vec::new();
+    let mut counts: BTreeMap<&Canonical, (usize, usize)> = BTreeMap::new();
+    for line in &from {
+        counts.entry(&line.rule).or_default().0 += 1;
+    }
+    for line in &to {
+        counts.entry(&line.rule).or_default().1 += 1;
+    }
+    let mut changes = Vec::new();
     for line in from.iter().chain(&to) {
-        let change = Change {
-            rule: line.rule.clone(),
-            line: line.text.to_owned(),
-            from: count(&from, &line.rule),
-            to: count(&to, &line.rule),
-        };
-        if change.from != change.to && !changes.iter().any(|known| known.rule == line.rule) {
-            changes.push(change);
+        // Each of them once, in the order of the files.
+        if let Some((before, after)) = counts.remove(&line.rule)
+            && before != after
+        {
+            changes.push(Change {
+                rule: line.rule.clone(),
+                line: line.text.to_owned(),
+                from: before,
+                to: after,
+            });
         }
     }
     changes

@@ -9,9 +9,11 @@ use super::patch::Naming;
 use super::settings::{CONF, DEFAULTS};
 use super::*;
 use crate::backend::iptables::{Variant, save};
+use crate::backend::nftables::inspect::{families as seen_by, is_inbound, path_chains};
 use crate::backend::nftables::model::Ruleset;
+use crate::backend::nftables::packet::{Family, Kind, Packet};
+use crate::backend::nftables::reach;
 use crate::backend::nftables::render::gaps;
-use crate::change::render::is_shut;
 use crate::plan::Requirement;
 use crate::port::{Direction, Protocol};
 use crate::step::{Action, Step};
@@ -138,6 +140,18 @@ impl Host {
             kept,
         }
     }
+}
+
+/// Whether every opening packet to a TCP port is dropped, in both families.
+fn is_shut(ruleset: &Ruleset, port: u16) -> bool {
+    [Family::V4, Family::V6].into_iter().all(|family| {
+        path_chains(ruleset).into_iter().any(|chain| {
+            let packet = Packet::inbound(Protocol::Tcp, family, port, Kind::Opening);
+            is_inbound(chain)
+                && seen_by(&chain.family).contains(&family)
+                && reach::fate(ruleset, chain, packet).certain
+        })
+    })
 }
 
 #[derive(Debug, Clone, Default)]

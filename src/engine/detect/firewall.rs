@@ -1,8 +1,8 @@
 //! The firewalls of the host: what the kernel has loaded, who owns it, what loads it at boot.
 //!
 //! The kernel is asked, not the packages, and only by calls that leave no trace: `iptables-legacy -S` would make an
-//! empty table that stays for ever, so the names of the tables are read from `/proc` first. `ufw status` and
-//! `firewall-cmd` are not asked at all, since the latter may start the daemon through D-Bus.
+//! empty table that stays for ever, so the names of the tables are read from `/proc` first. `ufw status` is not
+//! asked at all, and `firewall-cmd` only while its service runs: it would start the daemon through D-Bus.
 
 pub mod boot;
 pub mod manager;
@@ -60,7 +60,8 @@ pub fn look(system: &dyn System, systemd: bool) -> Found {
     };
     read_files(system, &mut found.observations);
     read_ruleset(system, &mut found);
-    if found.services.firewalld.active {
+    // One whose rules are gone has nothing to tell that could be used.
+    if found.services.firewalld.active && found.managers.contains_key(&Manager::Firewalld) {
         super::firewalld::observe(system, &mut found.observations);
     }
     read_versions(system, &mut found);

@@ -370,6 +370,27 @@ fn a_host_without_a_filter_is_asked_what_shall_be_refused() {
 }
 
 #[test]
+fn what_loads_the_rules_is_started_at_boot_when_that_is_answered() {
+    let mut talk = Talk::new(Shared {
+        facts: Facts::default(),
+        detected: false,
+        ..samples::shared()
+    });
+    talk.told(Event::Detected(Box::new(samples::iptables_facts())));
+    for _ in 0..20 {
+        if talk.paper.contains("Shall this change enable it?") {
+            break;
+        }
+        talk.typed("");
+    }
+    talk.typed("perhaps");
+    assert!(!talk.plain.shared.answers.firewall.enable_at_boot);
+    talk.typed("y");
+    assert!(talk.plain.shared.answers.firewall.enable_at_boot);
+    assert!(talk.asked_for(|e| matches!(e, Effect::Preview(_))));
+}
+
+#[test]
 fn what_cannot_be_rehearsed_is_told_before_it_is_applied() {
     let mut talk = Talk::detected();
     talk.enters();

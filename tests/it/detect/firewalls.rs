@@ -149,6 +149,10 @@ fn firewalld_whose_table_is_gone_or_left_behind_is_refused() {
     };
     machine.sh("systemctl start firewalld");
     table(true);
+    // The table is there before the daemon has put everything into it.
+    wait("firewalld", seconds(20), || {
+        machine.run(&["firewall-cmd", "--state"]).ok().then_some(())
+    });
     machine.ok(&["nft", "flush", "ruleset"]);
     refused(
         &facts(&machine),

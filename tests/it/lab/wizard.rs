@@ -30,6 +30,15 @@ pub fn code_on(screen: &str) -> String {
 
 /// From the first page to the first trial. Returns what the pages of the firewall, the preview and the rehearsal said.
 pub fn to_the_trial(terminal: &Terminal) -> String {
+    let pages = to_the_rehearsal(terminal);
+    next(terminal, "Type y, then Enter");
+    fill(terminal, "y");
+    terminal.wait_for("TRIAL 1", seconds(15));
+    pages
+}
+
+/// From the first page to the end of the rehearsal; returns the same.
+pub fn to_the_rehearsal(terminal: &Terminal) -> String {
     terminal.wait_until("every check to answer", seconds(20), |screen| {
         screen.contains("7 checks") && !screen.contains("still running")
     });
@@ -40,13 +49,10 @@ pub fn to_the_trial(terminal: &Terminal) -> String {
     let mut pages = next(terminal, "Which firewall carries the rules?");
     pages += &next(terminal, "the plan can be rehearsed");
     pages += &rehearsed(terminal);
-    next(terminal, "Type y, then Enter");
-    fill(terminal, "y");
-    terminal.wait_for("TRIAL 1", seconds(15));
     pages
 }
 
-/// From the preview to the end of the rehearsal, which must let the change be applied.
+/// From the preview to the end of the rehearsal.
 pub fn rehearsed(terminal: &Terminal) -> String {
     terminal.keys(&["Enter"]);
     terminal.wait_until("the end of the rehearsal", seconds(60), |screen| {

@@ -208,3 +208,36 @@ fn the_plan_for_a_few_hosts_is_as_it_was() {
         }
     });
 }
+
+/// The rules that were recorded, in a sealed copy with real packets: each plan keeps what it promises, or is not safe.
+#[test]
+fn a_recorded_host_can_be_rehearsed() {
+    let answers = tempfile::NamedTempFile::new().expect("a file");
+    let text = "schema = 1\nrole = \"connect-server\"\naccept = [\"FW005\"]\n";
+    fs::write(answers.path(), text).expect("written");
+    let verdict = |name: &str| {
+        let output = std::process::Command::new(env!("CARGO_BIN_EXE_faspwall"))
+            .arg("--machine")
+            .arg(folder().join(name))
+            .args(["rehearse", "--json", "-f"])
+            .arg(answers.path())
+            .output()
+            .expect("faspwall starts");
+        let told = String::from_utf8_lossy(&output.stdout).into_owned();
+        let complaint = String::from_utf8_lossy(&output.stderr).into_owned();
+        let value: serde_json::Value =
+            serde_json::from_str(&told).unwrap_or_else(|e| panic!("{name}: {e}: {told}{complaint}"));
+        value["ok"].as_bool().unwrap_or_else(|| panic!("{name}: {told}"))
+    };
+    for name in [
+        "nftables-strict-13",
+        "docker-nftables-13",
+        "kube-iptables-12",
+        "iptables-legacy-12",
+        "ufw-deny-13",
+    ] {
+        assert!(verdict(name), "{name}");
+    }
+    // What its boot file does not know cannot be kept there.
+    assert!(!verdict("nftables-not-at-boot-12"));
+}

@@ -5,7 +5,7 @@ use super::{
     iptables, server, status, ufw,
 };
 use crate::boxes::seconds;
-use crate::lab::wizard::{code_on, fill, to_the_trial};
+use crate::lab::wizard::{code_on, fill, to_the_rehearsal, to_the_trial};
 
 const COMMAND: &str = "LANG=C.UTF-8 faspwall";
 
@@ -28,6 +28,34 @@ fn a_person_at_the_wizard_moves_a_host_of_ufw() {
 #[test]
 fn a_person_at_the_wizard_moves_a_host_of_firewalld() {
     moves(firewalld::guarded(Suite::Trixie), "firewalld");
+}
+
+#[test]
+fn a_rule_that_ufw_cannot_pass_is_named_and_nothing_is_applied() {
+    let machine = ufw::server(Suite::Bookworm);
+    machine.sh(
+        "nft add table inet edge && nft 'add chain inet edge pre { type filter hook prerouting priority -300; }' \
+         && nft add rule inet edge pre udp dport 33000-34000 drop",
+    );
+    let terminal = machine.terminal(22, COMMAND);
+    let pages = to_the_rehearsal(&terminal);
+    for told in [
+        "UDP/33001  open      drop    drop    FAILED",
+        "chain inet edge pre: udp dport 33000-34000",
+        "ERROR not safe to apply",
+        "( Apply... )",
+    ] {
+        assert!(pages.contains(told), "{told:?} is not told:\n{pages}");
+    }
+    // Enter tells more about the marked test, and applies nothing; neither does the button.
+    terminal.keys(&["Enter"]);
+    terminal.wait_for("fasp UDP/33001: FAILED", seconds(10));
+    terminal.keys(&["Escape"]);
+    terminal.wait_for("( Apply... )", seconds(10));
+    terminal.keys(&["BTab", "Enter"]);
+    terminal.wait_for(">( Apply... )<", seconds(10));
+    assert!(status(&machine)["open"].is_null());
+    assert_open(&machine, &[22]);
 }
 
 /// The whole way, over a real login on port 22, with the firewall of this host, which the pages must name.

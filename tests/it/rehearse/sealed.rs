@@ -96,10 +96,12 @@ fn nothing_is_left_when_a_rehearsal_is_killed() {
         .expect("mounts")
         .lines()
         .count();
-    // At several moments of its life: in the middle of the set-up, of the questions, of the undo.
-    for millis in [30, 150, 400, 800] {
+    // At several moments of its life: in the middle of the set-up, of the questions, of the look at all ports, which is
+    // silent for longer than what is left of it may live on.
+    for millis in [30, 150, 400, 700, 1000] {
         let mut child = Command::new("setpriv")
             .args(as_nobody(&dir))
+            .arg("--sweep")
             .stdin(Stdio::null())
             .stdout(Stdio::null())
             .stderr(Stdio::null())
@@ -116,7 +118,8 @@ fn nothing_is_left_when_a_rehearsal_is_killed() {
         });
         child.kill().expect("it was there");
         child.wait().expect("it ended");
-        wait("the end of all stages", seconds(5), || {
+        let at_once = std::time::Duration::from_millis(400);
+        wait("the end of all stages", at_once, || {
             stages(&program).is_empty().then_some(())
         });
     }

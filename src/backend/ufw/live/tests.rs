@@ -75,12 +75,12 @@ fn what_others_put_there_at_run_time_stays_in_its_place() {
     let (moved, rules) = live.moved(&now, &after);
     assert_eq!(rules.len(), 2);
     let chain = moved.chain("ufw-user-input");
-    assert!(chain[0].contains("by hand"), "{chain:?}");
+    assert!(chain[0].line.contains("by hand"), "{chain:?}");
     assert_eq!(
-        chain.last().map(String::as_str),
+        chain.last().map(|live| live.line.as_str()),
         Some("-A ufw-user-input -p tcp --dport 33001 -j ACCEPT")
     );
-    assert!(!chain.iter().any(|line| line.contains("33001 -j DROP")));
+    assert!(!chain.iter().any(|live| live.line.contains("33001 -j DROP")));
     // The way back leads to the same chain.
     let back = live.as_is(&now, &after);
     let deny = back
@@ -88,12 +88,12 @@ fn what_others_put_there_at_run_time_stays_in_its_place() {
         .find(|rule| rule.rule.ends_with("DROP"))
         .expect("the deny");
     assert_eq!(deny.count, 1);
-    assert!(live.chain("ufw-user-input")[deny.at].contains("33001"));
+    assert!(live.chain("ufw-user-input")[deny.at].line.contains("33001"));
     let (again, _) = moved.moved(&after, &now);
     let rules = |live: &Live| -> Vec<Option<Canonical>> {
         live.chain("ufw-user-input")
             .iter()
-            .map(|line| canonical(line))
+            .map(|live| live.rule.clone())
             .collect()
     };
     assert_eq!(rules(&again), rules(&live));
@@ -125,11 +125,15 @@ fn the_trial_goes_before_a_general_deny_and_after_bans() {
     let live = live(saved, false);
     let traffic = super::super::decide::shut(33_001).expect("a port");
     let at = live.place_for("ufw-user-input", &traffic);
-    assert!(live.chain("ufw-user-input")[at].contains("--dport 33001 -j DROP"));
+    assert!(
+        live.chain("ufw-user-input")[at]
+            .line
+            .contains("--dport 33001 -j DROP")
+    );
     assert!(
         live.chain("ufw-user-input")[..at]
             .iter()
-            .any(|line| line.contains("203.0.113.9"))
+            .any(|live| live.line.contains("203.0.113.9"))
     );
     let shop = super::super::decide::shut(8080).expect("a port");
     assert!(live.lets_through("ufw-user-input", &shop, InboundDefault::Drop));
