@@ -56,6 +56,7 @@ pub fn view(json: &str, saves: &BTreeMap<String, String>) -> Result<Ruleset, Mod
             }
         }
     }
+    mark_native(&mut ruleset, saves);
     for (tool, family, variant) in SAVES {
         let Some(text) = saves.get(tool.name()) else {
             continue;
@@ -65,6 +66,23 @@ pub fn view(json: &str, saves: &BTreeMap<String, String>) -> Result<Ruleset, Mod
         take(&mut ruleset, save::read(text, family, variant), variant);
     }
     Ok(ruleset)
+}
+
+/// Marks the tables that bear a name of iptables and are none of its own: its save says so.
+pub fn mark_native(ruleset: &mut Ruleset, saves: &BTreeMap<String, String>) {
+    for (tool, family, _) in SAVES {
+        let Some(text) = saves.get(tool.name()) else {
+            continue;
+        };
+        for table in ruleset.tables.iter_mut().filter(|t| t.family == family) {
+            table.native |= text.contains(&incompatible(&table.name));
+        }
+    }
+}
+
+/// What the nft variant prints in place of a table that bears a name of iptables and was written by nft.
+fn incompatible(table: &str) -> String {
+    format!("# Table `{table}' is incompatible, use 'nft' tool.")
 }
 
 /// Tables whose flags are not certain: nft 1.0.6 prints any word at all for them in its JSON, and none of it can be

@@ -5,7 +5,7 @@ use std::time::Duration;
 
 use super::{Engine, EngineError};
 use crate::backend::kernel::{
-    families_of_iptables, flags_command, flags_words, of_observations, unclear_tables,
+    families_of_iptables, flags_command, flags_words, mark_native, of_observations, unclear_tables,
 };
 use crate::backend::nftables::Ruleset;
 use crate::facts::Observations;
@@ -134,7 +134,16 @@ impl Engine<'_> {
     pub fn nft_ruleset(&self) -> Result<Ruleset, EngineError> {
         let call = Invocation::new(Tool::Nft, ["-j", "list", "ruleset"]).within(RULESET_LIMIT);
         let output = self.system.run_ok(&call)?;
-        Ruleset::parse(&output.stdout).map_err(|error| unreadable(&error.to_string()))
+        let mut ruleset = Ruleset::parse(&output.stdout).map_err(|error| unreadable(&error.to_string()))?;
+        if !families_of_iptables(&ruleset).is_empty() {
+            let mut seen = Observations {
+                nft_json: Some(output.stdout),
+                ..Observations::default()
+            };
+            read_saves(self.system, &mut seen)?;
+            mark_native(&mut ruleset, &seen.outputs);
+        }
+        Ok(ruleset)
     }
 }
 

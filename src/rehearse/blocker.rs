@@ -144,15 +144,15 @@ fn translated(
     ruleset: &Ruleset,
     question: &Question,
 ) -> Result<Option<Blocker>, RehearseError> {
-    if question.direction == Direction::Out {
-        return Ok(None);
-    }
     let family = match question.family() {
         Family::Ipv4 => PacketFamily::V4,
         Family::Ipv6 => PacketFamily::V6,
     };
-    for chain in translating_chains(ruleset) {
-        let packet = Packet::inbound(question.protocol, family, question.port, Kind::Opening);
+    for chain in translating_chains(ruleset, question.direction) {
+        let packet = Packet {
+            outbound: question.direction == Direction::Out,
+            ..Packet::inbound(question.protocol, family, question.port, Kind::Opening)
+        };
         let Some(reason) = diverted(ruleset, chain, packet) else {
             continue;
         };

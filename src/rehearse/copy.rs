@@ -15,6 +15,9 @@ const NAME_LENGTH: usize = 15;
 /// So many interfaces that only rules name are made; more would cost time and tell nothing.
 const NAMED: usize = 48;
 
+/// Words that an interface follows.
+const LINK_WORDS: [&str; 6] = ["iif", "oif", "iifname", "oifname", "device", "devices"];
+
 /// Everything that is loaded.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Copy {
@@ -35,7 +38,7 @@ pub struct Copy {
 impl Copy {
     /// Interfaces that rules name.
     pub fn interfaces(&self) -> Vec<String> {
-        let mut found = BTreeSet::new();
+        let mut found = by_hand(&self.nft);
         let mut in_set = false;
         for line in self.nft.lines().map(str::trim) {
             if line.starts_with("set ") || line.starts_with("map ") || line == "}" {
@@ -129,6 +132,69 @@ fn quoted(line: &str) -> impl Iterator<Item = String> {
         }
     }
     names.into_iter()
+}
+
+/// Names that stand without quotes behind `iif` and its like, as people write them, also by way of `define`.
+fn by_hand(text: &str) -> BTreeSet<String> {
+    let mut spaced = String::with_capacity(text.len());
+    for line in text.lines() {
+        for letter in line.split('#').next().unwrap_or_default().chars() {
+            if "{},:;=".contains(letter) {
+                spaced.extend([' ', letter, ' ']);
+            } else {
+                spaced.push(letter);
+            }
+        }
+        spaced.push_str(" ; ");
+    }
+    let words: Vec<&str> = spaced.split_whitespace().collect();
+    let mut found = BTreeSet::new();
+    let mut variables = BTreeSet::new();
+    for (at, word) in words.iter().enumerate() {
+        if LINK_WORDS.contains(word) {
+            for value in values(words.get(at + 1..).unwrap_or_default()) {
+                match value.strip_prefix('$') {
+                    Some(variable) => variables.insert(variable),
+                    None => found.insert(value.to_owned()),
+                };
+            }
+        }
+    }
+    for (at, word) in words.iter().enumerate() {
+        let name = words.get(at + 1).copied().unwrap_or_default();
+        if *word == "define" && variables.contains(name) {
+            let defined = values(words.get(at + 2..).unwrap_or_default());
+            found.extend(defined.into_iter().map(str::to_owned));
+        }
+    }
+    found.retain(|name| is_interface(name) && name.starts_with(|c: char| c.is_ascii_alphabetic()));
+    found
+}
+
+/// What stands behind a word, or `=`: one value, or those of a list or the keys of a map.
+fn values<'t>(words: &[&'t str]) -> Vec<&'t str> {
+    let mut words = words.iter().copied();
+    let mut behind = words
+        .by_ref()
+        .skip_while(|word| matches!(*word, "=" | "!=" | "!" | "==" | "vmap"));
+    match behind.next() {
+        None | Some(";" | "." | "map" | ",") => Vec::new(),
+        Some("{") => {
+            let mut keys = Vec::new();
+            let mut key = true;
+            for word in words.take_while(|word| *word != "}") {
+                match word {
+                    ":" => key = false,
+                    "," => key = true,
+                    ";" => {}
+                    _ if key => keys.push(word),
+                    _ => {}
+                }
+            }
+            keys
+        }
+        Some(one) => vec![one],
+    }
 }
 
 fn is_interface(name: &str) -> bool {
@@ -260,6 +326,18 @@ mod tests {
         assert_eq!(copy.ports(), [(Protocol::Tcp, 80), (Protocol::Tcp, 443)]);
         let nets: Vec<String> = copy.networks().iter().map(ToString::to_string).collect();
         assert_eq!(nets, ["10.0.0.0/8", "192.0.2.1/32", "192.0.2.2/32"]);
+    }
+
+    #[test]
+    fn names_without_quotes_are_found_too() {
+        let text = "define WAN = eth2\ndefine LAN = { enp1s0, enp2s0 } # both\ndefine PORT = 22\ntable inet a {\n\tchain c {\n\
+            \t\ttype filter hook ingress device wan0 priority 0; policy accept;\n\t\tiif $WAN tcp dport $PORT accept\n\
+            \t\tiif != lo oif { $LAN } drop\n\t\tiif ppp0 counter\n\t\tiif { tun0 } accept\n\t\tiif vmap { eth3 : jump c, lo : accept }\n\t}\n}\n";
+        let names = copy(text).interfaces();
+        assert_eq!(
+            names,
+            ["enp1s0", "enp2s0", "eth2", "eth3", "lo", "ppp0", "tun0", "wan0"]
+        );
     }
 
     #[test]

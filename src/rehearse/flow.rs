@@ -8,7 +8,11 @@ use std::time::{Duration, Instant};
 
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
 
+use super::FAR_FILE;
+use crate::matrix::Rehearsal;
+use crate::step::{Invocation, Tool};
 use crate::system::{System, SystemError};
+use crate::transaction::Phase;
 
 /// How long an echo may take: a lost packet is sent again after a fifth of a second.
 const PATIENCE: Duration = Duration::from_millis(600);
@@ -74,5 +78,95 @@ impl Session {
             }
         }
         false
+    }
+}
+
+/// Makes the kernel track connections before the copy's own rules do.
+const TRACKING: &str = "table inet faspwall_tracking {\n\tchain input {\n\t\ttype filter hook input priority filter; policy accept;\n\t\tct state new accept\n\t}\n}\n";
+
+/// The sessions that were open before.
+pub struct Flows {
+    /// Known to conntrack from its first packet on.
+    tracked: Option<Session>,
+    /// Never seen by conntrack: each says its first word at another time.
+    untracked: Vec<Session>,
+    /// More of them, that speak when all is undone.
+    spare: Vec<Session>,
+    /// Whether the first one lives on; `None` when the host's own rules ended it.
+    pub tracked_ok: Option<bool>,
+    /// The same of the others.
+    pub untracked_ok: Option<bool>,
+    primed: bool,
+}
+
+impl Flows {
+    /// Opens all of them, before any rule is there.
+    pub fn open(system: &dyn System, flow: Option<(IpAddr, SocketAddr)>) -> Result<Self, SystemError> {
+        let mut flows = Self {
+            tracked: None,
+            untracked: Vec::new(),
+            spare: Vec::new(),
+            tracked_ok: None,
+            untracked_ok: None,
+            primed: false,
+        };
+        let Some((from, to)) = flow else { return Ok(flows) };
+        let far = Path::new(FAR_FILE);
+        flows.untracked = Session::open(system, far, from, to, 3)?;
+        flows.spare = Session::open(system, far, from, to, 2)?;
+        if system.locate(Tool::Nft).is_some() {
+            let call = Invocation::new(Tool::Nft, ["-f", "-"]).with_stdin(TRACKING);
+            flows.primed = system.run(&call)?.ok();
+        }
+        flows.tracked = Session::open(system, far, from, to, 1)?.pop();
+        if let Some(session) = &mut flows.tracked {
+            session.alive(system);
+        }
+        Ok(flows)
+    }
+
+    /// The copy is loaded: a session that it ends by itself tells nothing about the change.
+    pub fn loaded(&mut self, system: &dyn System) -> Result<(), SystemError> {
+        if self.primed {
+            let words = ["delete", "table", "inet", "faspwall_tracking"];
+            system.run_ok(&Invocation::new(Tool::Nft, words))?;
+        }
+        self.tracked_ok = match &mut self.tracked {
+            Some(session) => session.alive(system).then_some(true),
+            None => None,
+        };
+        self.untracked_ok = match self.untracked.pop() {
+            Some(mut session) => session.alive(system).then_some(true),
+            None => None,
+        };
+        Ok(())
+    }
+
+    /// Everything is undone. A rule of the host that counts newcomers has met a good many in the copy by now: sessions
+    /// that it ends without the change as well were not ended by the change.
+    pub fn undone(&mut self, system: &dyn System, rehearsal: &mut Rehearsal) {
+        if self.untracked_ok != Some(false) || !rehearsal.undo.is_empty() {
+            return;
+        }
+        if !self.spare.drain(..).all(|mut session| session.alive(system)) {
+            self.untracked_ok = None;
+            rehearsal.flow_untracked = None;
+            rehearsal.not_rehearsed.push(
+                "an open session unknown to conntrack: a rule of this host that counts new connections ends it, with or without the change"
+                    .to_owned(),
+            );
+        }
+    }
+
+    /// A phase is done.
+    pub fn look(&mut self, system: &dyn System, phase: Phase) {
+        if let (Some(ok), Some(session)) = (&mut self.tracked_ok, &mut self.tracked) {
+            *ok &= *ok && session.alive(system);
+        }
+        // Each has one word: with it conntrack gets to know the session.
+        let speaks = matches!(phase, Phase::Trial2 | Phase::Commit);
+        if let (true, Some(ok), Some(mut session)) = (speaks, &mut self.untracked_ok, self.untracked.pop()) {
+            *ok &= session.alive(system);
+        }
     }
 }

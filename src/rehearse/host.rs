@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 
 use super::blocker::blockers;
-use super::flow::Session;
+use super::flow::Flows;
 use super::probe::{Sides, ask_surely, warm_up};
 use super::questions::Question;
 use super::serve::listen;
@@ -16,7 +16,7 @@ use crate::engine::snapshot::differences;
 use crate::engine::{Engine, EngineError};
 use crate::matrix::{Cell, Rehearsal, Verdict};
 use crate::sealed;
-use crate::step::{Action, Invocation, Step, Tool};
+use crate::step::{Action, Step, Tool};
 use crate::system::{System, SystemError};
 use crate::transaction::Phase;
 
@@ -29,8 +29,6 @@ pub const FAILED: &str = "failed ";
 
 /// Where everything of the copy lies that is written.
 const HOME: &str = "/run/faspwall-rehearsal";
-/// Makes the kernel track connections before the copy's own rules do.
-const TRACKING: &str = "table inet faspwall_tracking {\n\tchain input {\n\t\ttype filter hook input priority filter; policy accept;\n\t\tct state new accept\n\t}\n}\n";
 /// What cannot be seen in a copy, whatever the host is like.
 const NEVER_SEEN: [&str; 2] = [
     "firewalls outside of this host: a cloud's security groups, routers",
@@ -150,69 +148,6 @@ fn flow_ends(script: &Script) -> Option<(IpAddr, SocketAddr)> {
     Some((from, SocketAddr::new(script.cast.near(from)?, port)))
 }
 
-/// The sessions that were open before.
-struct Flows {
-    /// Known to conntrack from its first packet on.
-    tracked: Option<Session>,
-    /// Never seen by conntrack: each says its first word at another time.
-    untracked: Vec<Session>,
-    tracked_ok: Option<bool>,
-    untracked_ok: Option<bool>,
-    primed: bool,
-}
-
-impl Flows {
-    fn open(system: &dyn System, flow: Option<(IpAddr, SocketAddr)>) -> Result<Self, SystemError> {
-        let mut flows = Self {
-            tracked: None,
-            untracked: Vec::new(),
-            tracked_ok: None,
-            untracked_ok: None,
-            primed: false,
-        };
-        let Some((from, to)) = flow else { return Ok(flows) };
-        let far = Path::new(FAR_FILE);
-        flows.untracked = Session::open(system, far, from, to, 3)?;
-        if system.locate(Tool::Nft).is_some() {
-            let call = Invocation::new(Tool::Nft, ["-f", "-"]).with_stdin(TRACKING);
-            flows.primed = system.run(&call)?.ok();
-        }
-        flows.tracked = Session::open(system, far, from, to, 1)?.pop();
-        if let Some(session) = &mut flows.tracked {
-            session.alive(system);
-        }
-        Ok(flows)
-    }
-
-    /// The copy is loaded: a session that it ends by itself tells nothing about the change.
-    fn loaded(&mut self, system: &dyn System) -> Result<(), SystemError> {
-        if self.primed {
-            let words = ["delete", "table", "inet", "faspwall_tracking"];
-            system.run_ok(&Invocation::new(Tool::Nft, words))?;
-        }
-        self.tracked_ok = match &mut self.tracked {
-            Some(session) => session.alive(system).then_some(true),
-            None => None,
-        };
-        self.untracked_ok = match self.untracked.pop() {
-            Some(mut session) => session.alive(system).then_some(true),
-            None => None,
-        };
-        Ok(())
-    }
-
-    fn look(&mut self, system: &dyn System, phase: Phase) {
-        if let (Some(ok), Some(session)) = (&mut self.tracked_ok, &mut self.tracked) {
-            *ok &= *ok && session.alive(system);
-        }
-        // Each has one word: with it conntrack gets to know the session.
-        let speaks = matches!(phase, Phase::Trial2 | Phase::Commit);
-        if let (true, Some(ok), Some(mut session)) = (speaks, &mut self.untracked_ok, self.untracked.pop()) {
-            *ok &= session.alive(system);
-        }
-    }
-}
-
 /// The copy, ready to be asked.
 pub struct Stage<'a> {
     /// What is played.
@@ -254,6 +189,7 @@ impl Stage<'_> {
         if !done.is_empty() {
             say("undoing the change and comparing");
             rehearsal.undo = self.undo(&done, &kernel)?;
+            flows.undone(self.sides.system, rehearsal);
         }
         if let (Some(before), Some(after)) = (&mut swept, &swept_after) {
             if !done.is_empty() {

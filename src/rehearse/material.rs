@@ -9,6 +9,7 @@ use serde_json::Value;
 use super::RehearseError;
 use super::copy::{Copy, loadable};
 use crate::backend::firewalld::state::LISTED;
+use crate::backend::kernel::mark_native;
 use crate::backend::nftables::Ruleset;
 use crate::backend::nftables::inspect::owner;
 use crate::facts::{BackendId, Facts, Link};
@@ -194,7 +195,8 @@ fn kept_by_iptables(facts: &Facts, warnings: &str) -> BTreeSet<(String, String)>
         }
     }
     let json = facts.observations.nft_json.as_deref();
-    if let Some(ruleset) = json.and_then(|json| Ruleset::parse(json).ok()) {
+    if let Some(mut ruleset) = json.and_then(|json| Ruleset::parse(json).ok()) {
+        mark_native(&mut ruleset, &facts.observations.outputs);
         for table in &ruleset.tables {
             let family = table.family.as_str();
             let whose = owner(&ruleset, family, &table.name);

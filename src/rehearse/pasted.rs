@@ -1,6 +1,7 @@
 //! A ruleset from a file, such as one that was captured elsewhere: loaded on a made-up host with one interface and
 //! addresses for documentation, and looked at there. It needs no root.
 
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use serde::{Deserialize, Serialize};
@@ -22,6 +23,8 @@ const BOOT_FILES: [&str; 5] = [
     "/etc/iptables/rules.v4",
     "/etc/iptables/rules.v6",
 ];
+/// What iptables-save prints where there is nothing.
+const NO_RULES: &str = "*filter\n:INPUT ACCEPT [0:0]\n:FORWARD ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\nCOMMIT\n";
 /// Front ends whose files on this machine say nothing about the made-up host.
 const FRONT_ENDS: [&str; 2] = ["/etc/ufw", "/etc/firewalld"];
 
@@ -96,9 +99,12 @@ fn copy_of(system: &dyn System, text: &str) -> Result<Copy, RehearseError> {
         return Ok(copy);
     }
     // Both families may stand in one file, one behind the other.
-    for part in parts(text) {
-        let six = part.contains("ip6tables-save") || part.contains("icmp6") || part.contains("ipv6-icmp");
-        let (named, plain) = if six {
+    let parts = parts(text);
+    let told: Vec<Option<bool>> = parts.iter().map(|part| is_ipv6(part)).collect();
+    // A table that says nothing of it is of the family of the others.
+    let all_six = told.contains(&Some(true)) && !told.contains(&Some(false));
+    for (part, six) in parts.into_iter().zip(told) {
+        let (named, plain) = if six.unwrap_or(all_six) {
             (Tool::Ip6tablesNftRestore, Tool::Ip6tablesRestore)
         } else {
             (Tool::IptablesNftRestore, Tool::IptablesRestore)
@@ -113,6 +119,28 @@ fn copy_of(system: &dyn System, text: &str) -> Result<Copy, RehearseError> {
         }
     }
     Ok(copy)
+}
+
+/// Whether a table of iptables is one for IPv6, by its addresses, by words that only one family has, or else by the
+/// program that says that it printed it.
+fn is_ipv6(part: &str) -> Option<bool> {
+    let rules = || part.lines().filter(|line| line.starts_with('-'));
+    let words = || rules().flat_map(|line| line.split([' ', ',']));
+    let address = |word: &str| {
+        word.split('/')
+            .next()
+            .and_then(|text| text.parse::<IpAddr>().ok())
+    };
+    let only_six = |word: &str| word.starts_with("icmp6-") || word.contains("icmpv6") || word == "ipv6-icmp";
+    let only_four = |word: &str| matches!(word, "icmp" | "--icmp-type") || word.starts_with("icmp-");
+    if words().any(|word| only_four(word) || address(word).is_some_and(|a| a.is_ipv4())) {
+        return Some(false);
+    }
+    if words().any(|word| only_six(word) || address(word).is_some_and(|a| a.is_ipv6())) {
+        return Some(true);
+    }
+    let says = |program: &str| part.contains(&format!("by {program}"));
+    (says("ip6tables-save") || says("iptables-save")).then(|| says("ip6tables-save"))
 }
 
 /// One text for each table, with the comment that says which program printed it.
@@ -134,6 +162,12 @@ fn boot_files(copy: &Copy) -> Vec<(PathBuf, String)> {
     if !copy.nft.is_empty() {
         files.push((PathBuf::from("/etc/nftables.conf"), copy.nft.clone()));
     }
+    if !copy.saves.is_empty() {
+        // What keeps the rules of one family keeps those of both.
+        for path in ["/etc/iptables/rules.v4", "/etc/iptables/rules.v6"] {
+            files.push((PathBuf::from(path), NO_RULES.to_owned()));
+        }
+    }
     for (tool, text) in &copy.saves {
         let six = matches!(tool, Tool::Ip6tablesNftRestore | Tool::Ip6tablesRestore);
         let path = if six {
@@ -141,6 +175,7 @@ fn boot_files(copy: &Copy) -> Vec<(PathBuf, String)> {
         } else {
             "/etc/iptables/rules.v4"
         };
+        files.retain(|(known, _)| known != Path::new(path));
         files.push((PathBuf::from(path), text.clone()));
     }
     files

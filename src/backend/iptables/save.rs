@@ -84,6 +84,7 @@ pub fn read(text: &str, family: &str, variant: Variant) -> Ruleset {
                 name: variant.table(name.trim()),
                 owned: false,
                 dormant: false,
+                native: false,
             });
         } else if line == "COMMIT" {
             table = None;

@@ -89,3 +89,19 @@ fn the_plain_name_tells_its_variant_in_the_text() {
     assert_eq!(header("iptables-nft-save"), Variant::Nft);
     assert_eq!(header("iptables-legacy-save"), Variant::Legacy);
 }
+
+#[test]
+fn a_table_that_iptables_cannot_read_is_not_its_own_whatever_its_name() {
+    let json = include_str!("../../../tests/rulesets/named-like-iptables.json");
+    let says = include_str!("../../../tests/rulesets/named-like-iptables.save");
+    let whose = |saves: &BTreeMap<String, String>| {
+        owner(
+            &view(json, saves).expect("recorded from nft 1.0.6"),
+            "ip",
+            "filter",
+        )
+    };
+    assert_eq!(whose(&BTreeMap::new()).as_deref(), Some("iptables-nft"));
+    let known = BTreeMap::from([("iptables-nft-save".to_owned(), says.to_owned())]);
+    assert_eq!(whose(&known), None);
+}

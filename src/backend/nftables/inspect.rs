@@ -10,7 +10,7 @@ use super::model::{Chain, ModelError, Rule, Ruleset};
 use super::packet::{Family, Kind, Packet};
 use super::reach;
 use crate::facts::{ChainFact, Foreign, InboundDefault};
-use crate::port::Protocol;
+use crate::port::{Direction, Protocol};
 
 /// A port that no catalogue, no vendor and no usual service knows: what happens to it is what happens by default.
 pub const NOBODYS_PORT: u16 = 49_877;
@@ -100,15 +100,19 @@ pub fn path_chains(ruleset: &Ruleset) -> Vec<&Chain> {
     chains.into_iter().map(|(_, _, chain)| chain).collect()
 }
 
-/// Chains of others that may send an inbound packet elsewhere before it is filtered.
-pub fn translating_chains(ruleset: &Ruleset) -> impl Iterator<Item = &Chain> {
-    ruleset.chains.iter().filter(|chain| {
+/// Chains of others that may send a packet elsewhere before it is filtered: one that comes in, or one that leaves.
+pub fn translating_chains(ruleset: &Ruleset, direction: Direction) -> impl Iterator<Item = &Chain> {
+    let hook = match direction {
+        Direction::In => "prerouting",
+        Direction::Out => "output",
+    };
+    ruleset.chains.iter().filter(move |chain| {
         matches!(chain.family.as_str(), "inet" | "ip" | "ip6")
             && !chain.table.starts_with("faspwall")
             && chain
                 .base
                 .as_ref()
-                .is_some_and(|base| base.kind == "nat" && base.hook == "prerouting")
+                .is_some_and(|base| base.kind == "nat" && base.hook == hook)
     })
 }
 
@@ -186,7 +190,11 @@ pub fn owner(ruleset: &Ruleset, family: &str, table: &str) -> Option<String> {
     });
     let iptables_table =
         matches!(table, "filter" | "nat" | "mangle" | "raw" | "security") && family != "inet";
-    (compat || (capitals && iptables_table)).then(|| String::from("iptables-nft"))
+    let native = ruleset
+        .tables
+        .iter()
+        .any(|t| t.native && t.family == family && t.name == table);
+    (compat || (capitals && iptables_table && !native)).then(|| String::from("iptables-nft"))
 }
 
 fn foreign(ruleset: &Ruleset) -> Vec<Foreign> {

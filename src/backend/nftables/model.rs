@@ -37,6 +37,8 @@ pub struct Table {
     pub owned: bool,
     /// Whether it is switched off (`flags dormant`): its chains see no packet.
     pub dormant: bool,
+    /// Whether iptables says that it cannot read it, whatever its name: only nft can change it.
+    pub native: bool,
 }
 
 /// Where a base chain is hooked in.
@@ -212,6 +214,7 @@ impl Ruleset {
             self.tables.push(Table {
                 family: text(table, "family"),
                 name: text(table, "name"),
+                native: false,
                 owned: flags.iter().any(|flag| flag == "owner"),
                 dormant: flags
                     .iter()

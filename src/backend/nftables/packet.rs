@@ -180,6 +180,8 @@ impl Packet<'_> {
             ("ip" | "ip6", "saddr" | "daddr") => Known::Target,
             // A whole packet: not a part of a longer one.
             ("ip", "frag-off") => Known::Number(0),
+            // Without options.
+            ("ip", "hdrlength") => Known::Number(5),
             ("ip", "version") => Known::Number(4),
             ("ip6", "version") => Known::Number(6),
             ("icmp" | "icmpv6" | "igmp" | "sctp" | "dccp" | "udplite" | "ah" | "esp" | "comp" | "arp", _) => {

@@ -122,9 +122,6 @@ fn far_ends(requirement: &Requirement, family: Family) -> Vec<&[IpNet]> {
 
 /// What sends this requirement's packets to another port or host.
 fn diversion(ruleset: &Ruleset, chain: &Chain, requirement: &Requirement, ports: &[u16]) -> Option<String> {
-    if requirement.direction == Direction::Out {
-        return None;
-    }
     families(&chain.family).iter().find_map(|family| {
         ports.iter().find_map(|port| {
             let packet = Packet {
@@ -159,7 +156,7 @@ pub fn gaps<'r>(ruleset: &Ruleset, requirements: &'r [Requirement]) -> Vec<(&'r 
                 Some(named(chain, reason))
             });
             dropped.or_else(|| {
-                translating_chains(ruleset).find_map(|chain| {
+                translating_chains(ruleset, requirement.direction).find_map(|chain| {
                     let reason = diversion(ruleset, chain, requirement, &ports)?;
                     Some(named(chain, reason))
                 })

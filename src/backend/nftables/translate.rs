@@ -199,7 +199,8 @@ fn checks(wish: &Wish<'_>, wanted: &str, placed: &[Placed]) -> Vec<Action> {
                 "nft accepts {} with the new rules, as it will be at boot",
                 file.display()
             ),
-            nft_check(&format!("{}\n{wanted}", without_include(content))),
+            // The kernel is empty at boot: what is loaded now must not be in the way of what the file makes.
+            nft_check(&format!("flush ruleset\n{}\n{wanted}", without_include(content))),
             vec![],
         ));
     }
@@ -258,10 +259,9 @@ fn keep(wish: &Wish<'_>, wanted: &str) -> Vec<Action> {
     }
     if let (Some(file), false) = (&wish.facts.boot_of(BackendId::Nftables).file, wanted.is_empty()) {
         // An include line of the operator's may stand above the table that our rules go into.
-        let call = Invocation::new(Tool::Nft, ["-c", "-f", &file.display().to_string()]);
         actions.push(action(
             format!("nft accepts {} as it stands now", file.display()),
-            Step::Run(call),
+            nft_check(&format!("flush ruleset\ninclude \"{}\"\n", file.display())),
             vec![],
         ));
     }
