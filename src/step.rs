@@ -340,6 +340,20 @@ pub enum Step {
     },
 }
 
+impl Step {
+    /// Brings a file to this content; without one it is removed.
+    pub fn put(path: &Path, content: Option<&str>, mode: u32) -> Self {
+        match content {
+            Some(content) => Self::Write {
+                path: path.to_owned(),
+                content: content.to_owned(),
+                mode,
+            },
+            None => Self::Remove(path.to_owned()),
+        }
+    }
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -438,6 +452,17 @@ pub struct Action {
     /// Performed in this order to take the effect back; each piece is harmless when the effect never happened.
     #[serde(default, skip_serializing_if = "Vec::is_empty")]
     pub undo: Vec<Step>,
+}
+
+impl Action {
+    /// A step with its undo.
+    pub fn new(say: impl Into<String>, step: Step, undo: Vec<Step>) -> Self {
+        Self {
+            say: say.into(),
+            step,
+            undo,
+        }
+    }
 }
 
 #[cfg(test)]

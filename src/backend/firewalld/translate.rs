@@ -108,7 +108,9 @@ impl Translator for Firewalld {
         pieces.settle = settle(&kept, &wanted, trial);
         for call in calls(&helper, false) {
             let say = format!("zone {}: nothing more for the helper sshd", call.zone);
-            pieces.settle.push(action(say, Step::Run(call.there), vec![]));
+            pieces
+                .settle
+                .push(Action::new(say, Step::Run(call.there), vec![]));
         }
         for file in ZoneFile::all(wish, &kept, &wanted) {
             pieces.keep.extend(file.keep());
@@ -137,19 +139,11 @@ impl Translator for Firewalld {
 
 fn check(say: &str) -> Action {
     let call = Invocation::new(Tool::FirewallCmd, ["--check-config"]);
-    action(
+    Action::new(
         say,
         Step::Run(call.within(std::time::Duration::from_secs(30))),
         vec![],
     )
-}
-
-pub(super) fn action(say: impl Into<String>, step: Step, undo: Vec<Step>) -> Action {
-    Action {
-        say: say.into(),
-        step,
-        undo,
-    }
 }
 
 /// The zones as they would be without what we keep in them.
@@ -271,7 +265,7 @@ fn runtime(lines: &[Line], add: bool, how: &str) -> Vec<Action> {
         .into_iter()
         .map(|call| {
             let say = format!("zone {}: {} {how}", call.zone, call.what.join(", "));
-            action(say, Step::Run(call.there), vec![Step::Run(call.back)])
+            Action::new(say, Step::Run(call.there), vec![Step::Run(call.back)])
         })
         .collect()
 }
@@ -285,7 +279,7 @@ fn settle(kept: &[Line], wanted: &[Line], trial: Vec<Line>) -> Vec<Action> {
     // Their undo is the first of the commit's, so that nobody is shut out while sshd is still elsewhere.
     for call in calls(&minus(of(kept, false, true), wanted), false) {
         let say = format!("zone {}: {} no more", call.zone, call.what.join(", "));
-        actions.push(action(say, Step::Run(call.there), vec![]));
+        actions.push(Action::new(say, Step::Run(call.there), vec![]));
     }
     actions
 }

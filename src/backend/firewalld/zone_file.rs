@@ -1,11 +1,11 @@
 //! The file of a zone: what a commit does to it, and how every byte of others stays or comes back.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use super::line::{Call, Entry, Line, calls, patched};
 use super::state::{ETC, PACKAGED, zone_file};
-use super::translate::{action, minus, of};
+use super::translate::{minus, of};
 use crate::backend::Wish;
 use crate::step::{Action, Step};
 
@@ -91,22 +91,11 @@ impl ZoneFile {
             .filter(|text| self.packaged.as_ref() != Some(text))
     }
 
-    fn put(path: &Path, content: Option<&String>) -> Step {
-        match content {
-            Some(content) => Step::Write {
-                path: path.to_owned(),
-                content: content.clone(),
-                mode: 0o644,
-            },
-            None => Step::Remove(path.to_owned()),
-        }
-    }
-
     /// The bytes of before, for an undo.
     fn back(&self) -> [Step; 2] {
         [
-            Self::put(&self.path, self.before.as_ref()),
-            Self::put(&self.old.0, self.old.1.as_ref()),
+            Step::put(&self.path, self.before.as_deref(), 0o644),
+            Step::put(&self.old.0, self.old.1.as_deref(), 0o644),
         ]
     }
 
@@ -135,7 +124,7 @@ impl ZoneFile {
             if untouched {
                 first.undo.extend(self.back());
             } else if let Some(text) = self.text_kept.as_ref() {
-                first.undo.push(Self::put(&self.path, Some(text)));
+                first.undo.push(Step::put(&self.path, Some(text), 0o644));
             }
             actions.extend(self.as_it_was(self.after().as_ref()));
         }
@@ -150,10 +139,18 @@ impl ZoneFile {
                 Some(_) => format!("{}: everything else as it was", self.path.display()),
                 None => format!("{} is not needed any more", self.path.display()),
             };
-            actions.push(action(say, Self::put(&self.path, content), vec![]));
+            actions.push(Action::new(
+                say,
+                Step::put(&self.path, content.map(String::as_str), 0o644),
+                vec![],
+            ));
         }
         let say = format!("nothing of it is left in {}", self.old.0.display());
-        actions.push(action(say, Self::put(&self.old.0, self.old.1.as_ref()), vec![]));
+        actions.push(Action::new(
+            say,
+            Step::put(&self.old.0, self.old.1.as_deref(), 0o644),
+            vec![],
+        ));
         actions
     }
 }
@@ -162,7 +159,7 @@ impl ZoneFile {
 fn permanent((add, out): &(Vec<Line>, Vec<Line>), how: &str) -> Vec<Action> {
     let said = |call: Call, verb: &str| {
         let say = format!("zone {}: {}{verb} {how}", call.zone, call.what.join(", "));
-        action(say, Step::Run(call.there), vec![Step::Run(call.back)])
+        Action::new(say, Step::Run(call.there), vec![Step::Run(call.back)])
     };
     let added = calls(add, true).into_iter().map(|call| said(call, ""));
     let taken = calls(out, false).into_iter().map(|call| said(call, " no more"));

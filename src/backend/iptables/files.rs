@@ -6,7 +6,6 @@ use std::path::{Path, PathBuf};
 use super::Variant;
 use super::kept::{self, accepts as accepts_of, patched};
 use super::rules::{is_v4, tool};
-use super::translate::action;
 use crate::backend::Wish;
 use crate::backend::nftables::inspect::owner;
 use crate::backend::nftables::model::Ruleset;
@@ -222,7 +221,7 @@ impl Files {
         let tried = self.all.iter().filter_map(|file| {
             let ((program, words), content) = (file.test?, file.whole.as_ref()?);
             let call = Invocation::new(program, words.iter().copied()).with_stdin(content.as_str());
-            Some(action(
+            Some(Action::new(
                 format!(
                     "{} accepts {} as it will be at boot",
                     plain_name(program),
@@ -240,7 +239,7 @@ impl Files {
         let disable = Step::Try(systemctl("disable"));
         let mut actions = Vec::new();
         if let (false, true) = self.unit {
-            actions.push(action(
+            actions.push(Action::new(
                 format!("no longer start {UNIT_NAME} at boot"),
                 disable.clone(),
                 vec![Step::Try(systemctl("enable"))],
@@ -252,15 +251,15 @@ impl Files {
                 .filter(|file| file.before != file.open)
                 .map(|file| {
                     let verb = if file.open.is_some() { "write" } else { "remove" };
-                    action(
+                    Action::new(
                         format!("{verb} {} for the next boot", file.path.display()),
-                        put(&file.path, file.open.as_deref()),
-                        vec![put(&file.path, file.before.as_deref())],
+                        Step::put(&file.path, file.open.as_deref(), 0o640),
+                        vec![Step::put(&file.path, file.before.as_deref(), 0o640)],
                     )
                 }),
         );
         if let (true, false) = self.unit {
-            actions.push(action(
+            actions.push(Action::new(
                 format!("start {UNIT_NAME} at boot: nothing else loads the rules of that variant"),
                 Step::Run(systemctl("enable")),
                 vec![disable],
@@ -275,10 +274,10 @@ impl Files {
             .iter()
             .filter(|file| file.open != file.whole)
             .map(|file| {
-                action(
+                Action::new(
                     format!("write {} for the next boot, with the deny", file.path.display()),
-                    put(&file.path, file.whole.as_deref()),
-                    vec![put(&file.path, file.open.as_deref())],
+                    Step::put(&file.path, file.whole.as_deref(), 0o640),
+                    vec![Step::put(&file.path, file.open.as_deref(), 0o640)],
                 )
             })
             .collect()
@@ -316,15 +315,4 @@ fn boot_files(wish: &Wish<'_>, wanted: &str) -> Vec<File> {
 
 fn systemctl(verb: &str) -> Invocation {
     Invocation::new(Tool::Systemctl, [verb, "--quiet", UNIT_NAME])
-}
-
-fn put(path: &Path, content: Option<&str>) -> Step {
-    match content {
-        Some(content) => Step::Write {
-            path: path.to_owned(),
-            content: content.to_owned(),
-            mode: 0o640,
-        },
-        None => Step::Remove(path.to_owned()),
-    }
 }

@@ -27,14 +27,6 @@ const FRONT_ENDS: [(&str, BackendId); 3] = [
 /// In a dry run: a moment that any version of the tool takes.
 const SOME_DAY: &str = "2037-12-31T23:59:59";
 
-pub(super) fn action(say: impl Into<String>, step: Step, undo: Vec<Step>) -> Action {
-    Action {
-        say: say.into(),
-        step,
-        undo,
-    }
-}
-
 /// Whether a chain is in a table of iptables that no front-end of this host looks after.
 pub fn is_ours(facts: &Facts, theirs: &Ruleset, chain: &Chain) -> bool {
     let of_iptables =
@@ -257,7 +249,7 @@ impl Translator for Iptables {
         if !trial.is_empty() {
             let open = sweeps.step(&sweeps.trial_tag(), trial.clone());
             pieces.timed.push(open.clone());
-            pieces.open.push(action(
+            pieces.open.push(Action::new(
                 format!(
                     "open the new ports for {} s at the top of {}",
                     wish.window_s,
@@ -273,7 +265,7 @@ impl Translator for Iptables {
                 all.extend(trial.clone());
                 sweeps.step("faspwall", all)
             };
-            pieces.lift.push(action(
+            pieces.lift.push(Action::new(
                 "lift the deny that faspwall had set",
                 with(&accepts_of(wish.kept)),
                 vec![with(wish.kept)],
@@ -282,7 +274,7 @@ impl Translator for Iptables {
         let bridge = bridge(wish);
         if !bridge.is_empty() {
             let tag = format!("{}:trial:bridge", wish.tag);
-            pieces.bridge.push(action(
+            pieces.bridge.push(Action::new(
                 "let in who is turned to the helper",
                 sweeps.step(&tag, bridge),
                 vec![sweeps.step(&tag, Vec::new())],
@@ -290,7 +282,7 @@ impl Translator for Iptables {
         }
         let mut both = kept::live(&accepts_of(wish.kept));
         both.extend(kept::live(&accepts_of(wanted)));
-        pieces.settle.push(action(
+        pieces.settle.push(Action::new(
             "put the permanent rules of iptables in place and take the trial's away",
             sweeps.step("faspwall", kept::live(wanted)),
             vec![sweeps.step("faspwall", both)],
@@ -310,7 +302,7 @@ fn checks(trial: &[NativeRule], files: &Files) -> Vec<Action> {
             .map(|rule| (rule.table.clone(), rule.rule.replace(UNTIL, SOME_DAY)))
             .collect();
         let call = Invocation::new(program, ["--test", "--noflush", "-w", "10"]).with_stdin(batch(&lines));
-        checks.push(action(
+        checks.push(Action::new(
             format!("{} accepts the trial's rules", crate::step::plain_name(program)),
             Step::Run(call),
             vec![],

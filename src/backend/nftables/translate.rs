@@ -33,22 +33,6 @@ fn nft_check(text: &str) -> Step {
     Step::Run(Invocation::new(Tool::Nft, ["-c", "-f", "-"]).with_stdin(text))
 }
 
-fn write(path: &Path, content: &str) -> Step {
-    Step::Write {
-        path: path.to_owned(),
-        content: content.to_owned(),
-        mode: 0o644,
-    }
-}
-
-fn action(say: impl Into<String>, step: Step, undo: Vec<Step>) -> Action {
-    Action {
-        say: say.into(),
-        step,
-        undo,
-    }
-}
-
 /// Deletes rules by their mark, our sets in tables of others, and our table of kept rules; then runs `then`.
 fn sweep(tag: &str, with_table: bool, then: &str) -> Step {
     Step::SweepNft {
@@ -131,7 +115,7 @@ impl Translator for Nftables {
             pieces.open.push(open(wish, &placed));
         }
         if has_deny(wish.kept) {
-            pieces.lift.push(action(
+            pieces.lift.push(Action::new(
                 "lift the deny that faspwall had set",
                 sweep(&format!("{}:none", wish.tag), true, ""),
                 vec![sweep("faspwall", true, wish.kept)],
@@ -141,7 +125,7 @@ impl Translator for Nftables {
             let rules = native(wish.theirs, render::place(wish.theirs, &[helper]));
             let text = render::bridge_accepts(&rules, &wish.tag);
             if !text.is_empty() {
-                pieces.bridge.push(action(
+                pieces.bridge.push(Action::new(
                     "let in who is turned to the helper",
                     Step::Run(nft(&text)),
                     vec![sweep(&format!("{}:trial:bridge", wish.tag), false, "")],
@@ -149,16 +133,16 @@ impl Translator for Nftables {
             }
         }
         let both = format!("{}{}", accepts(wish.kept), accepts(wanted));
-        pieces.settle.push(action(
+        pieces.settle.push(Action::new(
             "put the permanent rules in place and take the trial's away, in one transaction",
             sweep("faspwall", true, wanted),
             vec![sweep("faspwall", true, &both)],
         ));
         if has_deny(wanted) {
-            pieces.seal.push(action(
+            pieces.seal.push(Action::new(
                 format!("write {NFT_FILE} for the next boot, with the deny"),
-                write(Path::new(NFT_FILE), wanted),
-                vec![write(Path::new(NFT_FILE), &accepts(wanted))],
+                Step::put(Path::new(NFT_FILE), Some(wanted), 0o644),
+                vec![Step::put(Path::new(NFT_FILE), Some(&accepts(wanted)), 0o644)],
             ));
         }
         pieces
@@ -172,7 +156,7 @@ fn open(wish: &Wish<'_>, placed: &[Placed]) -> Action {
         .map(|p| p.chain.as_str())
         .collect();
     opens.dedup();
-    action(
+    Action::new(
         format!(
             "open the new ports for {} s at the top of {}",
             wish.window_s,
@@ -186,7 +170,7 @@ fn open(wish: &Wish<'_>, placed: &[Placed]) -> Action {
 fn checks(wish: &Wish<'_>, wanted: &str, placed: &[Placed]) -> Vec<Action> {
     let mut checks = Vec::new();
     if !placed.is_empty() {
-        checks.push(action(
+        checks.push(Action::new(
             "nft accepts the trial's rules",
             nft_check(&render::trial_1(placed, &wish.tag, wish.window_s)),
             vec![],
@@ -194,7 +178,7 @@ fn checks(wish: &Wish<'_>, wanted: &str, placed: &[Placed]) -> Vec<Action> {
     }
     let boot = wish.facts.boot_of(BackendId::Nftables);
     if let (Some(file), Some(content), false) = (&boot.file, &boot.content, wanted.is_empty()) {
-        checks.push(action(
+        checks.push(Action::new(
             format!(
                 "nft accepts {} with the new rules, as it will be at boot",
                 file.display()
@@ -228,16 +212,16 @@ fn keep(wish: &Wish<'_>, wanted: &str) -> Vec<Action> {
     let back = if wish.kept.is_empty() {
         Step::Remove(path.to_owned())
     } else {
-        write(path, wish.kept)
+        Step::put(path, Some(wish.kept), 0o644)
     };
     if !wanted.is_empty() {
-        actions.push(action(
+        actions.push(Action::new(
             format!("write {NFT_FILE} for the next boot"),
-            write(path, &accepts(wanted)),
+            Step::put(path, Some(&accepts(wanted)), 0o644),
             vec![back],
         ));
     } else if !wish.kept.is_empty() {
-        actions.push(action(
+        actions.push(Action::new(
             format!("remove {NFT_FILE}"),
             Step::Remove(path.to_owned()),
             vec![back],
@@ -251,15 +235,15 @@ fn keep(wish: &Wish<'_>, wanted: &str) -> Vec<Action> {
         } else {
             "reads"
         };
-        actions.push(action(
+        actions.push(Action::new(
             format!("{} {verb} it", path.display()),
-            write(&path, &after),
-            vec![write(&path, &before)],
+            Step::put(&path, Some(&after), 0o644),
+            vec![Step::put(&path, Some(&before), 0o644)],
         ));
     }
     if let (Some(file), false) = (&wish.facts.boot_of(BackendId::Nftables).file, wanted.is_empty()) {
         // An include line of the operator's may stand above the table that our rules go into.
-        actions.push(action(
+        actions.push(Action::new(
             format!("nft accepts {} as it stands now", file.display()),
             nft_check(&format!("flush ruleset\ninclude \"{}\"\n", file.display())),
             vec![],

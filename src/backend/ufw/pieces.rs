@@ -54,14 +54,6 @@ pub fn pieces(wish: &Wish<'_>, wanted: &str) -> Pieces {
     pieces
 }
 
-fn action(say: impl Into<String>, step: Step, undo: Vec<Step>) -> Action {
-    Action {
-        say: say.into(),
-        step,
-        undo,
-    }
-}
-
 impl<'a> Family<'a> {
     fn new(wish: &'a Wish<'a>, table: &str, v6: bool, kept: &[Entry], wanted: &[Entry]) -> Self {
         let now = rules_file(wish.facts, v6);
@@ -111,7 +103,7 @@ impl<'a> Family<'a> {
             let mark = format!("{tag}:trial");
             let open = self.patch(&mark, trial.clone());
             pieces.timed.push(open.clone());
-            pieces.open.push(action(
+            pieces.open.push(Action::new(
                 format!(
                     "open the new ports for {} s in ufw's chains ({})",
                     self.wish.window_s,
@@ -171,7 +163,7 @@ impl<'a> Family<'a> {
 
     fn check(&self) -> Action {
         let call = Invocation::new(self.tool, ["--noflush", "--test"]);
-        action(
+        Action::new(
             format!(
                 "{} accepts {} with the new rules",
                 self.tool.name(),
@@ -191,7 +183,7 @@ impl<'a> Family<'a> {
         };
         let mark = format!("{}:bridge:helper", self.wish.tag);
         let rules = vec![self.marked(&need, &mark, " -m conntrack --ctstate DNAT")];
-        Some(action(
+        Some(Action::new(
             format!("let in who is turned to the helper ({})", self.word()),
             self.patch("", rules),
             vec![self.patch(&format!("{}:bridge", self.wish.tag), Vec::new())],
@@ -203,7 +195,7 @@ impl<'a> Family<'a> {
         let path = self.path();
         let path = path.display();
         if self.between.text() != self.now.text() {
-            pieces.keep.push(action(
+            pieces.keep.push(Action::new(
                 format!("write {path} for the next boot"),
                 self.write(&self.between),
                 vec![self.write(&self.now)],
@@ -214,7 +206,7 @@ impl<'a> Family<'a> {
             let back = self.live.as_is(&self.now, &self.after);
             let (lenient, _) = self.live.moved(&self.now, &self.between);
             let between = lenient.as_is(&self.now, &self.after);
-            pieces.settle.push(action(
+            pieces.settle.push(Action::new(
                 format!(
                     "put the permanent rules of ufw in force and take the trial's away ({})",
                     self.word()
@@ -225,7 +217,7 @@ impl<'a> Family<'a> {
             pieces.restore.push(self.patch(tag, back));
         }
         if self.after.text() != self.between.text() {
-            pieces.seal.push(action(
+            pieces.seal.push(Action::new(
                 format!("write {path} for the next boot, without what is to be shut"),
                 self.write(&self.after),
                 vec![self.write(&self.between)],

@@ -1,8 +1,8 @@
 //! What concerns the next boot: the check that puts files back after a power cut, and units that load the rules.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::{Parts, RECOVER_UNIT, action, write};
+use super::{Parts, RECOVER_UNIT};
 use crate::step::{Action, Invocation, Step, Tool};
 
 impl Parts<'_> {
@@ -13,12 +13,12 @@ impl Parts<'_> {
         let call =
             |verb: &str| Invocation::new(Tool::Systemctl, [verb, "--quiet", "faspwall-recover.service"]);
         vec![
-            action(
+            Action::new(
                 "write the boot-time check, in case the power fails while files are written",
-                write(RECOVER_UNIT, &unit),
+                Step::put(Path::new(RECOVER_UNIT), Some(&unit), 0o644),
                 vec![Step::Remove(PathBuf::from(RECOVER_UNIT))],
             ),
-            action(
+            Action::new(
                 "arm it",
                 Step::Run(call("enable")),
                 vec![Step::Try(call("disable"))],
@@ -30,14 +30,14 @@ impl Parts<'_> {
     pub(super) fn start_at_boot(&self) -> Vec<Action> {
         let call = |verb: &str, unit: &String| Invocation::new(Tool::Systemctl, [verb, "--quiet", unit]);
         let on = self.enable.iter().map(|unit| {
-            action(
+            Action::new(
                 format!("let {unit} load the rules at boot"),
                 Step::Run(call("enable", unit)),
                 vec![Step::Try(call("disable", unit))],
             )
         });
         let off = self.disable.iter().map(|unit| {
-            action(
+            Action::new(
                 format!("{unit} no longer loads the rules at boot, as before"),
                 Step::Run(call("disable", unit)),
                 vec![Step::Try(call("enable", unit))],

@@ -1,8 +1,8 @@
 //! sshd's part of a change: the trial's door, the helper of the handover, the reload, and the way back from it.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use super::{Parts, RUN_DIR, action, nft, put, write};
+use super::{Parts, RUN_DIR, nft};
 use crate::backend::nftables::render::BRIDGE_TABLE;
 use crate::facts::Activation;
 use crate::step::{Action, Invocation, Signal, Step, Tool};
@@ -14,7 +14,7 @@ fn drain(port: u16) -> Action {
         quiet_ms: 150,
         timeout_ms: 3_000,
     };
-    action(
+    Action::new(
         format!("let logins on their way to TCP/{port} arrive"),
         step,
         vec![],
@@ -80,7 +80,7 @@ impl Parts<'_> {
     pub(super) fn end_second_sshd(&self, name: &str, port: u16, say: &str) -> Vec<Action> {
         let (_, stop) = self.second_sshd(name, port);
         let mut actions = vec![drain(port)];
-        actions.extend(stop.into_iter().map(|step| action(say, step, vec![])));
+        actions.extend(stop.into_iter().map(|step| Action::new(say, step, vec![])));
         actions
     }
 
@@ -104,7 +104,7 @@ impl Parts<'_> {
                     .map(|pid| format!("{pid}\n"))
                     .unwrap_or_default();
                 vec![
-                    write(&pid_file, &pid),
+                    Step::put(Path::new(&pid_file), Some(&pid), 0o644),
                     Step::SignalPidFile {
                         pid_file: PathBuf::from(pid_file),
                         comm: String::from("sshd"),
@@ -157,36 +157,36 @@ impl Parts<'_> {
         let mut actions = Vec::new();
         // Undo runs backwards: the reload stands with the first file, so it comes after all files are back.
         for (number, file) in self.sshd_files.iter().enumerate() {
-            let mut undo = vec![put(&file.path, file.before.as_ref())];
+            let mut undo = vec![Step::put(&file.path, file.before.as_deref(), 0o644)];
             if number == 0 {
                 undo.extend(self.revive());
             }
             let verb = if file.after.is_some() { "write" } else { "remove" };
-            actions.push(action(
+            actions.push(Action::new(
                 format!("{verb} {}", file.path.display()),
-                put(&file.path, file.after.as_ref()),
+                Step::put(&file.path, file.after.as_deref(), 0o644),
                 undo,
             ));
         }
         let test = Invocation::new(Tool::Sshd, ["-t", "-f", &self.config_path()]);
-        actions.push(action(
+        actions.push(Action::new(
             "sshd accepts its new configuration",
             Step::Run(test),
             vec![],
         ));
         let (start, stop) = self.second_sshd("bridge", self.helper_port);
-        actions.push(action(
+        actions.push(Action::new(
             "start a helper sshd, so that nobody meets a closed door meanwhile",
             start,
             stop.clone(),
         ));
-        actions.push(action(
+        actions.push(Action::new(
             "see it listen",
             self.await_sshd(self.helper_port, true),
             vec![],
         ));
         actions.extend(self.pieces.bridge.clone());
-        actions.push(action(
+        actions.push(Action::new(
             "turn new logins to the helper",
             Step::Run(nft(&self.bridge_text())),
             vec![self.sweep(&[BRIDGE_TABLE])],
@@ -197,23 +197,23 @@ impl Parts<'_> {
                 door,
                 "end the trial's sshd; logins through it live on",
             ));
-            actions.push(action(
+            actions.push(Action::new(
                 format!("see TCP/{door} free"),
                 self.await_sshd(door, false),
                 vec![],
             ));
         }
         for step in self.reload("reload") {
-            actions.push(action("let sshd read its configuration again", step, vec![]));
+            actions.push(Action::new("let sshd read its configuration again", step, vec![]));
         }
         for port in &self.ssh_ports.1 {
-            actions.push(action(
+            actions.push(Action::new(
                 format!("see sshd listen on TCP/{port}"),
                 self.await_sshd(*port, true),
                 vec![],
             ));
         }
-        actions.push(action(
+        actions.push(Action::new(
             "turn new logins to sshd again",
             self.sweep(&[BRIDGE_TABLE]),
             vec![],

@@ -81,33 +81,6 @@ fn nft_check(text: &str) -> Invocation {
     Invocation::new(Tool::Nft, ["-c", "-f", "-"]).with_stdin(text)
 }
 
-fn action(say: impl Into<String>, step: Step, undo: Vec<Step>) -> Action {
-    Action {
-        say: say.into(),
-        step,
-        undo,
-    }
-}
-
-fn write(path: &str, content: &str) -> Step {
-    Step::Write {
-        path: PathBuf::from(path),
-        content: content.to_owned(),
-        mode: 0o644,
-    }
-}
-
-fn put(path: &std::path::Path, content: Option<&String>) -> Step {
-    match content {
-        Some(content) => Step::Write {
-            path: path.to_owned(),
-            content: content.clone(),
-            mode: 0o644,
-        },
-        None => Step::Remove(path.to_owned()),
-    }
-}
-
 impl Parts<'_> {
     fn clocks(&self) -> Vec<Timed> {
         render::clock_and(self.pieces.clocks.clone())
@@ -135,20 +108,20 @@ impl Parts<'_> {
     fn check(&self) -> Vec<Action> {
         let mut checks = self.pieces.check.clone();
         if let Some(gates) = &self.gates {
-            checks.push(action(
+            checks.push(Action::new(
                 "nft accepts the default-deny set",
                 Step::Run(nft_check(&self.wall_text(gates))),
                 vec![],
             ));
         }
         if self.moves_sshd() {
-            checks.push(action(
+            checks.push(Action::new(
                 "nft can turn new logins aside while sshd changes ports",
                 Step::Run(nft_check(&self.bridge_text())),
                 vec![],
             ));
             let test = Invocation::new(Tool::Sshd, ["-t", "-f", &self.config_path()]);
-            checks.push(action(
+            checks.push(Action::new(
                 "sshd accepts its present configuration",
                 Step::Run(test),
                 vec![],
@@ -167,7 +140,7 @@ impl Parts<'_> {
         } else {
             "start the kernel's clock"
         };
-        let mut actions = vec![action(
+        let mut actions = vec![Action::new(
             say,
             Step::Run(nft(&render::clock(self.window_s))),
             vec![self.sweep(&[TRIAL_TABLE, BRIDGE_TABLE])],
@@ -178,12 +151,12 @@ impl Parts<'_> {
         }
         if let (Some(door), true) = (self.door, self.needs_door()) {
             let (start, stop) = self.second_sshd("door", door);
-            actions.push(action(
+            actions.push(Action::new(
                 format!("start a second sshd on TCP/{door}; no file is touched"),
                 start,
                 stop,
             ));
-            actions.push(action(
+            actions.push(Action::new(
                 format!("see it listen on TCP/{door}"),
                 self.await_sshd(door, true),
                 vec![],
@@ -205,7 +178,7 @@ impl Parts<'_> {
         if self.deny_sets().is_empty() {
             return Vec::new();
         }
-        let mut actions = vec![action(
+        let mut actions = vec![Action::new(
             "give the opened ports their time anew",
             Step::Run(nft(&render::refresh(&self.clocks(), self.window_s))),
             vec![],
@@ -214,7 +187,7 @@ impl Parts<'_> {
         let open = |set: &str| Step::Try(nft(&format!("flush set inet {TRIAL_TABLE} {set}\n")));
         if !self.closing.is_empty() {
             let ports: Vec<String> = self.closing.iter().map(|p| format!("TCP/{p}")).collect();
-            actions.push(action(
+            actions.push(Action::new(
                 format!(
                     "shut {} for new logins, by the kernel's clock: it opens by itself after {} s",
                     ports.join(", "),
@@ -230,7 +203,7 @@ impl Parts<'_> {
             ));
         }
         if let Some(gates) = &self.gates {
-            actions.push(action(
+            actions.push(Action::new(
                 format!(
                     "refuse everything that is not asked for, by the kernel's clock: it opens by itself after {} s",
                     self.window_s
@@ -251,7 +224,7 @@ impl Parts<'_> {
     fn new_time(&self, say: &str, seconds: u64) -> Vec<Action> {
         let timed = self.pieces.timed.iter();
         timed
-            .map(|step| action(say, step.clone().lasting(seconds), vec![]))
+            .map(|step| Action::new(say, step.clone().lasting(seconds), vec![]))
             .collect()
     }
 
@@ -261,7 +234,7 @@ impl Parts<'_> {
         keep.push_str(&render::refresh(&self.deny_sets(), COMMIT_SHUT_SECONDS));
         let mut undo = self.pieces.restore.clone();
         undo.push(self.sweep(&[TRIAL_TABLE, BRIDGE_TABLE]));
-        actions.push(action(
+        actions.push(Action::new(
             "keep the trial's ports open while everything is made permanent",
             Step::Run(nft(&keep)),
             undo,
@@ -274,7 +247,7 @@ impl Parts<'_> {
         actions.extend(self.start_at_boot());
         actions.extend(self.move_sshd());
         actions.extend(self.pieces.settle.clone());
-        actions.push(action(
+        actions.push(Action::new(
             "take what was only for the trial away",
             self.sweep(&[TRIAL_TABLE, BRIDGE_TABLE]),
             vec![],
@@ -285,7 +258,7 @@ impl Parts<'_> {
         }
         actions.extend(self.pieces.seal.clone());
         if self.facts.os.systemd {
-            actions.push(action(
+            actions.push(Action::new(
                 "take the boot-time check away",
                 Step::Try(Invocation::new(
                     Tool::Systemctl,
@@ -293,7 +266,7 @@ impl Parts<'_> {
                 )),
                 vec![],
             ));
-            actions.push(action(
+            actions.push(Action::new(
                 "remove its unit",
                 Step::Remove(PathBuf::from(RECOVER_UNIT)),
                 vec![],

@@ -25,14 +25,6 @@ fn rule(id: &str, protocol: &str, ports: &str, state: RuleState, why: &str) -> R
     }
 }
 
-fn action(say: &str, step: Step, undo: Vec<Step>) -> Action {
-    Action {
-        say: say.into(),
-        step,
-        undo,
-    }
-}
-
 fn nft(text: &str) -> Step {
     Step::Run(Invocation::new(Tool::Nft, ["-f", "-"]).with_stdin(text))
 }
@@ -49,7 +41,7 @@ fn sweep() -> Step {
 fn trial_1() -> Vec<Action> {
     let door = PathBuf::from("/run/faspwall/door.pid");
     vec![
-        action(
+        Action::new(
             "open TCP/33001 and UDP/33001 in inet filter input",
             nft(
                 "insert rule inet filter input tcp dport 33001 accept comment \"faspwall:20261123-073112:ssh\"\n\
@@ -57,7 +49,7 @@ fn trial_1() -> Vec<Action> {
             ),
             vec![sweep()],
         ),
-        action(
+        Action::new(
             "start a second sshd on TCP/33001",
             Step::Run(Invocation::new(
                 Tool::Sshd,
@@ -69,7 +61,7 @@ fn trial_1() -> Vec<Action> {
                 signal: Signal::Term,
             }],
         ),
-        action(
+        Action::new(
             "wait for sshd on TCP/33001",
             Step::AwaitTcp {
                 port: 33001,
@@ -85,7 +77,7 @@ fn trial_1() -> Vec<Action> {
 fn commit() -> Vec<Action> {
     let dropin = PathBuf::from("/etc/ssh/sshd_config.d/60-faspwall.conf");
     vec![
-        action(
+        Action::new(
             "tell sshd to listen on 33001",
             Step::Write {
                 path: dropin.clone(),
@@ -94,7 +86,7 @@ fn commit() -> Vec<Action> {
             },
             vec![Step::Remove(dropin)],
         ),
-        action(
+        Action::new(
             "reload sshd",
             Step::Run(Invocation::new(Tool::Systemctl, ["reload", "ssh.service"])),
             vec![Step::Run(Invocation::new(
@@ -113,7 +105,7 @@ pub fn change() -> Change {
         spared: Vec::new(),
         wall: false,
         fingerprint: "5f0c".into(),
-        check: vec![action(
+        check: vec![Action::new(
             "let nft check the rules",
             Step::Run(
                 Invocation::new(Tool::Nft, ["-c", "-f", "-"])
@@ -122,7 +114,7 @@ pub fn change() -> Change {
             vec![],
         )],
         trial_1: trial_1(),
-        trial_2: vec![action(
+        trial_2: vec![Action::new(
             "shut TCP/22 for new connections, by a timer in the kernel",
             nft("add element inet faspwall_trial shut { 22 timeout 120s }"),
             vec![sweep()],
