@@ -10,10 +10,11 @@ use super::{Change, Preview, RuleLine};
 use crate::advice::{Advice, Severity};
 use crate::answers::Answers;
 use crate::backend::by_hand::by_hand;
+use crate::backend::nftables::inspect::{fingerprint, inbound_default};
 use crate::backend::nftables::model::Ruleset;
+use crate::backend::nftables::render;
 use crate::backend::nftables::shut::{has_our_deny, is_shut_but_for};
 use crate::backend::nftables::wall::{Gates, has_wall};
-use crate::backend::nftables::{Inspection, inspect::inspect_view, render};
 use crate::backend::{Pieces, Translator, Wish, translator};
 use crate::facts::{BackendId, Facts, InboundDefault, Listener};
 use crate::plan::{Plan, Port22, Requirement};
@@ -44,7 +45,7 @@ pub fn preview(
     setting: &Setting,
 ) -> Preview {
     let mut obstacles = Vec::new();
-    let inspection = inspected(facts, &plan, &mut obstacles);
+    let live = live(facts, &plan, &mut obstacles);
     obstacles.extend(another_backend(facts, answers));
     let enable = units_to_enable(facts, answers.firewall.enable_at_boot).unwrap_or_else(|obstacle| {
         obstacles.push(obstacle);
@@ -74,11 +75,11 @@ pub fn preview(
         advice,
         obstacles,
     };
-    let Some(inspection) = inspection else {
+    let Some(live) = live else {
         return preview;
     };
-    let wall = answers.firewall.default_deny && may_wall(facts, &inspection, &mut preview.obstacles);
-    let mut wanted = Wanted::new(facts, &preview.plan, &inspection, setting, wall);
+    let wall = answers.firewall.default_deny && may_wall(facts, &live, &mut preview.obstacles);
+    let mut wanted = Wanted::new(facts, &preview.plan, &live, setting, wall);
     wanted.enable = enable;
     preview.obstacles.extend(wanted.obstacles.iter().cloned());
     preview.rules = wanted.rule_lines(&preview.plan);
@@ -105,7 +106,7 @@ fn another_backend(facts: &Facts, answers: &Answers) -> Option<String> {
     ))
 }
 
-fn inspected(facts: &Facts, plan: &Plan, obstacles: &mut Vec<String>) -> Option<Inspection> {
+fn live(facts: &Facts, plan: &Plan, obstacles: &mut Vec<String>) -> Option<Ruleset> {
     if let Some(refusal) = &facts.refusal {
         obstacles.push(refusal.clone());
         let closing: &[u16] = if plan.port_22 == Port22::Keep || plan.ssh_port == 22 {
@@ -124,7 +125,7 @@ fn inspected(facts: &Facts, plan: &Plan, obstacles: &mut Vec<String>) -> Option<
         return None;
     }
     match crate::backend::kernel::of_facts(facts) {
-        Ok(Some(ruleset)) => Some(inspect_view(ruleset)),
+        Ok(Some(ruleset)) => Some(ruleset),
         Ok(None) => {
             let why = facts
                 .observations
@@ -144,9 +145,8 @@ fn inspected(facts: &Facts, plan: &Plan, obstacles: &mut Vec<String>) -> Option<
 }
 
 /// Whether a default-deny set can be turned on here: only where nothing refuses packets yet.
-fn may_wall(facts: &Facts, inspection: &Inspection, obstacles: &mut Vec<String>) -> bool {
-    let theirs = inspect_view(inspection.ruleset.without_ours());
-    if theirs.inbound_default != InboundDefault::Accept {
+fn may_wall(facts: &Facts, live: &Ruleset, obstacles: &mut Vec<String>) -> bool {
+    if inbound_default(&live.without_ours()) != InboundDefault::Accept {
         return false;
     }
     let by_hand = match facts.backend {
@@ -268,7 +268,7 @@ pub fn translators(facts: &Facts) -> Vec<&'static dyn Translator> {
 struct Wanted<'a> {
     facts: &'a Facts,
     setting: &'a Setting,
-    inspection: &'a Inspection,
+    live: &'a Ruleset,
     theirs: Ruleset,
     requirements: Vec<Requirement>,
     gaps: Vec<(String, String)>,
@@ -289,16 +289,10 @@ struct Wanted<'a> {
 }
 
 impl<'a> Wanted<'a> {
-    fn new(
-        facts: &'a Facts,
-        plan: &Plan,
-        inspection: &'a Inspection,
-        setting: &'a Setting,
-        wall: bool,
-    ) -> Self {
-        let theirs = inspection.ruleset.without_ours();
+    fn new(facts: &'a Facts, plan: &Plan, live: &'a Ruleset, setting: &'a Setting, wall: bool) -> Self {
+        let theirs = live.without_ours();
         let requirements = plan.requirements.clone();
-        let gaps = render::gaps(&inspection.ruleset, &requirements)
+        let gaps = render::gaps(live, &requirements)
             .into_iter()
             .map(|(requirement, reason)| (requirement.id.clone(), reason))
             .collect();
@@ -313,11 +307,11 @@ impl<'a> Wanted<'a> {
             Vec::new()
         };
         let mut wanted = Self {
-            shut_now: is_shut_but_for(&inspection.ruleset, 22, &spared) || has_our_deny(&inspection.ruleset),
+            shut_now: is_shut_but_for(live, 22, &spared) || has_our_deny(live),
             gates: wall.then(|| Gates::new(facts, &requirements, &closing, &spared)),
             facts,
             setting,
-            inspection,
+            live,
             theirs,
             requirements,
             gaps,
@@ -514,6 +508,6 @@ impl<'a> Wanted<'a> {
         let mut seen = std::collections::BTreeSet::new();
         let opened: Vec<String> = opened.filter(|port| seen.insert(port.clone())).collect();
         let closed = self.closing.iter().map(|port| format!("TCP/{port}")).collect();
-        parts.assemble(self.inspection.fingerprint.clone(), opened, closed, None)
+        parts.assemble(fingerprint(self.live), opened, closed, None)
     }
 }

@@ -295,7 +295,7 @@ impl Stage<'_> {
                 lines.push(format!("an undo step failed: {error}"));
             }
         }
-        lines.extend(differences(before, &self.kernel()?));
+        lines.extend(differences(before, self.kernel()?));
         Ok(lines)
     }
 }

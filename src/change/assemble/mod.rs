@@ -81,19 +81,14 @@ fn nft_check(text: &str) -> Invocation {
     Invocation::new(Tool::Nft, ["-c", "-f", "-"]).with_stdin(text)
 }
 
+/// Takes tables of ours away that exist only for a while.
+fn gone(tables: &[&str]) -> Step {
+    Step::Run(nft(&render::without_tables(tables)))
+}
+
 impl Parts<'_> {
     fn clocks(&self) -> Vec<Timed> {
         render::clock_and(self.pieces.clocks.clone())
-    }
-
-    /// Takes tables of ours away that exist only for a while.
-    fn sweep(&self, tables: &[&str]) -> Step {
-        Step::SweepNft {
-            tag: format!("{}:none", self.id.tag()),
-            sets: Vec::new(),
-            tables: tables.iter().map(|table| format!("inet {table}")).collect(),
-            then: String::new(),
-        }
     }
 
     fn moves_sshd(&self) -> bool {
@@ -143,7 +138,7 @@ impl Parts<'_> {
         let mut actions = vec![Action::new(
             say,
             Step::Run(nft(&render::clock(self.window_s))),
-            vec![self.sweep(&[TRIAL_TABLE, BRIDGE_TABLE])],
+            vec![gone(&[TRIAL_TABLE, BRIDGE_TABLE])],
         )];
         actions.extend(self.pieces.open.clone());
         if self.lift {
@@ -233,7 +228,7 @@ impl Parts<'_> {
         let mut keep = render::refresh(&self.clocks(), COMMIT_SECONDS);
         keep.push_str(&render::refresh(&self.deny_sets(), COMMIT_SHUT_SECONDS));
         let mut undo = self.pieces.restore.clone();
-        undo.push(self.sweep(&[TRIAL_TABLE, BRIDGE_TABLE]));
+        undo.push(gone(&[TRIAL_TABLE, BRIDGE_TABLE]));
         actions.push(Action::new(
             "keep the trial's ports open while everything is made permanent",
             Step::Run(nft(&keep)),
@@ -249,7 +244,7 @@ impl Parts<'_> {
         actions.extend(self.pieces.settle.clone());
         actions.push(Action::new(
             "take what was only for the trial away",
-            self.sweep(&[TRIAL_TABLE, BRIDGE_TABLE]),
+            gone(&[TRIAL_TABLE, BRIDGE_TABLE]),
             vec![],
         ));
         if self.moves_sshd() {
