@@ -1,8 +1,8 @@
 //! Whichever way an admin comes in: the connection that is pinned is the one of now, and the proof is the one that is new.
 
 use super::{Family, Machine, RULES, Ran, Suite, assert_open, document, ruleset, server, status};
-use crate::boxes::{Terminal, seconds, wait};
-use crate::lab::wizard::{code_on, to_the_trial};
+use crate::boxes::{Console, Seat, Terminal, seconds, wait};
+use crate::lab::wizard::{code_on, fill, to_the_trial};
 
 /// The peer's ports of the logins that are open on a port.
 fn peers(machine: &Machine, port: u16) -> Vec<String> {
@@ -143,4 +143,23 @@ fn an_admin_in_tmux_over_sudo_from_a_second_login_is_pinned_named_and_may_confir
     }
     machine.ok(&["runuser", "-u", "joe", "--", "tmux", "select-window", "-t", "w:0"]);
     terminal.wait_for("KEPT", seconds(10));
+}
+
+/// The first-time installer: nobody is logged in over the network, the console is 80x25, TERM=linux.
+#[test]
+fn a_person_at_the_console_of_the_server_moves_ssh_by_the_word_keep() {
+    let machine = server(Suite::Bookworm);
+    let console = Console::start(&machine, "faspwall");
+    let pages = to_the_trial(&console);
+    assert!(pages.contains("at the console"), "{pages}");
+    assert_open(&machine, &[22, 33001]);
+    fill(&console, "keep");
+    console.wait_for("TRIAL 2", seconds(10));
+    assert_open(&machine, &[33001]);
+    fill(&console, "keep");
+    let screen = console.wait_for("KEPT", seconds(20));
+    console.keys(&["Enter"]);
+    assert_eq!(console.end(seconds(10)), 0, "{screen}");
+    assert_open(&machine, &[33001]);
+    assert!(machine.ssh(33001, Family::V6, "true").ok());
 }
