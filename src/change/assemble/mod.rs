@@ -71,6 +71,8 @@ pub struct Parts<'a> {
     pub keep_22_until: Option<jiff::civil::Date>,
     /// What must be let through afterwards.
     pub requirements: Vec<Requirement>,
+    /// What earlier changes let through, and is not asked for any more.
+    pub at_liberty: Vec<Requirement>,
 }
 
 fn nft(text: &str) -> Invocation {
@@ -319,6 +321,7 @@ impl Parts<'_> {
             deny: self.deny_sets(),
             keep_22_until: self.keep_22_until,
             requirements: self.requirements.clone(),
+            at_liberty: self.at_liberty.clone(),
             before: Before {
                 files: before,
                 rewritten: self.pieces.rewritten.clone(),
