@@ -3,7 +3,7 @@
 //! # Map
 //!
 //! Pure core, bottom up: [`port`], [`step`], [`transaction`], [`facts`], [`catalogue`], [`answers`], [`plan`],
-//! [`matrix`], [`advice`], [`backend`], [`sshd`], [`change`]. Above them [`system`], the one door to the host, then [`engine`]
+//! [`matrix`], [`product`], [`advice`], [`backend`], [`sshd`], [`change`]. Above them [`system`], the one door to the host, then [`engine`]
 //! (detect, apply, confirm, guard, roll back), and two that live in sealed namespaces ([`sealed`]): [`lab`] and
 //! [`rehearse`]. [`tui`] knows the pure core only; [`cli`] joins the two.
 //!
@@ -42,6 +42,7 @@ pub mod lab;
 pub mod matrix;
 pub mod plan;
 pub mod port;
+pub mod product;
 pub mod rehearse;
 pub mod sealed;
 pub mod sshd;

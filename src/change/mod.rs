@@ -68,6 +68,9 @@ pub struct Change {
     pub keep_22_until: Option<jiff::civil::Date>,
     /// What must be let through afterwards; read back before the commit counts.
     pub requirements: Vec<Requirement>,
+    /// What people have to do once it is permanent, such as restarting the product's services.
+    #[serde(default)]
+    pub left_to_do: Vec<String>,
 }
 
 /// What a committed change replaced.
@@ -81,6 +84,9 @@ pub struct Before {
     /// Which of `files` are sshd's.
     #[serde(default)]
     pub sshd_files: Vec<PathBuf>,
+    /// Which of `files` is the product's own.
+    #[serde(default)]
+    pub product_files: Vec<PathBuf>,
     /// What each backend kept, in its own text: before and after.
     #[serde(default)]
     pub kept: BTreeMap<BackendId, (String, String)>,

@@ -68,7 +68,9 @@ fn step(phase: &str, step: &Step) -> Value {
         Step::Run(call) | Step::Try(call) => {
             json!({"phase": phase, "argv": call.argv(), "stdin": call.stdin, "display": display})
         }
-        Step::Write { path, .. } => json!({"phase": phase, "write": path, "display": display}),
+        Step::Write { path, .. } | Step::Revise { path, .. } => {
+            json!({"phase": phase, "write": path, "display": display})
+        }
         Step::Remove(path) => json!({"phase": phase, "remove": path, "display": display}),
         _ => json!({"phase": phase, "argv": [], "display": display}),
     }

@@ -9,12 +9,13 @@ use super::{Engine, EngineError};
 use crate::backend::nftables::Ruleset;
 use crate::backend::nftables::inspect::fingerprint;
 use crate::backend::{Pieces, Wish, translator};
-use crate::change::Change;
 use crate::change::assemble::Parts;
 use crate::change::render::Setting;
+use crate::change::{Before, Change};
 use crate::facts::{BackendId, Facts};
 use crate::plan::Requirement;
 use crate::port::{Direction, PortRange, Protocol};
+use crate::product::taken_back;
 use crate::sshd::change::FileChange;
 use crate::transaction::{State, TxnId};
 
@@ -72,6 +73,7 @@ impl Engine<'_> {
                 sshd_files.push(self.file_back(path, old.as_ref(), new.as_ref())?);
             }
         }
+        let product_files = self.product_back(&before);
         let ruleset = self.live_ruleset()?;
         let theirs = ruleset.without_ours();
         let returning = gone(&before.ssh_ports, &before.ssh_ports_after);
@@ -107,6 +109,8 @@ impl Engine<'_> {
             disable: before.enabled.clone(),
             keep_22_until: None,
             requirements,
+            product_files,
+            left_to_do: last.change.left_to_do.clone(),
         };
         Ok(parts.assemble(
             fingerprint(&ruleset),
@@ -114,6 +118,24 @@ impl Engine<'_> {
             without(&last.change.opened, earlier.as_ref().map(|t| &t.change.opened)),
             Some(last.id.to_string()),
         ))
+    }
+
+    /// Others go on writing into the product's file: only what we changed in it goes back.
+    fn product_back(&self, before: &Before) -> Vec<FileChange> {
+        let ours = before
+            .files
+            .iter()
+            .filter(|(path, _, _)| before.product_files.contains(path));
+        let back = ours.filter_map(|(path, old, new)| {
+            let now = self.system.read_text(path)?;
+            let after = taken_back(old.as_deref()?, new.as_deref()?, &now);
+            (after != now).then(|| FileChange {
+                path: path.clone(),
+                before: Some(now),
+                after: Some(after),
+            })
+        });
+        back.collect()
     }
 
     /// A file goes back only if it still holds what we wrote: what somebody changed since is never lost.

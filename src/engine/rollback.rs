@@ -121,7 +121,10 @@ impl Engine<'_> {
         ));
         let mut remaining = Vec::new();
         for step in transaction.begun().iter().rev().flat_map(|action| &action.undo) {
-            let of_files = matches!(step, Step::Write { .. } | Step::Remove(_) | Step::Try(_));
+            let of_files = matches!(
+                step,
+                Step::Write { .. } | Step::Revise { .. } | Step::Remove(_) | Step::Try(_)
+            );
             if of_files && self.perform(step).is_err() {
                 remaining.push(step.clone());
             }

@@ -351,6 +351,13 @@ impl System for RealSystem {
                 .create_new(true)
                 .mode(mode)
                 .open(&beside)?;
+            if let Ok(old) = fs::metadata(path) {
+                let fresh = file.metadata()?;
+                if (old.uid(), old.gid()) != (fresh.uid(), fresh.gid()) {
+                    std::os::unix::fs::fchown(&file, Some(old.uid()), Some(old.gid()))?;
+                }
+            }
+            // After the owner: a change of that takes special bits away.
             file.set_permissions(fs::Permissions::from_mode(mode))?;
             file.write_all(bytes)?;
             file.sync_all()?;

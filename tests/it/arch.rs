@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 ///
 /// A layer may name only layers above it in this table, so that no cycle can even be written down; the one exception
 /// is a pair that counts as one layer: the journal stores a change, and a change is cut into the journal's phases.
-const LAYERS: [(&str, &[&str]); 21] = [
+const LAYERS: [(&str, &[&str]); 22] = [
     ("port", &[]),
     ("matrix", &["port"]),
     ("step", &[]),
@@ -16,7 +16,11 @@ const LAYERS: [(&str, &[&str]); 21] = [
     ("catalogue", &["port", "document"]),
     ("answers", &["port", "document", "facts", "catalogue"]),
     ("plan", &["port", "catalogue", "answers"]),
-    ("advice", &["port", "facts", "catalogue", "answers", "plan"]),
+    ("product", &["port", "facts", "catalogue", "answers", "plan"]),
+    (
+        "advice",
+        &["port", "facts", "catalogue", "answers", "plan", "product"],
+    ),
     ("backend", &["port", "step", "facts", "plan"]),
     ("sshd", &["port", "step", "facts", "plan"]),
     ("transaction", &["step", "change"]),
@@ -26,8 +30,10 @@ const LAYERS: [(&str, &[&str]); 21] = [
             "port",
             "step",
             "facts",
+            "catalogue",
             "answers",
             "plan",
+            "product",
             "advice",
             "backend",
             "sshd",
@@ -44,6 +50,7 @@ const LAYERS: [(&str, &[&str]); 21] = [
             "catalogue",
             "answers",
             "plan",
+            "product",
             "advice",
             "backend",
             "sshd",

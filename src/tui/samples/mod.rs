@@ -4,7 +4,7 @@ mod host;
 mod plan;
 mod rehearsal;
 
-use crate::answers::{Answers, Daemon, Firewall, HttpPorts, Legacy22, Ssh};
+use crate::answers::{Answers, AsperaConf, Daemon, Firewall, HttpPorts, Legacy22, Ssh};
 use crate::catalogue::{Need, NeedDefault, PortAnswer, Role};
 use crate::port::{Direction, PortRange, Protocol};
 use crate::transaction::{Kept, Outcome, Phase, PortStatus, Progress, Status, Trial, TxnId};
@@ -36,6 +36,7 @@ pub fn answers() -> Answers {
         node_api: None,
         vlink: None,
         firewall: Firewall::default(),
+        aspera_conf: AsperaConf::Leave,
         accept: vec![],
         extra: vec![],
     }

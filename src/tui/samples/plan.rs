@@ -134,6 +134,7 @@ pub fn change() -> Change {
         before: Before::default(),
         keep_22_until: None,
         requirements: vec![],
+        left_to_do: vec![],
     }
 }
 
