@@ -242,6 +242,17 @@ impl Answers {
         chosen.map(PortRange::single).transpose()
     }
 
+    /// The same answers with TCP/22 closed to everyone: the second step of a move in two.
+    #[must_use]
+    pub fn closing_22(&self) -> Self {
+        let mut answers = self.clone();
+        answers.ssh.legacy_22 = Legacy22::Close;
+        answers.ssh.restrict_22_to.clear();
+        answers.ssh.keep_22_until = None;
+        answers.accept.retain(|code| code != "FW001");
+        answers
+    }
+
     /// Whether an advice was accepted by its code.
     pub fn accepts(&self, code: &str) -> bool {
         self.accept.iter().any(|accepted| accepted == code)

@@ -71,6 +71,12 @@ pub struct Change {
     /// What people have to do once it is permanent, such as restarting the product's services.
     #[serde(default)]
     pub left_to_do: Vec<String>,
+    /// The answers that it came from, so that TCP/22 can be closed later with the same ones; a way back has none.
+    #[serde(default)]
+    pub answers: Option<Box<Answers>>,
+    /// The text for the users of this host; `None` when nothing changes for them.
+    #[serde(default)]
+    pub notice: Option<String>,
 }
 
 /// What a committed change replaced.

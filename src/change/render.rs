@@ -17,6 +17,7 @@ use crate::backend::nftables::wall::{Gates, has_wall};
 use crate::backend::nftables::{Inspection, inspect::inspect_view, render};
 use crate::backend::{Pieces, Translator, Wish, translator};
 use crate::facts::{BackendId, Facts, InboundDefault, Listener};
+use crate::notice;
 use crate::plan::{Plan, Port22, Requirement};
 use crate::port::{PortRange, Protocol};
 use crate::sshd::change::{FileChange, listen_on};
@@ -89,7 +90,13 @@ pub fn preview(
     preview.native = wanted.native();
     preview.diff = wanted.diffs();
     if preview.obstacles.is_empty() && wanted.changes() {
-        preview.change = Some(wanted.change(&preview.plan));
+        let mut change = wanted.change(&preview.plan);
+        change.answers = Some(Box::new(answers.clone()));
+        // Ports that stay as they are concern nobody.
+        if !wanted.sshd_files.is_empty() || !change.closing.is_empty() || !wanted.gaps.is_empty() {
+            change.notice = notice::text(&preview.plan, answers, facts, setting.id.day());
+        }
+        preview.change = Some(change);
     }
     preview
 }

@@ -6,6 +6,7 @@ use std::path::Path;
 
 use super::journal::Transaction;
 use super::{Engine, EngineError};
+use crate::answers::Answers;
 use crate::backend::nftables::Ruleset;
 use crate::backend::nftables::inspect::fingerprint;
 use crate::backend::{Pieces, Wish, translator};
@@ -42,6 +43,24 @@ impl Engine<'_> {
             .rev()
             .find(|t| t.change.reverts.is_none() && !taken_back.contains(&t.id.as_str()))
             .map(|t| (*t).clone())
+    }
+
+    /// The answers that close a TCP/22 which the change in force has left open.
+    pub fn answers_to_close_22(&self) -> Result<Answers, EngineError> {
+        let Some(last) = self.in_force() else {
+            return Err(EngineError::Refused(String::from(
+                "nothing that faspwall kept is in force, so it does not know your answers. Write legacy_22 = \"close\" in \
+                 them and type: faspwall apply -f FILE",
+            )));
+        };
+        let answers = last.change.answers.as_ref().ok_or_else(|| {
+            EngineError::Refused(format!(
+                "{} was made by an older faspwall, which did not keep the answers. Write legacy_22 = \"close\" in them and \
+                 type: faspwall apply -f FILE",
+                last.id
+            ))
+        })?;
+        Ok(answers.closing_22())
     }
 
     /// The change that takes a committed transaction back.

@@ -55,6 +55,9 @@ impl Engine<'_> {
             remaining: remaining.iter().map(ToString::to_string).collect(),
             files: Vec::new(),
             log: self.journal_path(id).display().to_string(),
+            left_to_do: Vec::new(),
+            notice: None,
+            keep_22_until: None,
         };
         if let Err(error) = noted {
             let hint = format!("faspwall rollback {id}   # once the journal can be written again: {error}");

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 ///
 /// A layer may name only layers above it in this table, so that no cycle can even be written down; the one exception
 /// is a pair that counts as one layer: the journal stores a change, and a change is cut into the journal's phases.
-const LAYERS: [(&str, &[&str]); 22] = [
+const LAYERS: [(&str, &[&str]); 23] = [
     ("port", &[]),
     ("matrix", &["port"]),
     ("step", &[]),
@@ -16,6 +16,7 @@ const LAYERS: [(&str, &[&str]); 22] = [
     ("catalogue", &["port", "document"]),
     ("answers", &["port", "document", "facts", "catalogue"]),
     ("plan", &["port", "catalogue", "answers"]),
+    ("notice", &["port", "facts", "answers", "plan"]),
     ("product", &["port", "facts", "catalogue", "answers", "plan"]),
     (
         "advice",
@@ -23,7 +24,7 @@ const LAYERS: [(&str, &[&str]); 22] = [
     ),
     ("backend", &["port", "step", "facts", "plan"]),
     ("sshd", &["port", "step", "facts", "plan"]),
-    ("transaction", &["step", "change"]),
+    ("transaction", &["answers", "step", "change"]),
     (
         "change",
         &[
@@ -33,6 +34,7 @@ const LAYERS: [(&str, &[&str]); 22] = [
             "catalogue",
             "answers",
             "plan",
+            "notice",
             "product",
             "advice",
             "backend",
@@ -87,6 +89,7 @@ const LAYERS: [(&str, &[&str]); 22] = [
             "catalogue",
             "answers",
             "plan",
+            "product",
             "advice",
             "transaction",
             "change",
@@ -103,6 +106,7 @@ const LAYERS: [(&str, &[&str]); 22] = [
             "catalogue",
             "answers",
             "plan",
+            "notice",
             "advice",
             "backend",
             "sshd",

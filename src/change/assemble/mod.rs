@@ -343,6 +343,8 @@ impl Parts<'_> {
             keep_22_until: self.keep_22_until,
             requirements: self.requirements.clone(),
             left_to_do: self.left_to_do.clone(),
+            answers: None,
+            notice: None,
             before: Before {
                 files: before,
                 rewritten: self.pieces.rewritten.clone(),

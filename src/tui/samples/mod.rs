@@ -180,6 +180,9 @@ pub fn outcome(kept: bool) -> Outcome {
         remaining: vec![],
         files: change().files,
         log: "/var/lib/faspwall/20261123-073112/journal".into(),
+        left_to_do: vec![],
+        notice: None,
+        keep_22_until: None,
     }
 }
 
@@ -264,6 +267,8 @@ pub fn status() -> Status {
             row("TCP/22", "closed", "closed", "-"),
         ],
         drift: vec![],
+        reminder: None,
+        close_22: None,
         backend: "nftables 1.0.6".into(),
         at_boot: "yes, nftables.service loads /etc/nftables.conf".into(),
         guard: "none".into(),

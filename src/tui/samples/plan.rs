@@ -135,6 +135,8 @@ pub fn change() -> Change {
         keep_22_until: None,
         requirements: vec![],
         left_to_do: vec![],
+        answers: None,
+        notice: None,
     }
 }
 

@@ -17,6 +17,7 @@ mod power;
 mod preview;
 mod refused;
 mod same;
+mod two_phases;
 mod ufw;
 mod unconfirmed;
 mod whole;
