@@ -3,10 +3,10 @@
 use proptest::prelude::*;
 
 use super::{ASCII, Desk, remembered};
-use crate::answers::{Answers, Daemon, Legacy22};
+use crate::answers::{Answers, AsperaConf, Daemon, Legacy22};
 use crate::catalogue::Catalogue;
 use crate::facts::Facts;
-use crate::transaction::{Progress, Status};
+use crate::transaction::{Progress, Reminder, Status};
 use crate::tui::samples;
 use crate::tui::theme::Look;
 use crate::tui::wizard::ALL_PAGES;
@@ -359,7 +359,7 @@ fn the_ports_in_aspera_conf_are_set_when_that_is_marked() {
     let aspera = shared.facts.aspera.as_mut().expect("a product");
     aspera.conf = Some("/opt/aspera/etc/aspera.conf".into());
     aspera.ssh_port = Some(22);
-    let mut desk = Desk::with(PageId::Options, shared);
+    let mut desk = Desk::with(shared, Look::FULL, PageId::Options);
     let conf = |desk: &Desk| desk.wizard.shared().answers.aspera_conf;
     assert!(
         desk.picture()
