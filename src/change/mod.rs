@@ -74,6 +74,15 @@ pub struct Change {
     /// rules have it.
     #[serde(default)]
     pub at_liberty: Vec<Requirement>,
+    /// What people have to do once it is permanent, such as restarting the product's services.
+    #[serde(default)]
+    pub left_to_do: Vec<String>,
+    /// The answers that it came from, so that TCP/22 can be closed later with the same ones; a way back has none.
+    #[serde(default)]
+    pub answers: Option<Box<Answers>>,
+    /// The text for the users of this host; `None` when nothing changes for them.
+    #[serde(default)]
+    pub notice: Option<String>,
 }
 
 /// What a committed change replaced.
@@ -87,6 +96,9 @@ pub struct Before {
     /// Which of `files` are sshd's.
     #[serde(default)]
     pub sshd_files: Vec<PathBuf>,
+    /// Which of `files` is the product's own.
+    #[serde(default)]
+    pub product_files: Vec<PathBuf>,
     /// What each backend kept, in its own text: before and after.
     #[serde(default)]
     pub kept: BTreeMap<BackendId, (String, String)>,

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+mod product;
 mod shown;
 
 use super::assemble::Parts;
@@ -16,6 +17,7 @@ use crate::backend::nftables::wall::{Gates, has_wall};
 use crate::backend::nftables::{Inspection, inspect::inspect_view, render};
 use crate::backend::{Pieces, Translator, Wish, translator};
 use crate::facts::{BackendId, Facts, InboundDefault, Listener};
+use crate::notice;
 use crate::plan::{Plan, Port22, Requirement};
 use crate::port::{PortRange, Protocol};
 use crate::sshd::change::{FileChange, listen_on, ours};
@@ -82,13 +84,21 @@ pub fn preview(
     let wall = answers.firewall.default_deny && may_wall(facts, &inspection, &mut preview.obstacles);
     let mut wanted = Wanted::new(facts, &preview.plan, &inspection, setting, wall);
     wanted.enable = enable;
+    wanted.plan_product(answers, &preview.plan);
+    wanted.find_unwritable();
     preview.obstacles.extend(wanted.obstacles.iter().cloned());
     preview.rules = wanted.rule_lines(&preview.plan);
     (preview.unchanged, preview.cut_off) = others(facts, &preview.rules, wanted.gates.is_some());
     preview.native = wanted.native();
     preview.diff = wanted.diffs();
     if preview.obstacles.is_empty() && wanted.changes() {
-        preview.change = Some(wanted.change(&preview.plan));
+        let mut change = wanted.change(&preview.plan);
+        change.answers = Some(Box::new(answers.clone()));
+        // Ports that stay as they are concern nobody.
+        if !wanted.sshd_files.is_empty() || !change.closing.is_empty() || !wanted.gaps.is_empty() {
+            change.notice = notice::text(&preview.plan, answers, facts, setting.id.day());
+        }
+        preview.change = Some(change);
     }
     preview
 }
@@ -280,6 +290,9 @@ struct Wanted<'a> {
     gates: Option<Gates>,
     shut_now: bool,
     sshd_files: Vec<FileChange>,
+    /// aspera.conf, where it shall name the ports of the plan.
+    product_files: Vec<FileChange>,
+    left_to_do: Vec<String>,
     ports_before: Vec<u16>,
     ports_after: Vec<u16>,
     /// Text of what each backend keeps, now and afterwards.
@@ -326,6 +339,8 @@ impl<'a> Wanted<'a> {
             closing,
             spared,
             sshd_files: Vec::new(),
+            product_files: Vec::new(),
+            left_to_do: Vec::new(),
             ports_before: facts.ssh.ports.clone(),
             ports_after: facts.ssh.ports.clone(),
             kept: BTreeMap::new(),
@@ -336,7 +351,6 @@ impl<'a> Wanted<'a> {
         wanted.plan_sshd(plan);
         wanted.find_obstacles(plan);
         wanted.translate();
-        wanted.find_unwritable();
         wanted
     }
 
@@ -449,9 +463,10 @@ impl<'a> Wanted<'a> {
 
     /// Files that would not survive being written anew.
     fn find_unwritable(&mut self) {
-        let sshd = self.sshd_files.iter().map(|file| (&file.path, &file.before));
+        let own = self.sshd_files.iter().chain(&self.product_files);
+        let own = own.map(|file| (&file.path, &file.before));
         let files = self.pieces.files.iter().map(|(path, before, _)| (path, before));
-        for (path, before) in files.chain(sshd) {
+        for (path, before) in files.chain(own) {
             // What is no UTF-8 was replaced by this sign as it was read.
             if before.as_deref().is_some_and(|text| text.contains('\u{fffd}')) {
                 self.obstacles.push(format!(
@@ -465,7 +480,8 @@ impl<'a> Wanted<'a> {
     fn changes(&self) -> bool {
         let same_rules = self.kept.values().all(|(before, after)| before == after);
         let shut_as_wanted = self.closing.is_empty() || self.shut_now;
-        let same_files = self.pieces.files.is_empty() && self.sshd_files.is_empty();
+        let same_files =
+            self.pieces.files.is_empty() && self.sshd_files.is_empty() && self.product_files.is_empty();
         let loaded_at_boot = self.enable.is_empty();
         !(self.gaps.is_empty() && same_rules && shut_as_wanted && same_files && loaded_at_boot)
     }
@@ -517,6 +533,8 @@ impl<'a> Wanted<'a> {
             // A wall of ours may stand before it as well.
             lift: self.closing.is_empty() || self.kept.values().any(|(kept, _)| has_wall(kept)),
             sshd_files: self.sshd_files.clone(),
+            product_files: self.product_files.clone(),
+            left_to_do: self.left_to_do.clone(),
             ssh_ports: (self.ports_before.clone(), self.ports_after.clone()),
             helper_port: self.helper_port(),
             enable: self.enable.clone(),

@@ -378,6 +378,7 @@ impl System for RealSystem {
                 .mode(mode)
                 .open(&beside)?;
             belong_as(&file, path);
+            // After the owner: a change of that takes special bits away.
             file.set_permissions(fs::Permissions::from_mode(mode))?;
             file.write_all(bytes)?;
             file.sync_all()?;

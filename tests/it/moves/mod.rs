@@ -18,6 +18,7 @@ mod power;
 mod preview;
 mod refused;
 mod same;
+mod two_phases;
 mod ufw;
 mod unconfirmed;
 mod whole;
