@@ -145,7 +145,7 @@ pub fn assert_others(machine: &Machine, before: &str, gives_way: &[&str], when: 
     let mut rest = now.lines();
     let lost = before
         .lines()
-        .filter(|line| !["0.0.0.0:22", "[::]:22"].contains(line))
+        .filter(|line| !line.is_empty() && !["0.0.0.0:22", "[::]:22"].contains(line))
         .filter(|line| !gives_way.iter().any(|part| line.contains(part)))
         .find(|line| !rest.any(|other| other == *line));
     if let Some(line) = lost {
