@@ -3,27 +3,24 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
-use super::reader::{MARGIN, Reader, Row, paragraph};
+use super::reader::{Row, paragraph};
+use super::sheet::Sheet;
 use crate::transaction::{Progress, Status};
-use crate::tui::widgets::{Canvas, Focus, Handled, cell};
+use crate::tui::widgets::{Canvas, Handled, cell};
 use crate::tui::{
-    Button, Effect, Event, Key, Nav, Page, PageId, Question, Shared, Tone, frame, theme, words,
+    Button, Effect, Event, Key, Nav, Page, PageId, Question, Shared, Tone, theme, words,
 };
 
 /// The page.
 #[derive(Debug)]
 pub struct StatusPage {
-    reader: Reader,
-    focus: Focus,
-    size: (u16, u16),
+    sheet: Sheet,
 }
 
 impl Default for StatusPage {
     fn default() -> Self {
         Self {
-            reader: Reader::default(),
-            focus: Focus::default(),
-            size: (frame::MIN_WIDTH, frame::MIN_HEIGHT),
+            sheet: Sheet::new(6),
         }
     }
 }
@@ -148,31 +145,19 @@ fn port_rows(status: &Status, width: u16) -> Vec<Row> {
 }
 
 impl StatusPage {
-    fn room(&self) -> (u16, u16) {
-        let width = self.size.0.max(frame::MIN_WIDTH).saturating_sub(MARGIN + 2);
-        (width, self.size.1.max(frame::MIN_HEIGHT).saturating_sub(6))
-    }
-
     fn key(&mut self, key: Key, shared: &mut Shared) -> Option<Nav> {
         let presses = presses(shared);
-        if self.focus.handle(key, 1, presses.len()) == Handled::Yes {
-            return None;
-        }
-        let (width, height) = self.room();
-        let count = shared
-            .status
-            .as_ref()
-            .map_or(0, |status| rows(status, width).len());
-        if self.reader.handle(key, count, height) == Handled::Yes {
-            self.focus = Focus::default();
+        let status = shared.status.as_ref();
+        let count = |width| status.map_or(0, |status| rows(status, width).len());
+        if self.sheet.key(key, presses.len(), count) == Handled::Yes {
             return None;
         }
         match key {
             Key::Enter => {
                 let last = presses.last().copied();
                 let focused = self
-                    .focus
-                    .button(1)
+                    .sheet
+                    .button()
                     .and_then(|number| presses.get(number))
                     .copied();
                 press(focused.or(last)?, shared)
@@ -221,17 +206,16 @@ impl Page for StatusPage {
     fn update(&mut self, event: &Event, shared: &mut Shared) -> Option<Nav> {
         match event {
             Event::Key(key) => self.key(*key, shared),
-            Event::Resize(width, height) => {
-                self.size = (*width, *height);
+            other => {
+                self.sheet.world(other);
                 None
             }
-            _ => None,
         }
     }
 
     fn view(&self, shared: &Shared, frame: &mut Frame<'_>, area: Rect) {
         let mut canvas = Canvas::new(frame, area);
-        let focused = self.focus.button(1).is_none();
+        let focused = self.sheet.button().is_none();
         canvas.text(canvas.width().saturating_sub(26), 0, "read only, F5 reads again");
         let part = Rect::new(0, 1, canvas.width(), canvas.height().saturating_sub(1));
         let Some(status) = &shared.status else {
@@ -242,8 +226,8 @@ impl Page for StatusPage {
             }
             return;
         };
-        let (width, _) = self.room();
-        self.reader.view(&mut canvas, part, &rows(status, width), focused);
+        let (width, _) = self.sheet.room();
+        self.sheet.reader.view(&mut canvas, part, &rows(status, width), focused);
     }
 
     fn message(&self, shared: &Shared) -> (Tone, String) {
@@ -296,7 +280,7 @@ impl Page for StatusPage {
     }
 
     fn focused_button(&self) -> Option<usize> {
-        self.focus.button(1)
+        self.sheet.button()
     }
 
     fn in_text_field(&self) -> bool {
