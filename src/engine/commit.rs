@@ -35,6 +35,10 @@ impl Engine<'_> {
                 notes: Vec::new(),
             },
         )?;
+        if let Some(text) = &transaction.change.notice {
+            // Without the text the change is as good; faspwall notice prints it too.
+            drop(self.system.replace(&self.notice_path(id), text.as_bytes(), 0o600));
+        }
         let transaction = self.load(id)?.unwrap_or(transaction);
         self.disarm(&transaction);
         self.prune_quietly();

@@ -108,9 +108,22 @@ impl<'a> Subject<'a> {
         }
     }
 
+    /// What the way back of a change must leave: the operator's own way in.
+    pub fn way_back(change: &'a Change, facts: &'a Facts, door: &'a [Requirement]) -> Self {
+        Self {
+            facts,
+            change: Some(change),
+            requirements: door,
+            closing: &[],
+            spared: &[],
+            sweep: false,
+            pasted: None,
+        }
+    }
+
     /// Whether the change refuses everything that was not asked for.
     pub fn walls(&self) -> bool {
-        self.change.is_some_and(|change| change.wall)
+        self.change.is_some_and(Change::raises_wall)
     }
 
     /// The same on a host made of a ruleset.
