@@ -17,9 +17,7 @@ pub struct Done {
 
 impl Default for Done {
     fn default() -> Self {
-        Self {
-            sheet: Sheet::new(5),
-        }
+        Self { sheet: Sheet::new(5) }
     }
 }
 

@@ -7,9 +7,7 @@ use super::reader::{Row, paragraph};
 use super::sheet::Sheet;
 use crate::transaction::{Progress, Status};
 use crate::tui::widgets::{Canvas, Handled, cell};
-use crate::tui::{
-    Button, Effect, Event, Key, Nav, Page, PageId, Question, Shared, Tone, theme, words,
-};
+use crate::tui::{Button, Effect, Event, Key, Nav, Page, PageId, Question, Shared, Tone, theme, words};
 
 /// The page.
 #[derive(Debug)]
@@ -19,9 +17,7 @@ pub struct StatusPage {
 
 impl Default for StatusPage {
     fn default() -> Self {
-        Self {
-            sheet: Sheet::new(6),
-        }
+        Self { sheet: Sheet::new(6) }
     }
 }
 
@@ -210,7 +206,9 @@ impl Page for StatusPage {
             return;
         };
         let (width, _) = self.sheet.room();
-        self.sheet.reader.view(&mut canvas, part, &rows(status, width), focused);
+        self.sheet
+            .reader
+            .view(&mut canvas, part, &rows(status, width), focused);
     }
 
     fn message(&self, shared: &Shared) -> (Tone, String) {
