@@ -102,6 +102,9 @@ pub struct Before {
     /// What each backend kept, in its own text: before and after.
     #[serde(default)]
     pub kept: BTreeMap<BackendId, (String, String)>,
+    /// Of the ports that the change is to open, those that were open already: going back leaves them so.
+    #[serde(default)]
+    pub open: Vec<String>,
     /// Units that it made start at boot.
     #[serde(default)]
     pub enabled: Vec<String>,

@@ -82,9 +82,11 @@ pub fn preview(
     let Some(live) = live else {
         return preview;
     };
-    let wall = answers.firewall.default_deny && may_wall(facts, &live, &mut preview.obstacles);
+    let refused_already = answers.firewall.default_deny && !lets_all_in(&live);
+    let wall = answers.firewall.default_deny && !refused_already && may_wall(facts, &mut preview.obstacles);
     let mut wanted = Wanted::new(facts, &preview.plan, &live, setting, wall);
     wanted.enable = enable;
+    wanted.refused_already = refused_already;
     wanted.plan_product(answers, &preview.plan);
     wanted.find_unwritable();
     preview.obstacles.extend(wanted.obstacles.iter().cloned());
@@ -156,11 +158,13 @@ fn live(facts: &Facts, plan: &Plan, obstacles: &mut Vec<String>) -> Option<Rules
     }
 }
 
-/// Whether a default-deny set can be turned on here: only where nothing refuses packets yet.
-fn may_wall(facts: &Facts, live: &Ruleset, obstacles: &mut Vec<String>) -> bool {
-    if inbound_default(&live.without_ours()) != InboundDefault::Accept {
-        return false;
-    }
+/// Whether nothing but what we added refuses what no rule names.
+fn lets_all_in(live: &Ruleset) -> bool {
+    inbound_default(&live.without_ours()) == InboundDefault::Accept
+}
+
+/// Whether a default-deny set of ours can be turned on: some firewalls have one of their own.
+fn may_wall(facts: &Facts, obstacles: &mut Vec<String>) -> bool {
     let by_hand = match facts.backend {
         Some(BackendId::Ufw) => "ufw default deny incoming",
         Some(BackendId::Firewalld) => "firewall-cmd --set-default-zone=public",
@@ -199,6 +203,12 @@ fn others(facts: &Facts, rules: &[RuleLine], wall: bool) -> (Vec<String>, Vec<St
         lines
     };
     (list(&|l| stays(l)), list(&|l| !stays(l)))
+}
+
+/// `TCP/33001`
+fn port_of(requirement: &Requirement) -> String {
+    let protocol = requirement.protocol.to_string().to_uppercase();
+    format!("{protocol}/{}", requirement.ports)
 }
 
 /// Ids differ from run to run; the rules behind them need not.
@@ -288,6 +298,8 @@ struct Wanted<'a> {
     spared: Vec<IpNet>,
     /// What a default-deny set lets through, where one is to stand.
     gates: Option<Gates>,
+    /// A default-deny set was asked for where the host's own rules refuse by default.
+    refused_already: bool,
     shut_now: bool,
     sshd_files: Vec<FileChange>,
     /// aspera.conf, where it shall name the ports of the plan.
@@ -324,6 +336,7 @@ impl<'a> Wanted<'a> {
         let mut wanted = Self {
             shut_now: is_shut_but_for(live, 22, &spared) || has_our_deny(live),
             gates: wall.then(|| Gates::new(facts, &requirements, &closing, &spared)),
+            refused_already: false,
             facts,
             setting,
             live,
@@ -537,13 +550,32 @@ impl<'a> Wanted<'a> {
             requirements: self.requirements.clone(),
             at_liberty: self.at_liberty(),
         };
-        let opened = self
+        let mut seen = std::collections::BTreeSet::new();
+        let opened: Vec<String> = self
             .requirements
             .iter()
-            .map(|r| format!("{}/{}", r.protocol.to_string().to_uppercase(), r.ports));
-        let mut seen = std::collections::BTreeSet::new();
-        let opened: Vec<String> = opened.filter(|port| seen.insert(port.clone())).collect();
+            .map(port_of)
+            .filter(|port| seen.insert(port.clone()))
+            .collect();
         let closed = self.closing.iter().map(|port| format!("TCP/{port}")).collect();
-        parts.assemble(fingerprint(self.live), opened, closed, None)
+        let open = opened
+            .iter()
+            .filter(|port| self.open_already(port))
+            .cloned()
+            .collect();
+        let mut change = parts.assemble(fingerprint(self.live), opened, closed, None);
+        change.before.open = open;
+        change
+    }
+
+    /// Whether packets to a port get through today. One on which sshd does not listen yet is not open.
+    fn open_already(&self, port: &str) -> bool {
+        let new_to_sshd = |number: &u16| !self.ports_before.contains(number);
+        let mut lacking = self
+            .requirements
+            .iter()
+            .filter(|r| self.gaps.iter().any(|(id, _)| *id == r.id));
+        let mut doors = self.ports_after.iter().filter(|number| new_to_sshd(number));
+        !lacking.any(|r| port_of(r) == port) && !doors.any(|number| format!("TCP/{number}") == port)
     }
 }

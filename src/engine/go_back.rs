@@ -134,7 +134,10 @@ impl Engine<'_> {
         Ok(parts.assemble(
             fingerprint(&ruleset),
             without(&last.change.closed, earlier.as_ref().map(|t| &t.change.closed)),
-            without(&last.change.opened, earlier.as_ref().map(|t| &t.change.opened)),
+            without(
+                &without(&last.change.opened, Some(&before.open)),
+                earlier.as_ref().map(|t| &t.change.opened),
+            ),
             Some(last.id.to_string()),
         ))
     }

@@ -349,6 +349,7 @@ impl Parts<'_> {
                 sshd_files: self.sshd_files.iter().map(|file| file.path.clone()).collect(),
                 product_files: self.product_files.iter().map(|file| file.path.clone()).collect(),
                 kept: self.kept.clone(),
+                open: Vec::new(),
                 enabled: self.enable.clone(),
                 ssh_ports: self.ssh_ports.0.clone(),
                 ssh_ports_after: self.ssh_ports.1.clone(),
