@@ -279,6 +279,11 @@ impl Session {
     pub fn is_remote(&self) -> bool {
         self.server_port.is_some() || self.via == Via::Mosh
     }
+
+    /// Whether the person sits at this host: whatever the firewall does, the way back stays in their hands.
+    pub fn is_local(&self) -> bool {
+        matches!(self.via, Via::Console | Via::Serial | Via::Local)
+    }
 }
 
 /// An installed Aspera product and the ports that its aspera.conf names.

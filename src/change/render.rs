@@ -20,7 +20,7 @@ use crate::facts::{BackendId, Facts, InboundDefault, Listener};
 use crate::notice;
 use crate::plan::{Plan, Port22, Requirement};
 use crate::port::{PortRange, Protocol};
-use crate::sshd::change::{FileChange, listen_on};
+use crate::sshd::change::{FileChange, listen_on, ours};
 use crate::transaction::TxnId;
 use ipnet::IpNet;
 
@@ -35,6 +35,8 @@ pub struct Setting {
     pub program: String,
     /// What the commit in force left, in each backend's own text.
     pub committed: BTreeMap<BackendId, String>,
+    /// What that commit lets through.
+    pub let_in: Vec<Requirement>,
 }
 
 /// Renders the preview. Never fails: what stands in the way is listed as obstacles.
@@ -413,6 +415,9 @@ impl<'a> Wanted<'a> {
         if plan.port_22 == Port22::Close && plan.ssh_port != 22 {
             ports.retain(|port| *port != 22);
         }
+        // Where an earlier change had moved it; 22 has an answer of its own.
+        let moved_to = ours(&self.facts.ssh);
+        ports.retain(|port| *port == 22 || !moved_to.contains(port));
         ports.push(plan.ssh_port);
         ports.sort_unstable();
         ports.dedup();
@@ -493,6 +498,18 @@ impl<'a> Wanted<'a> {
         (61_022..61_122).find(|port| !taken(port)).unwrap_or(61_022)
     }
 
+    /// Ports that the commit in force opened, and those that sshd leaves, unless they are wanted now.
+    fn at_liberty(&self) -> Vec<Requirement> {
+        let kept = self.setting.let_in.iter();
+        let mut all: Vec<Requirement> = kept.filter(|r| !self.requirements.contains(r)).cloned().collect();
+        let left = self
+            .ports_before
+            .iter()
+            .filter(|port| !self.ports_after.contains(port));
+        all.extend(left.filter_map(|port| Requirement::ssh(*port)));
+        all
+    }
+
     fn change(&self, plan: &Plan) -> Change {
         let inbound_ssh = plan.inbound_ssh().is_some();
         let parts = Parts {
@@ -524,6 +541,7 @@ impl<'a> Wanted<'a> {
             disable: Vec::new(),
             keep_22_until: plan.keep_22_until,
             requirements: self.requirements.clone(),
+            at_liberty: self.at_liberty(),
         };
         let opened = self
             .requirements

@@ -401,6 +401,7 @@ fn perform(
     global: &Global,
     command: Command,
 ) -> Result<u8, Failure> {
+    let asked = unattended::Asked { desk, engine, global };
     match command {
         Command::Wizard => wizard::start(desk, engine, global),
         Command::Detect { json } => unattended::detect(engine, json),
@@ -411,7 +412,7 @@ fn perform(
             diff,
             exit_code,
         } => unattended::plan(
-            &unattended::Asked { desk, engine, global },
+            &asked,
             &file.file,
             &unattended::Show {
                 json,
@@ -425,7 +426,6 @@ fn perform(
             ruleset,
             json,
         } => {
-            let asked = unattended::Asked { desk, engine, global };
             let order = rehearse::Order {
                 file: file.file,
                 ruleset,
@@ -450,7 +450,7 @@ fn perform(
                 no_rehearsal,
                 json,
             };
-            unattended::apply(&unattended::Asked { desk, engine, global }, &order)
+            unattended::apply(&asked, &order)
         }
         Command::Close22 {
             confirm_within,
@@ -478,7 +478,7 @@ fn perform(
             id,
             confirm_within,
             json,
-        } => undo::rollback(engine, id.as_ref(), confirm_within, json, global.verbose),
+        } => undo::rollback(&asked, id.as_ref(), confirm_within, json),
         Command::Status { json } => unattended::status(engine, json),
         Command::Snapshots { what, json } => undo::snapshots(engine, what.unwrap_or(Snapshots::List), json),
         Command::Capture { dir } => capture::capture(engine, &dir),

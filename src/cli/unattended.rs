@@ -202,7 +202,10 @@ pub fn apply(asked: &Asked<'_>, order: &Apply) -> Result<u8, Failure> {
         return Ok(0);
     };
     let cuts = facts.session.as_ref().is_some_and(|s| s.is_remote()) && (change.door.is_some());
-    let accepted = answers.accept.iter().any(|code| code == "lockout-risk");
+    let accepted = answers
+        .accept
+        .iter()
+        .any(|code| code == super::rehearse::LOCKOUT_RISK);
     if order.no_confirm && cuts && !accepted {
         return Err(Failure {
             code: failure::REFUSED,

@@ -15,7 +15,6 @@ use crate::change::render::Setting;
 use crate::change::{Before, Change};
 use crate::facts::{BackendId, Facts};
 use crate::plan::Requirement;
-use crate::port::{Direction, PortRange, Protocol};
 use crate::product::taken_back;
 use crate::sshd::change::FileChange;
 use crate::transaction::{State, TxnId};
@@ -98,7 +97,7 @@ impl Engine<'_> {
         let returning = gone(&before.ssh_ports, &before.ssh_ports_after);
         let leaving = gone(&before.ssh_ports_after, &before.ssh_ports);
         let door = returning.first().or_else(|| before.ssh_ports.first()).copied();
-        let requirements: Vec<Requirement> = door.and_then(ssh_requirement).into_iter().collect();
+        let requirements: Vec<Requirement> = door.and_then(Requirement::ssh).into_iter().collect();
         let back = Back {
             facts,
             setting,
@@ -130,6 +129,7 @@ impl Engine<'_> {
             requirements,
             product_files,
             left_to_do: last.change.left_to_do.clone(),
+            at_liberty: at_liberty(&last.change, earlier.as_ref().map(|t| &t.change)),
         };
         Ok(parts.assemble(
             fingerprint(&ruleset),
@@ -227,21 +227,25 @@ fn gone(ports: &[u16], from: &[u16]) -> Vec<u16> {
         .collect()
 }
 
+/// What comes or goes with the rules of a change and of the one before it, and the ports that sshd leaves or returns to.
+fn at_liberty(last: &Change, earlier: Option<&Change>) -> Vec<Requirement> {
+    let mut all = last.requirements.clone();
+    all.extend(
+        earlier
+            .into_iter()
+            .flat_map(|change| change.requirements.iter().cloned()),
+    );
+    let ports = last
+        .closing
+        .iter()
+        .chain(&last.before.ssh_ports)
+        .chain(&last.before.ssh_ports_after);
+    all.extend(ports.filter_map(|port| Requirement::ssh(*port)));
+    all
+}
+
 /// What an earlier change had done already stays so.
 fn without(ports: &[String], earlier: Option<&Vec<String>>) -> Vec<String> {
     let known = |port: &&String| earlier.is_none_or(|earlier| !earlier.contains(port));
     ports.iter().filter(known).cloned().collect()
-}
-
-fn ssh_requirement(port: u16) -> Option<Requirement> {
-    Some(Requirement {
-        id: String::from("ssh"),
-        direction: Direction::In,
-        protocol: Protocol::Tcp,
-        ports: PortRange::single(port).ok()?,
-        peers: Vec::new(),
-        group: None,
-        why: String::from("the SSH port of before"),
-        source: String::from("the snapshot"),
-    })
 }

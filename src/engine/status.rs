@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Engine;
-use super::detect::session::logins_on;
+use super::detect::session::{logins_on, session};
 use super::detect::sockets::tcp_listeners;
 use super::journal::Transaction;
 use crate::answers::OLD_SSH_PORT;
@@ -58,7 +58,9 @@ impl Engine<'_> {
             closing: transaction.change.closing.clone(),
             wall: transaction.change.wall,
             next,
-            keep_allowed: door.is_none() || !logins.is_empty(),
+            keep_allowed: door.is_none()
+                || !logins.is_empty()
+                || session(self.system).is_some_and(|session| session.is_local()),
             logins,
             refused,
         }

@@ -75,6 +75,8 @@ pub struct Parts<'a> {
     pub requirements: Vec<Requirement>,
     /// What people have to do once it is permanent.
     pub left_to_do: Vec<String>,
+    /// What earlier changes let through, and is not asked for any more.
+    pub at_liberty: Vec<Requirement>,
 }
 
 fn nft(text: &str) -> Invocation {
@@ -345,6 +347,7 @@ impl Parts<'_> {
             left_to_do: self.left_to_do.clone(),
             answers: None,
             notice: None,
+            at_liberty: self.at_liberty.clone(),
             before: Before {
                 files: before,
                 rewritten: self.pieces.rewritten.clone(),

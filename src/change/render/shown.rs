@@ -54,6 +54,18 @@ impl Wanted<'_> {
                 },
             });
         }
+        let leaves = |port: &&u16| !self.ports_after.contains(port) && !self.closing.contains(port);
+        lines.extend(self.ports_before.iter().filter(leaves).map(|port| RuleLine {
+            id: format!("leave-{port}"),
+            action: String::from("drop"),
+            direction: String::from("in"),
+            protocol: String::from("tcp"),
+            ports: port.to_string(),
+            sources: Vec::new(),
+            why: String::from("sshd leaves the port to which faspwall had moved it before"),
+            source: String::from("the answers: another port for SSH"),
+            state: RuleState::Remove,
+        }));
         lines.extend(self.wall_line());
         lines
     }

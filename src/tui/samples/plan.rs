@@ -137,6 +137,7 @@ pub fn change() -> Change {
         left_to_do: vec![],
         answers: None,
         notice: None,
+        at_liberty: vec![],
     }
 }
 

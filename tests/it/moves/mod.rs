@@ -3,6 +3,7 @@
 
 mod attacks;
 mod choices;
+mod connected;
 mod documents;
 mod faults;
 mod firewalld;
