@@ -16,7 +16,7 @@ const LAYERS: [(&str, &[&str]); 23] = [
     ("catalogue", &["port", "document"]),
     ("answers", &["port", "document", "facts", "catalogue"]),
     ("plan", &["port", "catalogue", "answers"]),
-    ("notice", &["port", "facts", "answers", "plan"]),
+    ("notice", &["port", "facts", "catalogue", "answers", "plan"]),
     ("product", &["port", "facts", "catalogue", "answers", "plan"]),
     (
         "advice",
