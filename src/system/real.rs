@@ -5,6 +5,8 @@
     reason = "this is the one file with effects; everything else goes through the System trait"
 )]
 
+mod trust;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -407,6 +409,14 @@ impl System for RealSystem {
             .mode(mode)
             .create(path)
             .map_err(file_error("make", path))
+    }
+
+    fn relied_on(&self, path: &Path) -> Result<(), SystemError> {
+        trust::relied_on(path)
+    }
+
+    fn seclude(&self, dir: &Path) -> Result<(), SystemError> {
+        trust::seclude(dir)
     }
 
     fn lock(&self, path: &Path) -> Result<Option<Lock>, SystemError> {

@@ -7,11 +7,12 @@ use std::path::{Path, PathBuf};
 ///
 /// A layer may name only layers above it in this table, so that no cycle can even be written down; the one exception
 /// is a pair that counts as one layer: the journal stores a change, and a change is cut into the journal's phases.
-const LAYERS: [(&str, &[&str]); 21] = [
+const LAYERS: [(&str, &[&str]); 22] = [
+    ("harmless", &[]),
     ("port", &[]),
     ("matrix", &["port"]),
-    ("step", &[]),
-    ("document", &[]),
+    ("step", &["harmless"]),
+    ("document", &["harmless"]),
     ("facts", &["port"]),
     ("catalogue", &["port", "document"]),
     ("answers", &["port", "document", "facts", "catalogue"]),
@@ -34,10 +35,11 @@ const LAYERS: [(&str, &[&str]); 21] = [
             "transaction",
         ],
     ),
-    ("system", &["step"]),
+    ("system", &["harmless", "step"]),
     (
         "engine",
         &[
+            "harmless",
             "port",
             "step",
             "facts",
@@ -73,6 +75,7 @@ const LAYERS: [(&str, &[&str]); 21] = [
     (
         "tui",
         &[
+            "harmless",
             "port",
             "matrix",
             "step",
@@ -88,6 +91,7 @@ const LAYERS: [(&str, &[&str]); 21] = [
     (
         "cli",
         &[
+            "harmless",
             "port",
             "matrix",
             "step",

@@ -13,6 +13,7 @@ mod boxes;
 mod catalogue;
 mod catalogue_file;
 mod detect;
+mod fuzz;
 mod lab;
 mod machines;
 mod moves;

@@ -79,7 +79,8 @@ fn text<'v>(object: &'v Value, key: &str) -> &'v str {
     object.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
-fn parse_addresses(json: &str) -> Vec<IpAddr> {
+/// Addresses in what `ip -j address show up` printed.
+pub fn parse_addresses(json: &str) -> Vec<IpAddr> {
     let mut found: Vec<IpAddr> = objects(json)
         .iter()
         .filter(|link| !is_internal(text(link, "ifname")))
@@ -93,7 +94,8 @@ fn parse_addresses(json: &str) -> Vec<IpAddr> {
     found
 }
 
-fn parse_links(json: &str, routes: &[String], reached: Option<IpAddr>) -> Vec<Link> {
+/// Links in what `ip -j -d address show` and two `ip -j route show` printed.
+pub fn parse_links(json: &str, routes: &[String], reached: Option<IpAddr>) -> Vec<Link> {
     let routes: Vec<Value> = routes.iter().flat_map(|text| objects(text)).collect();
     objects(json)
         .iter()
