@@ -55,7 +55,7 @@ const LAYERS: [(&str, &[&str]); 22] = [
         ],
     ),
     ("sealed", &["step", "system"]),
-    ("lab", &["step", "system", "engine", "sealed"]),
+    ("lab", &["harmless", "step", "system", "engine", "sealed"]),
     (
         "rehearse",
         &[

@@ -14,6 +14,7 @@ mod catalogue;
 mod catalogue_file;
 mod detect;
 mod fuzz;
+mod hostile;
 mod lab;
 mod machines;
 mod moves;

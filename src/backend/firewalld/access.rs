@@ -181,3 +181,35 @@ fn of_end(end: Option<&End>, asked: Option<IpNet>) -> Fit {
         (true, Fit::Some) => Fit::Some,
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::firewalld::zone::service_of_file;
+
+    #[test]
+    fn services_that_include_each_other_are_looked_at_once() {
+        let all: String = (0..40)
+            .map(|number| format!("<include service=\"s{number}\"/>"))
+            .collect();
+        let mut services = Services::default();
+        for number in 0..40 {
+            let port = if number == 39 {
+                "<port port=\"33001\" protocol=\"tcp\"/>"
+            } else {
+                ""
+            };
+            let text = format!("<service>{all}{port}</service>");
+            services.0.insert(format!("s{number}"), service_of_file(&text));
+        }
+        let probe = |port| Probe {
+            protocol: Protocol::Tcp,
+            port,
+            family: Family::V4,
+            from: None,
+            group: None,
+        };
+        assert!(services.covers("s0", &probe(33001)));
+        assert!(!services.covers("s0", &probe(22)));
+    }
+}

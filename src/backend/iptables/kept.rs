@@ -31,7 +31,7 @@ pub fn commands(text: &str) -> Vec<NativeRule> {
         Some(NativeRule {
             tool,
             table: table.to_owned(),
-            rule: rule.to_owned(),
+            rule: rule.trim_end().to_owned(),
         })
     };
     text.lines().filter_map(one).collect()

@@ -362,3 +362,38 @@ fn verdict_name(expression: &Value) -> Option<&'static str> {
         .into_iter()
         .find(|name| expression.get(name).is_some() || expression.as_str() == Some(name))
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::iptables::{Variant, save};
+    use crate::backend::nftables::inspect::inspect_view;
+    use crate::backend::nftables::packet::Kind;
+    use crate::port::Protocol;
+
+    /// Each of twelve chains calls the next one ten times: a million million ways lead to the end.
+    #[test]
+    fn a_ruleset_with_more_ways_than_can_be_walked_is_read_at_once() {
+        let mut text = String::from("*filter\n:INPUT DROP [0:0]\n");
+        for number in 0..=12 {
+            text.push_str(&format!(":c{number} - [0:0]\n"));
+        }
+        text.push_str("-A INPUT -j c0\n");
+        for number in 0..12 {
+            for port in 0..10 {
+                text.push_str(&format!(
+                    "-A c{number} -m mark --mark {port} -j c{}\n",
+                    number + 1
+                ));
+            }
+        }
+        text.push_str("-A c12 -p tcp -m tcp --dport 33001 -j REJECT\nCOMMIT\n");
+        let inspection = inspect_view(save::read(&text, "ip", Variant::Nft));
+        let ruleset = &inspection.ruleset;
+        let chain = ruleset.chains.first().expect("a chain");
+        let opening = |port| Packet::inbound(Protocol::Tcp, Family::V4, port, Kind::Opening);
+        let of = |port| fate(ruleset, chain, opening(port));
+        assert!(of(33001).dropped_by.is_some_and(|why| why.contains("c12")));
+        assert_eq!(of(22).dropped_by.as_deref(), Some("policy drop"));
+    }
+}

@@ -165,7 +165,7 @@ impl Plain {
     }
 
     fn prompt(&mut self, text: &str) {
-        self.out.push(format!("{} ", text.trim_end()));
+        self.out.push(format!("{} ", harmless::lines(text.trim_end())));
     }
 
     fn wait_for(&mut self, busy: Busy, effect: Effect) {
