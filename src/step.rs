@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::harmless::is_tricky;
+
 /// The closed list of programs that faspwall may start. There is no shell on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -459,7 +461,7 @@ pub fn quoted(text: &str) -> String {
     }
     let clean: String = text
         .chars()
-        .map(|c| if c.is_control() && c != '\n' { '?' } else { c })
+        .map(|c| if is_tricky(c) && c != '\n' { '?' } else { c })
         .collect();
     format!("'{}'", clean.replace('\'', r"'\''"))
 }
