@@ -105,6 +105,7 @@ impl Engine<'_> {
             helper_port: HELPER_PORT,
             enable: Vec::new(),
             disable: before.enabled.clone(),
+            unlabel: before.labels.clone(),
             keep_22_until: None,
             requirements,
         };
