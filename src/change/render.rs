@@ -17,11 +17,13 @@ use crate::backend::nftables::render;
 use crate::backend::nftables::shut::{has_our_deny, is_shut_but_for};
 use crate::backend::nftables::wall::{Gates, has_wall};
 use crate::backend::{Pieces, Translator, Wish, translator};
-use crate::facts::{BackendId, Facts, InboundDefault, Listener};
+use crate::facts::{Activation, BackendId, Facts, InboundDefault, Listener};
 use crate::notice;
 use crate::plan::{Plan, Port22, Requirement};
 use crate::port::{PortRange, Protocol};
 use crate::sshd::change::{FileChange, listen_on, ours};
+use crate::sshd::logins::refused_there;
+use crate::sshd::wrappers;
 use crate::transaction::TxnId;
 use ipnet::IpNet;
 
@@ -237,7 +239,7 @@ fn own_ports(facts: &Facts) -> Vec<u16> {
         own.clone_from(&facts.ssh.ports);
     }
     if own.is_empty() {
-        own.clone_from(&facts.ssh.config.ports);
+        own = facts.ssh.config.listening();
     }
     own.sort_unstable();
     own.dedup();
@@ -258,9 +260,11 @@ fn another_sshd(facts: &Facts, own: &[u16], door: u16) -> Option<String> {
 
 /// Going back means to read the old files again, so they must say what is so now.
 fn unread_configuration(facts: &Facts, own: &[u16]) -> Option<String> {
-    let mut configured = facts.ssh.config.ports.clone();
-    configured.sort_unstable();
-    configured.dedup();
+    if matches!(facts.ssh.activation, Activation::Socket(_)) {
+        // systemd holds the port: what the files say is no promise.
+        return None;
+    }
+    let configured = facts.ssh.config.listening();
     if facts.ssh.config.error.is_some() || configured.is_empty() || configured == own {
         return None;
     }
@@ -461,6 +465,10 @@ impl<'a> Wanted<'a> {
                 squatter.address
             ));
         }
+        self.obstacles.extend(refused_there(&self.facts.ssh));
+        let client = self.facts.session.as_ref().and_then(|session| session.client);
+        self.obstacles
+            .extend(client.and_then(|client| wrappers::refused(&self.facts.ssh, client.to_canonical())));
         if !plan.move_sshd && !self.closing.is_empty() && !self.facts.ssh.ports.contains(&door) {
             self.obstacles.push(format!(
                 "sshd does not listen on TCP/{door} and is to be left alone: closing 22 would shut everyone out. Choose daemon = \"move\", or make sshd listen there first"
@@ -546,6 +554,7 @@ impl<'a> Wanted<'a> {
             helper_port: self.helper_port(),
             enable: self.enable.clone(),
             disable: Vec::new(),
+            unlabel: Vec::new(),
             keep_22_until: plan.keep_22_until,
             requirements: self.requirements.clone(),
             at_liberty: self.at_liberty(),
