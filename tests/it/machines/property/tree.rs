@@ -27,8 +27,9 @@ ip address add 10.9.8.7/24 dev eth0
 ip address add fd09::7/64 dev eth0 nodad
 ip route add default via 10.9.8.1 dev eth0
 shift 2
-# Not in place of this shell: process 1 has to bury the daemons that end.
+# Not in place of this shell, as its last command would be: process 1 has to bury the daemons that end.
 /usr/bin/inside \"$@\"
+exit $?
 ";
 
 /// What starts this program in such a tree; its words follow.
