@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 ///
 /// A layer may name only layers above it in this table, so that no cycle can even be written down; the one exception
 /// is a pair that counts as one layer: the journal stores a change, and a change is cut into the journal's phases.
-const LAYERS: [(&str, &[&str]); 21] = [
+const LAYERS: [(&str, &[&str]); 23] = [
     ("port", &[]),
     ("matrix", &["port"]),
     ("step", &[]),
@@ -16,18 +16,26 @@ const LAYERS: [(&str, &[&str]); 21] = [
     ("catalogue", &["port", "document"]),
     ("answers", &["port", "document", "facts", "catalogue"]),
     ("plan", &["port", "catalogue", "answers"]),
-    ("advice", &["port", "facts", "catalogue", "answers", "plan"]),
+    ("notice", &["port", "facts", "answers", "plan"]),
+    ("product", &["port", "facts", "catalogue", "answers", "plan"]),
+    (
+        "advice",
+        &["port", "facts", "catalogue", "answers", "plan", "product"],
+    ),
     ("backend", &["port", "step", "facts", "plan"]),
     ("sshd", &["port", "step", "facts", "plan"]),
-    ("transaction", &["step", "change"]),
+    ("transaction", &["answers", "step", "change"]),
     (
         "change",
         &[
             "port",
             "step",
             "facts",
+            "catalogue",
             "answers",
             "plan",
+            "notice",
+            "product",
             "advice",
             "backend",
             "sshd",
@@ -44,6 +52,7 @@ const LAYERS: [(&str, &[&str]); 21] = [
             "catalogue",
             "answers",
             "plan",
+            "product",
             "advice",
             "backend",
             "sshd",
@@ -80,6 +89,7 @@ const LAYERS: [(&str, &[&str]); 21] = [
             "catalogue",
             "answers",
             "plan",
+            "product",
             "advice",
             "transaction",
             "change",
@@ -96,6 +106,7 @@ const LAYERS: [(&str, &[&str]); 21] = [
             "catalogue",
             "answers",
             "plan",
+            "notice",
             "advice",
             "backend",
             "sshd",

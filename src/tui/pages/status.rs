@@ -32,6 +32,8 @@ enum Press {
     Confirm,
     /// What an interrupted run left is taken back.
     Recover,
+    /// A TCP/22 that was kept for a while is closed.
+    Close22,
 }
 
 fn presses(shared: &Shared) -> Vec<Press> {
@@ -39,6 +41,7 @@ fn presses(shared: &Shared) -> Vec<Press> {
     let last = match status {
         Some(status) if status.open.is_some() => Press::Confirm,
         Some(status) if status.interrupted.is_some() => Press::Recover,
+        Some(status) if status.close_22.is_some() => Press::Close22,
         _ => Press::Refresh,
     };
     let mut list = vec![Press::Quit, Press::Reconfigure, Press::Snapshots];
@@ -76,6 +79,15 @@ fn rows(status: &Status, width: u16) -> Vec<Row> {
     rows.push(Row::default());
     rows.extend(port_rows(status, width));
     rows.push(Row::default());
+    if let Some(reminder) = &status.reminder {
+        let (name, style) = if reminder.urgent {
+            ("REMINDER", theme::WARN)
+        } else {
+            ("Later", theme::PLAIN)
+        };
+        let text = format!("{}. To close it: {}", reminder.text, reminder.command);
+        rows.extend(line(name, &text, style));
+    }
     if status.drift.is_empty() {
         rows.extend(line("Drift", "none", theme::PLAIN));
     }
@@ -169,6 +181,11 @@ fn press(press: Press, shared: &mut Shared) -> Option<Nav> {
             shared.progress = vec![Progress::Awaiting(Box::new(trial))];
             Some(Nav::To(PageId::Confirm))
         }
+        Press::Close22 => {
+            shared.answers = *status?.close_22.clone()?;
+            shared.preview = None;
+            Some(Nav::To(PageId::Preview))
+        }
         Press::Recover => {
             let txn = status?.interrupted.clone()?;
             Some(Nav::Ask(Question {
@@ -227,6 +244,8 @@ impl Page for StatusPage {
             )
         } else if !status.drift.is_empty() {
             (Tone::Warn, "this host differs from what was confirmed".to_owned())
+        } else if let Some(reminder) = status.reminder.as_ref().filter(|reminder| reminder.urgent) {
+            (Tone::Warn, reminder.text.clone())
         } else if status.applied.is_none() {
             (Tone::Plain, "nothing is applied".to_owned())
         } else {
@@ -244,6 +263,7 @@ impl Page for StatusPage {
             Press::Refresh => "Refresh",
             Press::Confirm => "To the countdown",
             Press::Recover => "Take it back...",
+            Press::Close22 => "Close 22...",
         };
         (
             presses
@@ -274,6 +294,10 @@ impl Page for StatusPage {
             (
                 "Drift",
                 "a rule or a file that was confirmed and is different now.",
+            ),
+            (
+                "Reminder",
+                "TCP/22 was kept for a while; Close 22 goes to the preview of closing it, with trial and way back.",
             ),
         ]
     }
