@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use super::{
-    Family, Login, Machine, Protocol, Suite, apply, assert_open, code, confirm, datagram_arrives, document,
-    status, until_over, wait,
+    Family, Login, Machine, Protocol, Suite, WEB, apply, assert_fallback, assert_open, code, confirm,
+    datagram_arrives, document, status, until_over, wait,
 };
 use crate::boxes::{PACKAGES_DIR, seconds};
 
@@ -90,7 +90,7 @@ pub fn server(suite: Suite, variant: &str, rules_4: &str, rules_6: &str) -> Mach
     machine.put("/etc/iptables/rules.v6", rules_6, 0o640);
     machine.ok(&["systemctl", "enable", "--quiet", "netfilter-persistent"]);
     machine.ok(&["systemctl", "restart", "netfilter-persistent"]);
-    machine.put("/root/answers.toml", super::ANSWERS, 0o600);
+    machine.put("/root/answers.toml", super::WITH_FALLBACK, 0o600);
     machine
 }
 
@@ -154,10 +154,12 @@ fn moves(machine: &mut Machine) {
     let rules = saves(machine);
     let mut first = Login::open(machine, 22);
     assert_open(machine, &[22]);
+    assert_fallback(machine, &[], "before");
     assert_datagrams(machine, false);
 
     let trial = apply(machine, 120);
     assert_open(machine, &[22, 33001]);
+    assert_fallback(machine, &WEB, "in trial 1");
     assert_datagrams(machine, true);
     first.assert_alive("in trial 1");
     assert_foreign(machine, &rules, "in trial 1");
@@ -166,6 +168,7 @@ fn moves(machine: &mut Machine) {
     let trial = document(&confirm(machine, 33001, &code(&trial)));
     assert_eq!(trial["trial"], 2, "{trial}");
     assert_open(machine, &[33001]);
+    assert_fallback(machine, &WEB, "in trial 2");
     first.assert_alive("in trial 2");
 
     let done = document(&confirm(machine, 33001, &code(&trial)));
@@ -189,6 +192,7 @@ fn moves(machine: &mut Machine) {
     let back = document(&confirm(machine, 22, &code(&back)));
     assert_eq!(back["state"], "committed", "{back}");
     assert_open(machine, &[22]);
+    assert_fallback(machine, &[], "after the way back");
     assert_datagrams(machine, false);
     // A host that tracks nothing lets no answers of the other port out any more.
     if rules.contains("ESTABLISHED") {
@@ -203,6 +207,7 @@ fn moves(machine: &mut Machine) {
 /// 33001 is open, 22 shut, everything of others is there, and there is nothing left to do.
 fn kept(machine: &Machine, rules: &str, transaction: &serde_json::Value) {
     assert_open(machine, &[33001]);
+    assert_fallback(machine, &WEB, "when it is kept");
     assert_datagrams(machine, true);
     for family in [Family::V4, Family::V6] {
         assert!(machine.ssh(33001, family, "true").ok(), "{family:?}");
