@@ -244,7 +244,10 @@ fn preview_names_what_stands_in_the_way_on_every_tab_and_all_of_it_on_f2() {
     for tab in ['1', '3'] {
         stage.key(Key::Char(tab));
         let picture = stage.picture();
-        assert!(picture.contains("firewall-cmd --zone=drop"), "{picture}");
+        assert!(
+            picture.contains("--zone=drop --remove-rich-rule=RULE"),
+            "{picture}"
+        );
         assert!(
             !picture.contains("nothing to do") && !picture.contains("as planned"),
             "{picture}"
