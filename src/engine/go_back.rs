@@ -135,7 +135,7 @@ impl Engine<'_> {
             fingerprint(&ruleset),
             without(&last.change.closed, earlier.as_ref().map(|t| &t.change.closed)),
             without(
-                &without(&last.change.opened, Some(&before.open)),
+                &newly_open(&last.change),
                 earlier.as_ref().map(|t| &t.change.opened),
             ),
             Some(last.id.to_string()),
@@ -248,6 +248,11 @@ fn at_liberty(last: &Change, earlier: Option<&Change>) -> Vec<Requirement> {
 }
 
 /// What an earlier change had done already stays so.
+/// What the change opened that was not open before: going back leaves the rest as it is.
+fn newly_open(change: &Change) -> Vec<String> {
+    without(&change.opened, Some(&change.before.open))
+}
+
 fn without(ports: &[String], earlier: Option<&Vec<String>>) -> Vec<String> {
     let known = |port: &&String| earlier.is_none_or(|earlier| !earlier.contains(port));
     ports.iter().filter(known).cloned().collect()
