@@ -11,16 +11,19 @@ use super::{Change, Preview, RuleLine};
 use crate::advice::{Advice, Severity};
 use crate::answers::Answers;
 use crate::backend::by_hand::by_hand;
+use crate::backend::nftables::inspect::{fingerprint, inbound_default};
 use crate::backend::nftables::model::Ruleset;
+use crate::backend::nftables::render;
 use crate::backend::nftables::shut::{has_our_deny, is_shut_but_for};
 use crate::backend::nftables::wall::{Gates, has_wall};
-use crate::backend::nftables::{Inspection, inspect::inspect_view, render};
 use crate::backend::{Pieces, Translator, Wish, translator};
-use crate::facts::{BackendId, Facts, InboundDefault, Listener};
+use crate::facts::{Activation, BackendId, Facts, InboundDefault, Listener};
 use crate::notice;
 use crate::plan::{Plan, Port22, Requirement};
 use crate::port::{PortRange, Protocol};
 use crate::sshd::change::{FileChange, listen_on, ours};
+use crate::sshd::logins::refused_there;
+use crate::sshd::wrappers;
 use crate::transaction::TxnId;
 use ipnet::IpNet;
 
@@ -48,7 +51,7 @@ pub fn preview(
     setting: &Setting,
 ) -> Preview {
     let mut obstacles = Vec::new();
-    let inspection = inspected(facts, &plan, &mut obstacles);
+    let live = live(facts, &plan, &mut obstacles);
     obstacles.extend(another_backend(facts, answers));
     let enable = units_to_enable(facts, answers.firewall.enable_at_boot).unwrap_or_else(|obstacle| {
         obstacles.push(obstacle);
@@ -78,12 +81,12 @@ pub fn preview(
         advice,
         obstacles,
     };
-    let Some(inspection) = inspection else {
+    let Some(live) = live else {
         return preview;
     };
-    let refused_already = answers.firewall.default_deny && !lets_all_in(&inspection);
+    let refused_already = answers.firewall.default_deny && !lets_all_in(&live);
     let wall = answers.firewall.default_deny && !refused_already && may_wall(facts, &mut preview.obstacles);
-    let mut wanted = Wanted::new(facts, &preview.plan, &inspection, setting, wall);
+    let mut wanted = Wanted::new(facts, &preview.plan, &live, setting, wall);
     wanted.enable = enable;
     wanted.refused_already = refused_already;
     wanted.plan_product(answers, &preview.plan);
@@ -119,7 +122,7 @@ fn another_backend(facts: &Facts, answers: &Answers) -> Option<String> {
     ))
 }
 
-fn inspected(facts: &Facts, plan: &Plan, obstacles: &mut Vec<String>) -> Option<Inspection> {
+fn live(facts: &Facts, plan: &Plan, obstacles: &mut Vec<String>) -> Option<Ruleset> {
     if let Some(refusal) = &facts.refusal {
         obstacles.push(refusal.clone());
         let closing: &[u16] = if plan.port_22 == Port22::Keep || plan.ssh_port == 22 {
@@ -138,7 +141,7 @@ fn inspected(facts: &Facts, plan: &Plan, obstacles: &mut Vec<String>) -> Option<
         return None;
     }
     match crate::backend::kernel::of_facts(facts) {
-        Ok(Some(ruleset)) => Some(inspect_view(ruleset)),
+        Ok(Some(ruleset)) => Some(ruleset),
         Ok(None) => {
             let why = facts
                 .observations
@@ -158,9 +161,8 @@ fn inspected(facts: &Facts, plan: &Plan, obstacles: &mut Vec<String>) -> Option<
 }
 
 /// Whether nothing but what we added refuses what no rule names.
-fn lets_all_in(inspection: &Inspection) -> bool {
-    let theirs = inspect_view(inspection.ruleset.without_ours());
-    theirs.inbound_default == InboundDefault::Accept
+fn lets_all_in(live: &Ruleset) -> bool {
+    inbound_default(&live.without_ours()) == InboundDefault::Accept
 }
 
 /// Whether a default-deny set of ours can be turned on: some firewalls have one of their own.
@@ -231,7 +233,7 @@ fn own_ports(facts: &Facts) -> Vec<u16> {
         own.clone_from(&facts.ssh.ports);
     }
     if own.is_empty() {
-        own.clone_from(&facts.ssh.config.ports);
+        own = facts.ssh.config.listening();
     }
     own.sort_unstable();
     own.dedup();
@@ -252,9 +254,11 @@ fn another_sshd(facts: &Facts, own: &[u16], door: u16) -> Option<String> {
 
 /// Going back means to read the old files again, so they must say what is so now.
 fn unread_configuration(facts: &Facts, own: &[u16]) -> Option<String> {
-    let mut configured = facts.ssh.config.ports.clone();
-    configured.sort_unstable();
-    configured.dedup();
+    if matches!(facts.ssh.activation, Activation::Socket(_)) {
+        // systemd holds the port: what the files say is no promise.
+        return None;
+    }
+    let configured = facts.ssh.config.listening();
     if facts.ssh.config.error.is_some() || configured.is_empty() || configured == own {
         return None;
     }
@@ -284,7 +288,7 @@ pub fn translators(facts: &Facts) -> Vec<&'static dyn Translator> {
 struct Wanted<'a> {
     facts: &'a Facts,
     setting: &'a Setting,
-    inspection: &'a Inspection,
+    live: &'a Ruleset,
     theirs: Ruleset,
     requirements: Vec<Requirement>,
     gaps: Vec<(String, String)>,
@@ -310,16 +314,10 @@ struct Wanted<'a> {
 }
 
 impl<'a> Wanted<'a> {
-    fn new(
-        facts: &'a Facts,
-        plan: &Plan,
-        inspection: &'a Inspection,
-        setting: &'a Setting,
-        wall: bool,
-    ) -> Self {
-        let theirs = inspection.ruleset.without_ours();
+    fn new(facts: &'a Facts, plan: &Plan, live: &'a Ruleset, setting: &'a Setting, wall: bool) -> Self {
+        let theirs = live.without_ours();
         let requirements = plan.requirements.clone();
-        let gaps = render::gaps(&inspection.ruleset, &requirements)
+        let gaps = render::gaps(live, &requirements)
             .into_iter()
             .map(|(requirement, reason)| (requirement.id.clone(), reason))
             .collect();
@@ -334,12 +332,12 @@ impl<'a> Wanted<'a> {
             Vec::new()
         };
         let mut wanted = Self {
-            shut_now: is_shut_but_for(&inspection.ruleset, 22, &spared) || has_our_deny(&inspection.ruleset),
+            shut_now: is_shut_but_for(live, 22, &spared) || has_our_deny(live),
             gates: wall.then(|| Gates::new(facts, &requirements, &closing, &spared)),
             refused_already: false,
             facts,
             setting,
-            inspection,
+            live,
             theirs,
             requirements,
             gaps,
@@ -461,6 +459,10 @@ impl<'a> Wanted<'a> {
                 squatter.address
             ));
         }
+        self.obstacles.extend(refused_there(&self.facts.ssh));
+        let client = self.facts.session.as_ref().and_then(|session| session.client);
+        self.obstacles
+            .extend(client.and_then(|client| wrappers::refused(&self.facts.ssh, client.to_canonical())));
         if !plan.move_sshd && !self.closing.is_empty() && !self.facts.ssh.ports.contains(&door) {
             self.obstacles.push(format!(
                 "sshd does not listen on TCP/{door} and is to be left alone: closing 22 would shut everyone out. Choose daemon = \"move\", or make sshd listen there first"
@@ -546,6 +548,7 @@ impl<'a> Wanted<'a> {
             helper_port: self.helper_port(),
             enable: self.enable.clone(),
             disable: Vec::new(),
+            unlabel: Vec::new(),
             keep_22_until: plan.keep_22_until,
             requirements: self.requirements.clone(),
             at_liberty: self.at_liberty(),
@@ -563,7 +566,7 @@ impl<'a> Wanted<'a> {
             .filter(|port| self.open_already(port))
             .cloned()
             .collect();
-        let mut change = parts.assemble(self.inspection.fingerprint.clone(), opened, closed, None);
+        let mut change = parts.assemble(fingerprint(self.live), opened, closed, None);
         change.before.open = open;
         change
     }

@@ -125,6 +125,7 @@ impl Engine<'_> {
             helper_port: HELPER_PORT,
             enable: Vec::new(),
             disable: before.enabled.clone(),
+            unlabel: before.labels.clone(),
             keep_22_until: None,
             requirements,
             at_liberty: at_liberty(&last.change, earlier.as_ref().map(|t| &t.change)),

@@ -319,6 +319,7 @@ impl Engine<'_> {
                     Entry::Confirmed { trial, by, at } => {
                         events.push(format!("{at}  {id} trial {trial} confirmed by {by}"))
                     }
+                    Entry::WrongCode { at } => events.push(format!("{at}  {id} a wrong code was typed")),
                     Entry::Committed { at, .. } => events.push(format!("{at}  {id} permanent")),
                     Entry::RolledBack {
                         at, reason, differs, ..
