@@ -55,15 +55,15 @@ fn a_match_block_that_forbids_the_new_port_is_named_before_anything_changes() {
     for (lines, wanted) in [
         (
             "Match User root LocalPort 33001\\n\\tX11Forwarding no\\n\\tAllowUsers aspera\\n",
-            Some("/etc/ssh/sshd_config.d/70-doors.conf line 3 says \\\"AllowUsers aspera\\\""),
+            Some("/etc/ssh/sshd_config.d/70-doors.conf line 3 says \"AllowUsers aspera\""),
         ),
         (
             "Match LocalPort 33001\\n\\tForceCommand internal-sftp\\n",
-            Some("70-doors.conf line 2 says \\\"ForceCommand internal-sftp\\\""),
+            Some("70-doors.conf line 2 says \"ForceCommand internal-sftp\""),
         ),
         (
             "Match LocalPort 33001\\n\\tRefuseConnection yes\\n",
-            Some("line 2 says \\\"RefuseConnection yes\\\""),
+            Some("line 2 says \"RefuseConnection yes\""),
         ),
         ("Match User joe LocalPort 33001\\n\\tDenyUsers *\\n", None),
         ("Match LocalPort 22\\n\\tMaxAuthTries 3\\n", None),
