@@ -5,6 +5,8 @@
     reason = "this is the one file with effects; everything else goes through the System trait"
 )]
 
+mod trust;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -228,6 +230,32 @@ fn sync_dir(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Gives a file the owner, group, SELinux label, access list and other extended attributes of the one whose place it
+/// takes. Best effort: a file system without such things, or a user who may not set them, must not stop an undo.
+fn belong_as(file: &File, old: &Path) {
+    let Ok(known) = fs::metadata(old) else {
+        return;
+    };
+    let fresh = file.metadata();
+    if fresh.is_ok_and(|fresh| (fresh.uid(), fresh.gid()) != (known.uid(), known.gid())) {
+        drop(std::os::unix::fs::fchown(
+            file,
+            Some(known.uid()),
+            Some(known.gid()),
+        ));
+    }
+    let mut names = vec![0; 65_536];
+    let length = rustix::fs::listxattr(old, &mut names).unwrap_or(0);
+    let names = names.get(..length).unwrap_or_default().split(|byte| *byte == 0);
+    for name in names.filter(|name| !name.is_empty()) {
+        let mut value = vec![0; 65_536];
+        if let Ok(length) = rustix::fs::getxattr(old, name, &mut value) {
+            let value = value.get(..length).unwrap_or_default();
+            let _ = rustix::fs::fsetxattr(file, name, value, rustix::fs::XattrFlags::empty());
+        }
+    }
+}
+
 impl System for RealSystem {
     fn run(&self, call: &Invocation) -> Result<Output, SystemError> {
         finish(self.piped(call)?, call)
@@ -351,6 +379,8 @@ impl System for RealSystem {
                 .create_new(true)
                 .mode(mode)
                 .open(&beside)?;
+            belong_as(&file, path);
+            // After the owner: a change of that takes special bits away.
             file.set_permissions(fs::Permissions::from_mode(mode))?;
             file.write_all(bytes)?;
             file.sync_all()?;
@@ -407,6 +437,14 @@ impl System for RealSystem {
             .mode(mode)
             .create(path)
             .map_err(file_error("make", path))
+    }
+
+    fn relied_on(&self, path: &Path) -> Result<(), SystemError> {
+        trust::relied_on(path)
+    }
+
+    fn seclude(&self, dir: &Path) -> Result<(), SystemError> {
+        trust::seclude(dir)
     }
 
     fn lock(&self, path: &Path) -> Result<Option<Lock>, SystemError> {
@@ -589,6 +627,31 @@ mod tests {
     }
 
     #[test]
+    fn a_file_that_is_written_anew_belongs_to_whom_it_did() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("rules");
+        fs::write(&path, "before").expect("written");
+        // A plain user can give a file to no one else.
+        let root = rustix::process::geteuid().is_root();
+        if root {
+            std::os::unix::fs::chown(&path, Some(1234), Some(4321)).expect("given away");
+        }
+        let flags = rustix::fs::XattrFlags::empty();
+        let marked = rustix::fs::setxattr(&path, "user.note", b"theirs", flags).is_ok();
+        let before = fs::metadata(&path).expect("there");
+        RealSystem.replace(&path, b"after", 0o640).expect("replaced");
+        let after = fs::metadata(&path).expect("there");
+        assert_eq!(fs::read(&path).expect("read"), b"after");
+        assert_eq!((after.uid(), after.gid()), (before.uid(), before.gid()));
+        assert_eq!(after.permissions().mode() & 0o7777, 0o640);
+        if marked {
+            let mut value = [0; 64];
+            let length = rustix::fs::getxattr(&path, "user.note", &mut value).expect("kept");
+            assert_eq!(&value[..length], b"theirs");
+        }
+    }
+
+    #[test]
     fn a_line_that_was_cut_off_does_not_spoil_the_next_one() {
         let dir = tempfile::tempdir().expect("a directory");
         let path = dir.path().join("journal");
@@ -597,5 +660,90 @@ mod tests {
         fs::write(&path, b"first\n{\"entry\":\"int").expect("torn");
         system.append(&path, b"second\n").expect("written");
         assert_eq!(fs::read(&path).expect("read"), b"first\nsecond\n");
+    }
+
+    /// Started by the next test, as a program of ours.
+    #[test]
+    #[ignore = "prints what it was started with"]
+    fn prints_its_surroundings() {
+        for (name, value) in std::env::vars_os() {
+            println!("has {}={}", name.display(), value.display());
+        }
+        println!("in {}", std::env::current_dir().expect("a directory").display());
+        println!("given {:?}", std::env::args().next_back());
+    }
+
+    #[test]
+    fn a_program_is_started_with_a_fixed_environment_and_no_shell() {
+        let hostile = "$(touch /tmp/x); `id` \"quoted\" *";
+        let words = [
+            "--exact",
+            "system::real::tests::prints_its_surroundings",
+            "--include-ignored",
+            "--nocapture",
+            "--skip",
+            hostile,
+        ];
+        let call = Invocation::new(Tool::Faspwall, words);
+        let output = RealSystem.run_ok(&call).expect("started");
+        let mut seen: Vec<&str> = output
+            .stdout
+            .lines()
+            .filter(|line| line.starts_with("has "))
+            .collect();
+        seen.sort_unstable();
+        assert_eq!(
+            seen,
+            ["has LC_ALL=C", &format!("has PATH={PATH}")],
+            "{}",
+            output.stdout
+        );
+        assert!(output.stdout.contains("in /\n"), "{}", output.stdout);
+        assert!(
+            output.stdout.contains(&format!("given {:?}", Some(hostile))),
+            "{}",
+            output.stdout
+        );
+    }
+
+    #[test]
+    fn no_program_is_a_shell_and_none_is_found_in_the_path_of_the_caller() {
+        let shells = [
+            "sh", "bash", "dash", "env", "eval", "su", "sudo", "python3", "perl",
+        ];
+        for tool in [
+            Tool::Nft,
+            Tool::Sshd,
+            Tool::Ip,
+            Tool::Wall,
+            Tool::Mount,
+            Tool::Systemctl,
+        ] {
+            assert!(!shells.contains(&tool.name()));
+            if let Some(path) = RealSystem.locate(tool) {
+                assert!(
+                    PATH.split(':').any(|dir| path.parent() == Some(Path::new(dir))),
+                    "{}",
+                    path.display()
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn no_link_is_followed_when_a_file_is_written_appended_to_or_locked() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (target, link) = (dir.path().join("target"), dir.path().join("link"));
+        fs::write(&target, "of others").expect("written");
+        std::os::unix::fs::symlink(&target, &link).expect("made");
+        let system = RealSystem;
+        assert!(system.append(&link, b"x\n").is_err());
+        assert!(system.lock(&link).is_err());
+        // Also where somebody guessed the name of the file beside it.
+        std::os::unix::fs::symlink(&target, dir.path().join("link.faspwall-new")).expect("made");
+        system.replace(&link, b"ours", 0o600).expect("replaced");
+        assert_eq!(fs::read(&target).expect("read"), b"of others");
+        let meta = fs::symlink_metadata(&link).expect("there");
+        assert!(meta.is_file() && meta.permissions().mode() & 0o777 == 0o600);
     }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Parts, RUN_DIR, nft};
+use super::{Parts, RUN_DIR, gone, nft};
 use crate::backend::nftables::render::BRIDGE_TABLE;
 use crate::facts::Activation;
 use crate::sshd::change::FileChange;
@@ -316,7 +316,7 @@ impl Parts<'_> {
         actions.push(Action::new(
             "turn new logins to the helper",
             Step::Run(nft(&self.bridge_text())),
-            vec![self.sweep(&[BRIDGE_TABLE])],
+            vec![gone(&[BRIDGE_TABLE])],
         ));
         if let (Some(door), true) = (self.door, self.needs_door()) {
             actions.extend(self.end_second_sshd(
@@ -350,7 +350,7 @@ impl Parts<'_> {
         }
         actions.push(Action::new(
             "turn new logins to sshd again",
-            self.sweep(&[BRIDGE_TABLE]),
+            gone(&[BRIDGE_TABLE]),
             vec![],
         ));
         if self.changes_jail() {

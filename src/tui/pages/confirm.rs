@@ -170,7 +170,10 @@ fn view_steps(canvas: &mut Canvas<'_, '_>, shared: &Shared, trial: &Trial, mut y
         return y + 1;
     };
     canvas.text(1, y, "1. Leave this session open.");
-    canvas.text(1, y + 1, "2. In a NEW window log in on the new port:");
+    let door = trial
+        .door
+        .map_or_else(String::new, |door| format!(" on TCP/{door}"));
+    canvas.text(1, y + 1, format!("2. In a NEW window log in{door}:"));
     canvas.styled(
         8,
         y + 2,
@@ -286,7 +289,11 @@ impl Page for Confirm {
                 Tone::Good,
                 format!("a login on {door} has been seen, keeping is reasonable"),
             ),
-            (None, _) => (Tone::Plain, "keep would be taken now".to_owned()),
+            (None, Some(door)) => (
+                Tone::Plain,
+                format!("you sit at this host: keep would be taken, a login on {door} is the better proof"),
+            ),
+            (None, None) => (Tone::Plain, "keep would be taken now".to_owned()),
         }
     }
 

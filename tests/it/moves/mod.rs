@@ -3,6 +3,7 @@
 
 mod attacks;
 mod choices;
+mod connected;
 mod documents;
 mod faults;
 mod firewalld;
@@ -18,6 +19,7 @@ mod preview;
 mod refused;
 mod same;
 mod sshd;
+mod two_phases;
 mod ufw;
 mod unconfirmed;
 mod whole;
