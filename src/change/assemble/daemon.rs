@@ -287,7 +287,7 @@ impl Parts<'_> {
                 undo.extend(self.revive());
             }
             if file.path.as_os_str() == neighbours::JAIL {
-                undo.push(Step::Try(neighbours::fail2ban(&["reload"])));
+                undo.push(Step::Try(neighbours::read_jails()));
             }
             let verb = if file.after.is_some() { "write" } else { "remove" };
             actions.push(Action::new(
@@ -356,7 +356,7 @@ impl Parts<'_> {
         if self.changes_jail() {
             actions.push(Action::new(
                 "let fail2ban read its jails again",
-                Step::Try(neighbours::fail2ban(&["reload"])),
+                Step::Try(neighbours::read_jails()),
                 vec![],
             ));
         }
