@@ -230,24 +230,7 @@ pub fn listen_on(ssh: &SshFacts, ports: &[u16]) -> Result<Vec<FileChange>, SshdO
     }
     changes.extend(started);
     if drop_in && counts {
-        let before = ssh
-            .config
-            .files
-            .iter()
-            .find(|(p, _)| p.as_os_str() == DROP_IN)
-            .map(|(_, c)| c.clone());
-        let after = format!(
-            "# Written by faspwall. Go back with: faspwall rollback\n{}",
-            wanted_lines(&wanted)
-        );
-        let after = (!wanted.is_empty()).then_some(after);
-        if before != after {
-            changes.push(FileChange {
-                path: PathBuf::from(DROP_IN),
-                before,
-                after,
-            });
-        }
+        changes.extend(drop_in_change(ssh, &wanted));
     }
     if let (Activation::Socket(unit), Some(socket)) = (&ssh.activation, &ssh.socket) {
         changes.extend(socket::listen_on(unit, socket, &ssh.ports, ports));
@@ -256,6 +239,24 @@ pub fn listen_on(ssh: &SshFacts, ports: &[u16]) -> Result<Vec<FileChange>, SshdO
         changes.extend(neighbours::watch(ssh, ports));
     }
     Ok(changes)
+}
+
+/// Our drop-in with these ports; it goes when there are none.
+fn drop_in_change(ssh: &SshFacts, ports: &[u16]) -> Option<FileChange> {
+    let mut files = ssh.config.files.iter();
+    let before = files
+        .find(|(path, _)| path.as_os_str() == DROP_IN)
+        .map(|(_, content)| content.clone());
+    let after = format!(
+        "# Written by faspwall. Go back with: faspwall rollback\n{}",
+        wanted_lines(ports)
+    );
+    let after = (!ports.is_empty()).then_some(after);
+    (before != after).then(|| FileChange {
+        path: PathBuf::from(DROP_IN),
+        before,
+        after,
+    })
 }
 
 fn wanted_lines(ports: &[u16]) -> String {

@@ -40,11 +40,11 @@ fn a_socket_of_systemd_moves_with_its_own_drop_in_over_a_reboot_and_back() {
         "-f",
         "/root/answers.toml",
         "--confirm-within",
-        "5s",
+        "10s",
     ]);
     assert_open(&machine, &[22, 33001]);
     assert!(machine.ssh(33001, super::Family::V6, "true").ok());
-    until_over(&machine, 25);
+    until_over(&machine, 40);
     assert_as_before(
         &machine,
         &before_boot,
