@@ -124,7 +124,7 @@ fn one_family_is_taken(machine: &Machine) {
     std::io::Read::read_exact(holder.stdout.as_mut().expect("a pipe"), &mut line).expect("ready");
     let told = refused(machine, "a port that is taken on one family");
     assert!(told.contains("TCP/33001 is already used by python3"), "{told}");
-    machine.sh("pkill -f create_server");
+    machine.sh("pkill -f '[c]reate_server'");
     holder.wait().expect("it ends");
 }
 
