@@ -163,9 +163,9 @@ pub fn ours(ssh: &SshFacts) -> Vec<u16> {
     let files = ssh.config.files.iter().enumerate();
     let ports = files.flat_map(|(number, (path, content))| {
         if path.as_os_str() == DROP_IN {
-            let lines = config::parse(content);
-            let ports = lines.iter().filter(|line| line.keyword == "port");
-            ports
+            let lines = config::parse(content).into_iter();
+            let lines = lines.filter(|line| line.keyword == "port");
+            lines
                 .filter_map(|line| line.arguments.first()?.parse().ok())
                 .collect()
         } else if number == 0 {
@@ -208,7 +208,7 @@ pub fn listen_on(ssh: &SshFacts, ports: &[u16]) -> Result<Vec<FileChange>, SshdO
         if path.as_os_str() == DROP_IN {
             continue;
         }
-        let theirs = if path == main_path {
+        let theirs = if path == main_path && counts {
             without_our_top(content).0
         } else {
             content
@@ -230,24 +230,7 @@ pub fn listen_on(ssh: &SshFacts, ports: &[u16]) -> Result<Vec<FileChange>, SshdO
     }
     changes.extend(started);
     if drop_in && counts {
-        let before = ssh
-            .config
-            .files
-            .iter()
-            .find(|(p, _)| p.as_os_str() == DROP_IN)
-            .map(|(_, c)| c.clone());
-        let after = format!(
-            "# Written by faspwall. Go back with: faspwall rollback\n{}",
-            wanted_lines(&wanted)
-        );
-        let after = (!wanted.is_empty()).then_some(after);
-        if before != after {
-            changes.push(FileChange {
-                path: PathBuf::from(DROP_IN),
-                before,
-                after,
-            });
-        }
+        changes.extend(drop_in_change(ssh, &wanted));
     }
     if let (Activation::Socket(unit), Some(socket)) = (&ssh.activation, &ssh.socket) {
         changes.extend(socket::listen_on(unit, socket, &ssh.ports, ports));
@@ -256,6 +239,24 @@ pub fn listen_on(ssh: &SshFacts, ports: &[u16]) -> Result<Vec<FileChange>, SshdO
         changes.extend(neighbours::watch(ssh, ports));
     }
     Ok(changes)
+}
+
+/// Our drop-in with these ports; it goes when there are none.
+fn drop_in_change(ssh: &SshFacts, ports: &[u16]) -> Option<FileChange> {
+    let mut files = ssh.config.files.iter();
+    let before = files
+        .find(|(path, _)| path.as_os_str() == DROP_IN)
+        .map(|(_, content)| content.clone());
+    let after = format!(
+        "# Written by faspwall. Go back with: faspwall rollback\n{}",
+        wanted_lines(ports)
+    );
+    let after = (!ports.is_empty()).then_some(after);
+    (before != after).then(|| FileChange {
+        path: PathBuf::from(DROP_IN),
+        before,
+        after,
+    })
 }
 
 fn wanted_lines(ports: &[u16]) -> String {
