@@ -279,6 +279,11 @@ impl Session {
     pub fn is_remote(&self) -> bool {
         self.server_port.is_some() || self.via == Via::Mosh
     }
+
+    /// Whether the person sits at this host: whatever the firewall does, the way back stays in their hands.
+    pub fn is_local(&self) -> bool {
+        matches!(self.via, Via::Console | Via::Serial | Via::Local)
+    }
 }
 
 /// An installed Aspera product and the ports that its aspera.conf names.
@@ -306,6 +311,18 @@ pub struct AsperaFacts {
     pub https: Option<(u16, bool)>,
     /// `<mcast_port>` of a trunk that is on.
     pub vlink_port: Option<u16>,
+    /// `<id>` of that trunk.
+    #[serde(default)]
+    pub vlink_id: Option<String>,
+    /// `SshPort` of `<WEB>`
+    #[serde(default)]
+    pub web_ssh_port: Option<u16>,
+    /// `UdpPort` of `<WEB>`
+    #[serde(default)]
+    pub web_udp_port: Option<u16>,
+    /// Its text. It may hold secrets, so it goes nowhere from here.
+    #[serde(skip)]
+    pub conf_text: Option<String>,
     /// What in aspera.conf could not be understood, with its line.
     pub problems: Vec<String>,
 }

@@ -28,6 +28,22 @@ pub struct Requirement {
     pub source: String,
 }
 
+impl Requirement {
+    /// An SSH port that is open to everybody; `None` for 0.
+    pub fn ssh(port: u16) -> Option<Self> {
+        Some(Self {
+            id: String::from("ssh"),
+            direction: Direction::In,
+            protocol: Protocol::Tcp,
+            ports: PortRange::single(port).ok()?,
+            peers: Vec::new(),
+            group: None,
+            why: String::from("the SSH port of before"),
+            source: String::from("the snapshot"),
+        })
+    }
+}
+
 /// What shall become of the old SSH port.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]

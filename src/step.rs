@@ -261,6 +261,16 @@ pub enum Step {
         /// Permission bits of a new file; a file that is there keeps its own.
         mode: u32,
     },
+    /// Change a file in which others write too: only if it still holds what was seen, keeping owner and mode. A file that
+    /// holds the new text already is left alone. Shown as the lines that change: the rest may hold secrets.
+    Revise {
+        /// The file.
+        path: PathBuf,
+        /// Its content as it was seen.
+        before: String,
+        /// Its new content.
+        after: String,
+    },
     /// Remove a file; one that is not there is no failure.
     Remove(PathBuf),
     /// Delete every nftables rule whose comment begins with `tag:` and every set named in `sets`, by handle, in one batch.
@@ -367,6 +377,18 @@ impl fmt::Display for Step {
                     "install -m {mode:o} /dev/stdin {} <<'END'\n{}\nEND",
                     shown(path),
                     content.trim_end()
+                )
+            }
+            Self::Revise { path, before, after } => {
+                let lines = similar::TextDiff::from_lines(before, after)
+                    .unified_diff()
+                    .context_radius(0)
+                    .to_string();
+                write!(
+                    f,
+                    "patch --binary {} <<'END'\n--- before\n+++ after\n{}\nEND",
+                    shown(path),
+                    lines.trim_end()
                 )
             }
             Self::Remove(path) => write!(f, "rm -f {}", shown(path)),

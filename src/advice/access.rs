@@ -25,8 +25,8 @@ pub fn port_22_stays_open(case: &Case<'_>) -> Option<Advice> {
     };
     if let (Some(day), false) = (case.plan.keep_22_until, in_use) {
         let text = format!(
-            "TCP/22 stays open to everyone until {day}, for old clients. From then on faspwall status reminds you to shut it: \
-             set legacy_22 = \"close\" and apply again."
+            "TCP/22 stays open to everyone until {day}, for old clients. faspwall status reminds you from a week \
+             before that day; faspwall close-22 shuts it."
         );
         return Some(Advice::new("FW001", Severity::Warning, text).seen(port_22_evidence(case)));
     }

@@ -14,8 +14,10 @@ use crate::advice::Advice;
 use crate::answers::Answers;
 use crate::backend::firewalld;
 use crate::backend::nftables::render::Timed;
+use crate::backend::nftables::wall::has_wall;
 use crate::facts::{BackendId, Facts};
 use crate::plan::{Plan, Requirement};
+use crate::port::{Direction, Protocol};
 use crate::step::{Action, Step};
 use crate::transaction::{Phase, TxnId};
 
@@ -68,6 +70,19 @@ pub struct Change {
     pub keep_22_until: Option<jiff::civil::Date>,
     /// What must be let through afterwards; read back before the commit counts.
     pub requirements: Vec<Requirement>,
+    /// What earlier changes let through, and this one does not ask for any more: open or shut, as the host's other
+    /// rules have it.
+    #[serde(default)]
+    pub at_liberty: Vec<Requirement>,
+    /// What people have to do once it is permanent, such as restarting the product's services.
+    #[serde(default)]
+    pub left_to_do: Vec<String>,
+    /// The answers that it came from, so that TCP/22 can be closed later with the same ones; a way back has none.
+    #[serde(default)]
+    pub answers: Option<Box<Answers>>,
+    /// The text for the users of this host; `None` when nothing changes for them.
+    #[serde(default)]
+    pub notice: Option<String>,
 }
 
 /// What a committed change replaced.
@@ -81,6 +96,9 @@ pub struct Before {
     /// Which of `files` are sshd's.
     #[serde(default)]
     pub sshd_files: Vec<PathBuf>,
+    /// Which of `files` is the product's own.
+    #[serde(default)]
+    pub product_files: Vec<PathBuf>,
     /// What each backend kept, in its own text: before and after.
     #[serde(default)]
     pub kept: BTreeMap<BackendId, (String, String)>,
@@ -105,6 +123,24 @@ impl Change {
             Phase::Trial2 => &self.trial_2,
             Phase::Commit => &self.commit,
         }
+    }
+
+    /// Whether everything that is not asked for is refused afterwards, and was not before.
+    pub fn raises_wall(&self) -> bool {
+        let mut kept = self.before.kept.values();
+        self.wall || kept.any(|(before, after)| !has_wall(before) && has_wall(after))
+    }
+
+    /// Whether a default-deny set of ours is taken away.
+    pub fn drops_wall(&self) -> bool {
+        let mut kept = self.before.kept.values();
+        kept.any(|(before, after)| has_wall(before) && !has_wall(after))
+    }
+
+    /// Whether an inbound port may become open or shut without having been asked for.
+    pub fn leaves_open(&self, protocol: Protocol, port: u16) -> bool {
+        let mut all = self.at_liberty.iter();
+        all.any(|r| r.direction == Direction::In && r.protocol == protocol && r.ports.contains(port))
     }
 }
 

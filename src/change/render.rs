@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+mod product;
 mod shown;
 
 use super::assemble::Parts;
@@ -16,9 +17,10 @@ use crate::backend::nftables::wall::{Gates, has_wall};
 use crate::backend::nftables::{Inspection, inspect::inspect_view, render};
 use crate::backend::{Pieces, Translator, Wish, translator};
 use crate::facts::{BackendId, Facts, InboundDefault, Listener};
+use crate::notice;
 use crate::plan::{Plan, Port22, Requirement};
 use crate::port::{PortRange, Protocol};
-use crate::sshd::change::{FileChange, listen_on};
+use crate::sshd::change::{FileChange, listen_on, ours};
 use crate::transaction::TxnId;
 use ipnet::IpNet;
 
@@ -33,6 +35,8 @@ pub struct Setting {
     pub program: String,
     /// What the commit in force left, in each backend's own text.
     pub committed: BTreeMap<BackendId, String>,
+    /// What that commit lets through.
+    pub let_in: Vec<Requirement>,
 }
 
 /// Renders the preview. Never fails: what stands in the way is listed as obstacles.
@@ -80,13 +84,21 @@ pub fn preview(
     let wall = answers.firewall.default_deny && may_wall(facts, &inspection, &mut preview.obstacles);
     let mut wanted = Wanted::new(facts, &preview.plan, &inspection, setting, wall);
     wanted.enable = enable;
+    wanted.plan_product(answers, &preview.plan);
+    wanted.find_unwritable();
     preview.obstacles.extend(wanted.obstacles.iter().cloned());
     preview.rules = wanted.rule_lines(&preview.plan);
     (preview.unchanged, preview.cut_off) = others(facts, &preview.rules, wanted.gates.is_some());
     preview.native = wanted.native();
     preview.diff = wanted.diffs();
     if preview.obstacles.is_empty() && wanted.changes() {
-        preview.change = Some(wanted.change(&preview.plan));
+        let mut change = wanted.change(&preview.plan);
+        change.answers = Some(Box::new(answers.clone()));
+        // Ports that stay as they are concern nobody.
+        if !wanted.sshd_files.is_empty() || !change.closing.is_empty() || !wanted.gaps.is_empty() {
+            change.notice = notice::text(&preview.plan, answers, facts, setting.id.day());
+        }
+        preview.change = Some(change);
     }
     preview
 }
@@ -278,6 +290,9 @@ struct Wanted<'a> {
     gates: Option<Gates>,
     shut_now: bool,
     sshd_files: Vec<FileChange>,
+    /// aspera.conf, where it shall name the ports of the plan.
+    product_files: Vec<FileChange>,
+    left_to_do: Vec<String>,
     ports_before: Vec<u16>,
     ports_after: Vec<u16>,
     /// Text of what each backend keeps, now and afterwards.
@@ -324,6 +339,8 @@ impl<'a> Wanted<'a> {
             closing,
             spared,
             sshd_files: Vec::new(),
+            product_files: Vec::new(),
+            left_to_do: Vec::new(),
             ports_before: facts.ssh.ports.clone(),
             ports_after: facts.ssh.ports.clone(),
             kept: BTreeMap::new(),
@@ -334,7 +351,6 @@ impl<'a> Wanted<'a> {
         wanted.plan_sshd(plan);
         wanted.find_obstacles(plan);
         wanted.translate();
-        wanted.find_unwritable();
         wanted
     }
 
@@ -399,6 +415,9 @@ impl<'a> Wanted<'a> {
         if plan.port_22 == Port22::Close && plan.ssh_port != 22 {
             ports.retain(|port| *port != 22);
         }
+        // Where an earlier change had moved it; 22 has an answer of its own.
+        let moved_to = ours(&self.facts.ssh);
+        ports.retain(|port| *port == 22 || !moved_to.contains(port));
         ports.push(plan.ssh_port);
         ports.sort_unstable();
         ports.dedup();
@@ -444,9 +463,10 @@ impl<'a> Wanted<'a> {
 
     /// Files that would not survive being written anew.
     fn find_unwritable(&mut self) {
-        let sshd = self.sshd_files.iter().map(|file| (&file.path, &file.before));
+        let own = self.sshd_files.iter().chain(&self.product_files);
+        let own = own.map(|file| (&file.path, &file.before));
         let files = self.pieces.files.iter().map(|(path, before, _)| (path, before));
-        for (path, before) in files.chain(sshd) {
+        for (path, before) in files.chain(own) {
             // What is no UTF-8 was replaced by this sign as it was read.
             if before.as_deref().is_some_and(|text| text.contains('\u{fffd}')) {
                 self.obstacles.push(format!(
@@ -460,7 +480,8 @@ impl<'a> Wanted<'a> {
     fn changes(&self) -> bool {
         let same_rules = self.kept.values().all(|(before, after)| before == after);
         let shut_as_wanted = self.closing.is_empty() || self.shut_now;
-        let same_files = self.pieces.files.is_empty() && self.sshd_files.is_empty();
+        let same_files =
+            self.pieces.files.is_empty() && self.sshd_files.is_empty() && self.product_files.is_empty();
         let loaded_at_boot = self.enable.is_empty();
         !(self.gaps.is_empty() && same_rules && shut_as_wanted && same_files && loaded_at_boot)
     }
@@ -475,6 +496,18 @@ impl<'a> Wanted<'a> {
     fn helper_port(&self) -> u16 {
         let taken = |port: &u16| self.facts.listeners.iter().any(|l| l.port == *port);
         (61_022..61_122).find(|port| !taken(port)).unwrap_or(61_022)
+    }
+
+    /// Ports that the commit in force opened, and those that sshd leaves, unless they are wanted now.
+    fn at_liberty(&self) -> Vec<Requirement> {
+        let kept = self.setting.let_in.iter();
+        let mut all: Vec<Requirement> = kept.filter(|r| !self.requirements.contains(r)).cloned().collect();
+        let left = self
+            .ports_before
+            .iter()
+            .filter(|port| !self.ports_after.contains(port));
+        all.extend(left.filter_map(|port| Requirement::ssh(*port)));
+        all
     }
 
     fn change(&self, plan: &Plan) -> Change {
@@ -500,12 +533,15 @@ impl<'a> Wanted<'a> {
             // A wall of ours may stand before it as well.
             lift: self.closing.is_empty() || self.kept.values().any(|(kept, _)| has_wall(kept)),
             sshd_files: self.sshd_files.clone(),
+            product_files: self.product_files.clone(),
+            left_to_do: self.left_to_do.clone(),
             ssh_ports: (self.ports_before.clone(), self.ports_after.clone()),
             helper_port: self.helper_port(),
             enable: self.enable.clone(),
             disable: Vec::new(),
             keep_22_until: plan.keep_22_until,
             requirements: self.requirements.clone(),
+            at_liberty: self.at_liberty(),
         };
         let opened = self
             .requirements

@@ -91,7 +91,8 @@ impl From<RehearseError> for Failure {
         let code = match &error {
             RehearseError::Impossible(_) => NO_FIREWALL,
             RehearseError::NotSealed(_) => USAGE,
-            RehearseError::Broken(_) | RehearseError::System(_) => FAILED,
+            // Nothing was done, so nothing was rolled back; and nobody knows whether the change is safe.
+            RehearseError::Broken(_) | RehearseError::System(_) => REFUSED,
         };
         Self::new(code, error.to_string())
     }

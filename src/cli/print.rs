@@ -181,6 +181,12 @@ pub fn plan(preview: &Preview, with_diff: bool) -> String {
             }
         }
         let _ = writeln!(text, "\nundo   faspwall rollback");
+        for line in &change.left_to_do {
+            let _ = writeln!(text, "to do  {line}");
+        }
+        if change.notice.is_some() {
+            let _ = writeln!(text, "users  faspwall notice -f FILE prints the text for them");
+        }
     } else if preview.obstacles.is_empty() {
         let _ = writeln!(text, "\nnothing to do: the host is as the answers ask");
     }
@@ -281,6 +287,21 @@ pub fn outcome(outcome: &Outcome) -> String {
         );
         let _ = writeln!(text, "on boot  {}", list(&outcome.files));
         let _ = writeln!(text, "undo     faspwall rollback {}", outcome.txn);
+        if let Some(day) = outcome.keep_22_until {
+            let _ = writeln!(
+                text,
+                "later    TCP/22 stays open until {day}; then type: faspwall close-22"
+            );
+        }
+        for line in &outcome.left_to_do {
+            let _ = writeln!(text, "to do    {line}");
+        }
+        if let Some(file) = &outcome.notice {
+            let _ = writeln!(
+                text,
+                "to do    send your users the text in {file}; faspwall notice prints it"
+            );
+        }
     } else {
         let _ = writeln!(text, "UNDONE ({}). {}", outcome.reason, restored(outcome));
         for command in &outcome.remaining {
@@ -324,6 +345,14 @@ pub fn status(status: &Status) -> String {
             text,
             "port       {:<12} should be {:<7} is {:<7} {}",
             port.port, port.wanted, port.is, port.listener
+        );
+    }
+    if let Some(reminder) = &status.reminder {
+        let mark = if reminder.urgent { "REMINDER" } else { "later" };
+        let _ = writeln!(
+            text,
+            "{mark:<10} {}. To close it: {}",
+            reminder.text, reminder.command
         );
     }
     if status.applied.is_some() {

@@ -2,19 +2,25 @@
 
 use std::path::{Path, PathBuf};
 
+use ipnet::IpNet;
 use serde_json::{Value, json};
 
 use super::unattended::{Asked, answers, facts, out, prepared, refusal};
 use super::{Failure, failure, json as document, print};
 use crate::answers::Daemon;
+use crate::change::Change;
 use crate::engine::Engine;
 use crate::facts::Facts;
 use crate::matrix::Rehearsal;
+use crate::plan::Requirement;
 use crate::rehearse::{Pasted, RehearseError, Subject, rehearse as run};
 use crate::tui::words::rehearsal_report;
 
 /// Columns of the table.
 const WIDTH: u16 = 100;
+
+/// What an operator accepts who goes on although he may be locked out.
+pub const LOCKOUT_RISK: &str = "lockout-risk";
 
 /// What `rehearse` is told.
 #[derive(Debug, Clone)]
@@ -104,6 +110,66 @@ pub fn before_apply(
                 .lines
                 .push(String::from("To apply without a rehearsal: --no-rehearsal"));
             Err(failure)
+        }
+    }
+}
+
+/// Rehearses a way back: the operator must be able to come in again through the port of before. `Some`: the copy says
+/// that he is not, or that the way back does not do what it promises. Without a verdict, its own trials must do.
+pub fn way_back(
+    engine: &Engine<'_>,
+    change: &Change,
+    facts: &Facts,
+    report: &mut dyn FnMut(&str),
+) -> Result<Option<Rehearsal>, RehearseError> {
+    let door = own_door(change, facts);
+    let rehearsal = run(
+        engine.system,
+        engine.system,
+        &Subject::way_back(change, facts, door.as_slice()),
+        report,
+    )?;
+    Ok(Some(rehearsal).filter(|rehearsal| !rehearsal.ok()))
+}
+
+/// The SSH port of before, for the address that the operator comes from. At a console nobody can be locked out.
+fn own_door(change: &Change, facts: &Facts) -> Option<Requirement> {
+    let client = facts.session.as_ref()?.client?;
+    let door = Requirement::ssh(change.door?)?;
+    Some(Requirement {
+        peers: vec![IpNet::from(client)],
+        ..door
+    })
+}
+
+/// The same for the command line: a way back that locks out is refused, unless that is accepted.
+pub fn before_way_back(
+    asked: &Asked<'_>,
+    change: &Change,
+    facts: &Facts,
+    as_json: bool,
+) -> Result<(), Failure> {
+    let global = asked.global;
+    if global.accept.iter().any(|code| code == LOCKOUT_RISK) {
+        return Ok(());
+    }
+    match way_back(asked.engine, change, facts, &mut told(global.verbose)) {
+        Ok(None) => Ok(()),
+        Ok(Some(rehearsal)) => {
+            show(&rehearsal, facts, as_json);
+            Err(Failure {
+                code: failure::REFUSED,
+                lines: vec![
+                    String::from(
+                        "the rehearsal of the way back on a sealed copy of this host found what is listed above. Nothing was changed.",
+                    ),
+                    format!("Mend that and try again, or take the risk with: --accept {LOCKOUT_RISK}"),
+                ],
+            })
+        }
+        Err(error) => {
+            print::err(&format!("faspwall: {error}. The trial goes on without it.\n"));
+            Ok(())
         }
     }
 }

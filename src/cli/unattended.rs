@@ -43,8 +43,10 @@ pub struct Asked<'a> {
 /// What `apply` was told.
 #[derive(Debug, Clone)]
 pub struct Apply {
-    /// Answers file.
-    pub file: PathBuf,
+    /// The command, for documents.
+    pub command: &'static str,
+    /// Answers file; without one, the answers in force with TCP/22 closed.
+    pub file: Option<PathBuf>,
     /// Seconds of a window.
     pub window_s: u64,
     /// Commit at once.
@@ -176,8 +178,12 @@ pub(super) fn refusal(facts: &Facts, preview: &Preview) -> Failure {
 
 /// `faspwall apply`
 pub fn apply(asked: &Asked<'_>, order: &Apply) -> Result<u8, Failure> {
-    let answers = answers(asked, &order.file)?;
     let engine = asked.engine;
+    let answers = match &order.file {
+        Some(file) => answers(asked, file)?,
+        None if !engine.system.is_root() => return Err(EngineError::Privilege("close-22").into()),
+        None => engine.answers_to_close_22()?,
+    };
     if !engine.system.is_root() {
         return Err(EngineError::Privilege("apply").into());
     }
@@ -190,14 +196,17 @@ pub fn apply(asked: &Asked<'_>, order: &Apply) -> Result<u8, Failure> {
     }
     let Some(change) = &preview.change else {
         out(&if order.json {
-            json::text(&json::unchanged())
+            json::text(&json::unchanged(order.command))
         } else {
             String::from("nothing to do: the host is as the answers ask\n")
         });
         return Ok(0);
     };
     let cuts = facts.session.as_ref().is_some_and(|s| s.is_remote()) && (change.door.is_some());
-    let accepted = answers.accept.iter().any(|code| code == "lockout-risk");
+    let accepted = answers
+        .accept
+        .iter()
+        .any(|code| code == super::rehearse::LOCKOUT_RISK);
     if order.no_confirm && cuts && !accepted {
         return Err(Failure {
             code: failure::REFUSED,
@@ -230,13 +239,13 @@ pub fn apply(asked: &Asked<'_>, order: &Apply) -> Result<u8, Failure> {
         let outcome =
             engine.commit_unconfirmed(&id, &format!("{by}, without proof (--no-confirm)"), &mut report)?;
         out(&if order.json {
-            json::text(&json::outcome("apply", &outcome))
+            json::text(&json::outcome(order.command, &outcome))
         } else {
             print::outcome(&outcome)
         });
         return Ok(0);
     }
-    live(engine, "apply", order.json)
+    live(engine, order.command, order.json)
 }
 
 /// Prints the trial that is live now.

@@ -1,6 +1,7 @@
 //! `rollback` and `snapshots`.
 
-use super::unattended::{facts, live, out};
+use super::rehearse::before_way_back;
+use super::unattended::{Asked, facts, live, out};
 use super::{Failure, Snapshots, failure, json, print};
 use crate::engine::apply::Order;
 use crate::engine::confirm::who;
@@ -9,13 +10,8 @@ use crate::engine::{Engine, EngineError};
 use crate::transaction::TxnId;
 
 /// `faspwall rollback`: the open transaction at once, a committed one as a guarded transaction.
-pub fn rollback(
-    engine: &Engine<'_>,
-    id: Option<&TxnId>,
-    window_s: u64,
-    as_json: bool,
-    verbose: bool,
-) -> Result<u8, Failure> {
+pub fn rollback(asked: &Asked<'_>, id: Option<&TxnId>, window_s: u64, as_json: bool) -> Result<u8, Failure> {
+    let engine = asked.engine;
     if !engine.system.is_root() {
         return Err(EngineError::Privilege("rollback").into());
     }
@@ -32,7 +28,8 @@ pub fn rollback(
     let facts = facts(engine);
     let setting = engine.setting(window_s);
     let change = engine.way_back(id, &facts, &setting)?;
-    let mut report = print::reporter(as_json, verbose);
+    before_way_back(asked, &change, &facts, as_json)?;
+    let mut report = print::reporter(as_json, asked.global.verbose);
     engine.apply(
         &change,
         &Order {

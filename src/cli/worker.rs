@@ -7,6 +7,7 @@ use std::sync::mpsc::{Receiver, RecvTimeoutError, Sender, channel};
 use std::thread;
 use std::time::Duration;
 
+use super::rehearse::{LOCKOUT_RISK, way_back};
 use crate::answers::Answers;
 use crate::catalogue::Catalogue;
 use crate::change::{Change, Preview};
@@ -15,6 +16,7 @@ use crate::engine::confirm::{Confirmed, Proof, who};
 use crate::engine::detect::{detect, session::session};
 use crate::engine::{Engine, EngineError};
 use crate::facts::Facts;
+use crate::matrix::Rehearsal;
 use crate::rehearse::{RehearseError, Subject, rehearse};
 use crate::system::System;
 use crate::transaction::{Progress, State, TxnId};
@@ -235,7 +237,11 @@ impl Worker {
         let facts = detect(self.engine.system, &mut |_| {});
         let setting = self.engine.setting(self.window_s);
         match self.engine.way_back(Some(id), &facts, &setting) {
-            Ok(change) => self.run(&change),
+            // Where no copy can be made the trials of the way back must do.
+            Ok(change) => match way_back(&self.engine, &change, &facts, &mut |_| {}) {
+                Ok(Some(rehearsal)) => self.tell(Event::Failed(refused_way_back(&rehearsal, id))),
+                Ok(None) | Err(_) => self.run(&change),
+            },
             Err(error) => self.failed(error),
         }
     }
@@ -346,4 +352,25 @@ impl Worker {
         let result = self.desk.replace(&path, text.as_bytes(), 0o600);
         self.said(result.map(|()| format!("written: {}", path.display())));
     }
+}
+
+/// What a sealed copy said against a way back.
+fn refused_way_back(rehearsal: &Rehearsal, id: &TxnId) -> String {
+    let red = rehearsal.cells.iter().filter(|cell| !cell.ok());
+    let mut found: Vec<String> = red
+        .map(|cell| {
+            let protocol = cell.protocol.to_string().to_uppercase();
+            format!("{protocol}/{} from {}: {}", cell.port, cell.from, cell.after)
+        })
+        .collect();
+    found.extend(rehearsal.failed.iter().cloned());
+    found.extend(rehearsal.undo.iter().cloned());
+    if rehearsal.flow_tracked == Some(false) || rehearsal.flow_untracked == Some(false) {
+        found.push(String::from("an open SSH session did not go on"));
+    }
+    format!(
+        "The way back was rehearsed on a sealed copy of this host, and it is not safe ({}). Nothing was changed. Mend \
+         that, or take the risk with: faspwall rollback {id} --accept {LOCKOUT_RISK}",
+        found.join("; ")
+    )
 }

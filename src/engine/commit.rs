@@ -1,5 +1,6 @@
 //! Makes a confirmed change permanent, reads everything back, and only then says so.
 
+use super::apply::check_open;
 use super::detect::sockets::tcp_listeners;
 use super::journal::Transaction;
 use super::{Engine, EngineError};
@@ -34,6 +35,10 @@ impl Engine<'_> {
                 notes: Vec::new(),
             },
         )?;
+        if let Some(text) = &transaction.change.notice {
+            // Without the text the change is as good; faspwall notice prints it too.
+            drop(self.system.replace(&self.notice_path(id), text.as_bytes(), 0o600));
+        }
         let transaction = self.load(id)?.unwrap_or(transaction);
         self.disarm(&transaction);
         self.prune_quietly();
@@ -62,9 +67,9 @@ impl Engine<'_> {
 
     /// Reads rules, files and sshd's ports back.
     fn verify(&self, transaction: &Transaction) -> Result<(), EngineError> {
-        self.check_open(transaction)?;
-        let change = &transaction.change;
         let live = self.live_ruleset()?;
+        check_open(&live, transaction)?;
+        let change = &transaction.change;
         for port in &change.closing {
             let ours = has_our_deny(&live);
             let wanted_shut = change.closed.contains(&format!("TCP/{port}"));

@@ -6,7 +6,7 @@ use super::detect::session::{comes_from_here, logins_on, session};
 use super::journal::Transaction;
 use super::{Engine, EngineError};
 use crate::backend::nftables::render::refresh;
-use crate::facts::{Session, Via};
+use crate::facts::Session;
 use crate::step::{Invocation, Tool};
 use crate::transaction::{Entry, Outcome, Progress, State, Trial, TxnId};
 
@@ -153,9 +153,7 @@ impl Engine<'_> {
                 return refuse(String::from("That is not the code of this transaction."));
             }
         }
-        let local = session
-            .as_ref()
-            .is_some_and(|s| matches!(s.via, Via::Console | Via::Serial | Via::Local));
+        let local = session.as_ref().is_some_and(Session::is_local);
         if local && (*proof == Proof::Keep || *proof == Proof::Session(Some(String::from("keep")))) {
             return Ok(String::from("the local console"));
         }

@@ -6,15 +6,16 @@ use std::path::Path;
 
 use super::journal::Transaction;
 use super::{Engine, EngineError};
+use crate::answers::Answers;
 use crate::backend::nftables::Ruleset;
 use crate::backend::nftables::inspect::fingerprint;
 use crate::backend::{Pieces, Wish, translator};
-use crate::change::Change;
 use crate::change::assemble::Parts;
 use crate::change::render::Setting;
+use crate::change::{Before, Change};
 use crate::facts::{BackendId, Facts};
 use crate::plan::Requirement;
-use crate::port::{Direction, PortRange, Protocol};
+use crate::product::taken_back;
 use crate::sshd::change::FileChange;
 use crate::transaction::{State, TxnId};
 
@@ -41,6 +42,24 @@ impl Engine<'_> {
             .rev()
             .find(|t| t.change.reverts.is_none() && !taken_back.contains(&t.id.as_str()))
             .map(|t| (*t).clone())
+    }
+
+    /// The answers that close a TCP/22 which the change in force has left open.
+    pub fn answers_to_close_22(&self) -> Result<Answers, EngineError> {
+        let Some(last) = self.in_force() else {
+            return Err(EngineError::Refused(String::from(
+                "nothing that faspwall kept is in force, so it does not know your answers. Write legacy_22 = \"close\" in \
+                 them and type: faspwall apply -f FILE",
+            )));
+        };
+        let answers = last.change.answers.as_ref().ok_or_else(|| {
+            EngineError::Refused(format!(
+                "{} was made by an older faspwall, which did not keep the answers. Write legacy_22 = \"close\" in them and \
+                 type: faspwall apply -f FILE",
+                last.id
+            ))
+        })?;
+        Ok(answers.closing_22())
     }
 
     /// The change that takes a committed transaction back.
@@ -72,12 +91,13 @@ impl Engine<'_> {
                 sshd_files.push(self.file_back(path, old.as_ref(), new.as_ref())?);
             }
         }
+        let product_files = self.product_back(&before);
         let ruleset = self.live_ruleset()?;
         let theirs = ruleset.without_ours();
         let returning = gone(&before.ssh_ports, &before.ssh_ports_after);
         let leaving = gone(&before.ssh_ports_after, &before.ssh_ports);
         let door = returning.first().or_else(|| before.ssh_ports.first()).copied();
-        let requirements: Vec<Requirement> = door.and_then(ssh_requirement).into_iter().collect();
+        let requirements: Vec<Requirement> = door.and_then(Requirement::ssh).into_iter().collect();
         let back = Back {
             facts,
             setting,
@@ -107,6 +127,9 @@ impl Engine<'_> {
             disable: before.enabled.clone(),
             keep_22_until: None,
             requirements,
+            at_liberty: at_liberty(&last.change, earlier.as_ref().map(|t| &t.change)),
+            product_files,
+            left_to_do: last.change.left_to_do.clone(),
         };
         Ok(parts.assemble(
             fingerprint(&ruleset),
@@ -114,6 +137,24 @@ impl Engine<'_> {
             without(&last.change.opened, earlier.as_ref().map(|t| &t.change.opened)),
             Some(last.id.to_string()),
         ))
+    }
+
+    /// Others go on writing into the product's file: only what we changed in it goes back.
+    fn product_back(&self, before: &Before) -> Vec<FileChange> {
+        let ours = before
+            .files
+            .iter()
+            .filter(|(path, _, _)| before.product_files.contains(path));
+        let back = ours.filter_map(|(path, old, new)| {
+            let now = self.system.read_text(path)?;
+            let after = taken_back(old.as_deref()?, new.as_deref()?, &now);
+            (after != now).then(|| FileChange {
+                path: path.clone(),
+                before: Some(now),
+                after: Some(after),
+            })
+        });
+        back.collect()
     }
 
     /// A file goes back only if it still holds what we wrote: what somebody changed since is never lost.
@@ -186,21 +227,25 @@ fn gone(ports: &[u16], from: &[u16]) -> Vec<u16> {
         .collect()
 }
 
+/// What comes or goes with the rules of a change and of the one before it, and the ports that sshd leaves or returns to.
+fn at_liberty(last: &Change, earlier: Option<&Change>) -> Vec<Requirement> {
+    let mut all = last.requirements.clone();
+    all.extend(
+        earlier
+            .into_iter()
+            .flat_map(|change| change.requirements.iter().cloned()),
+    );
+    let ports = last
+        .closing
+        .iter()
+        .chain(&last.before.ssh_ports)
+        .chain(&last.before.ssh_ports_after);
+    all.extend(ports.filter_map(|port| Requirement::ssh(*port)));
+    all
+}
+
 /// What an earlier change had done already stays so.
 fn without(ports: &[String], earlier: Option<&Vec<String>>) -> Vec<String> {
     let known = |port: &&String| earlier.is_none_or(|earlier| !earlier.contains(port));
     ports.iter().filter(known).cloned().collect()
-}
-
-fn ssh_requirement(port: u16) -> Option<Requirement> {
-    Some(Requirement {
-        id: String::from("ssh"),
-        direction: Direction::In,
-        protocol: Protocol::Tcp,
-        ports: PortRange::single(port).ok()?,
-        peers: Vec::new(),
-        group: None,
-        why: String::from("the SSH port of before"),
-        source: String::from("the snapshot"),
-    })
 }

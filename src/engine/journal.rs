@@ -159,6 +159,11 @@ fn second_of(id: &TxnId) -> Option<i64> {
 }
 
 impl Engine<'_> {
+    /// Where the text for the users of this host is kept.
+    pub fn notice_path(&self, id: &TxnId) -> PathBuf {
+        self.dir(id).join("notice.txt")
+    }
+
     /// Directory of a transaction.
     pub fn dir(&self, id: &TxnId) -> PathBuf {
         self.state_dir.join(id.as_str())

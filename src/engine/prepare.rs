@@ -10,7 +10,7 @@ use crate::catalogue::Catalogue;
 use crate::change::Preview;
 use crate::change::render::{Setting, preview};
 use crate::facts::{BackendId, Facts};
-use crate::plan::{PlanError, plan};
+use crate::plan::{PlanError, Requirement, plan};
 use crate::step::Tool;
 
 /// A path as a word of `ExecStart=`.
@@ -29,6 +29,12 @@ fn in_unit(path: &Path) -> String {
 impl Engine<'_> {
     /// What a rendering needs besides facts and answers.
     pub fn setting(&self, window_s: u64) -> Setting {
+        let in_force = self
+            .in_force()
+            .map(|t| (t.change.before.kept, t.change.requirements));
+        // In each backend's own text.
+        let (kept, let_in): (BTreeMap<BackendId, (String, String)>, Vec<Requirement>) =
+            in_force.unwrap_or_default();
         Setting {
             id: self.new_id(),
             window_s,
@@ -37,14 +43,9 @@ impl Engine<'_> {
                 in_unit(&self.system.locate(Tool::Faspwall).unwrap_or_default()),
                 in_unit(&self.state_dir)
             ),
-            committed: self.committed(),
+            committed: kept.into_iter().map(|(id, (_, after))| (id, after)).collect(),
+            let_in,
         }
-    }
-
-    /// What the commit in force left, in each backend's own text.
-    fn committed(&self) -> BTreeMap<BackendId, String> {
-        let kept = self.in_force().map(|t| t.change.before.kept).unwrap_or_default();
-        kept.into_iter().map(|(id, (_, after))| (id, after)).collect()
     }
 
     /// The preview of these answers on this host.

@@ -56,6 +56,9 @@ impl Engine<'_> {
             remaining: remaining.iter().map(ToString::to_string).collect(),
             files: Vec::new(),
             log: self.journal_path(id).display().to_string(),
+            left_to_do: Vec::new(),
+            notice: None,
+            keep_22_until: None,
         };
         if let Err(error) = noted {
             let hint = format!("faspwall rollback {id}   # once the journal can be written again: {error}");
@@ -122,7 +125,10 @@ impl Engine<'_> {
         ));
         let mut remaining = Vec::new();
         for step in transaction.begun().iter().rev().flat_map(|action| &action.undo) {
-            let of_files = matches!(step, Step::Write { .. } | Step::Remove(_) | Step::Try(_));
+            let of_files = matches!(
+                step,
+                Step::Write { .. } | Step::Revise { .. } | Step::Remove(_) | Step::Try(_)
+            );
             if of_files && self.perform(step).is_err() {
                 remaining.push(step.clone());
             }

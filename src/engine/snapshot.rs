@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::kernel::observe;
+use super::kernel::Seen;
 use super::{Engine, EngineError};
 use crate::backend::kernel::{FLAGS_OF, SAVES, view};
 use crate::backend::nftables::Ruleset;
@@ -14,13 +14,11 @@ const LISTED: usize = 20;
 
 impl Engine<'_> {
     /// Keeps the ruleset as data to compare with, and as text for a person.
-    pub fn take_snapshot(&self, id: &TxnId) -> Result<(), EngineError> {
+    pub fn take_snapshot(&self, id: &TxnId, seen: &Seen) -> Result<(), EngineError> {
         let dir = self.dir(id);
         self.system.make_dir(&dir, 0o700)?;
-        let seen = observe(self.system)?;
-        let json = seen.nft_json.unwrap_or_default();
         self.system
-            .replace(&dir.join("ruleset.json"), json.as_bytes(), 0o600)?;
+            .replace(&dir.join("ruleset.json"), seen.json.as_bytes(), 0o600)?;
         for (command, text) in &seen.outputs {
             self.system.replace(&dir.join(command), text.as_bytes(), 0o600)?;
         }

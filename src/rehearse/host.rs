@@ -315,7 +315,7 @@ fn left_out(step: &Step) -> Option<&'static str> {
         | Step::StartIfSilent { .. }
         | Step::Drain { .. }
         | Step::AwaitTcp { .. } => Some(SSHD),
-        Step::Write { path, .. } | Step::Remove(path) => {
+        Step::Write { path, .. } | Step::Revise { path, .. } | Step::Remove(path) => {
             let kept: [PathBuf; 3] = ["/etc", "/run", "/tmp"].map(PathBuf::from);
             let private = kept.iter().any(|dir| path.starts_with(dir));
             (!private).then_some("files outside of /etc")

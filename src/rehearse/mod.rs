@@ -108,9 +108,22 @@ impl<'a> Subject<'a> {
         }
     }
 
+    /// What the way back of a change must leave: the operator's own way in.
+    pub fn way_back(change: &'a Change, facts: &'a Facts, door: &'a [Requirement]) -> Self {
+        Self {
+            facts,
+            change: Some(change),
+            requirements: door,
+            closing: &[],
+            spared: &[],
+            sweep: false,
+            pasted: None,
+        }
+    }
+
     /// Whether the change refuses everything that was not asked for.
     pub fn walls(&self) -> bool {
-        self.change.is_some_and(|change| change.wall)
+        self.change.is_some_and(Change::raises_wall)
     }
 
     /// The same on a host made of a ruleset.
@@ -287,25 +300,10 @@ pub fn inside(system: &dyn System, stage: &str) -> Result<u8, RehearseError> {
     }
 }
 
-/// Becomes process 1 of everything new. It is tied to its parent, so that nothing of it can be left behind.
+/// Becomes process 1 of the sealed copy, tied to its parent.
 fn enter(system: &dyn System) -> Result<u8, RehearseError> {
     system.die_with_parent()?;
-    let mut words: Vec<String> = [
-        "--net",
-        "--mount",
-        "--ipc",
-        "--pid",
-        "--kill-child",
-        "--mount-proc",
-    ]
-    .map(str::to_owned)
-    .into();
-    if !system.is_root() {
-        words.splice(0..0, ["--user".to_owned(), "--map-root-user".to_owned()]);
-    }
-    words.push("--".into());
-    words.extend(crate::sealed::stage(system, "rehearse-inside", "host", &[])?);
-    Err(system
-        .become_program(&Invocation::new(Tool::Unshare, words))
-        .into())
+    let host = crate::sealed::stage(system, "rehearse-inside", "host", &[])?;
+    let call = crate::sealed::unshared(!system.is_root(), host);
+    Err(system.become_program(&call).into())
 }

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 use super::Subject;
 use super::cast::{Cast, family};
 use super::copy::Copy;
+use crate::change::Change;
 use crate::matrix::Family;
 use crate::plan::Requirement;
 use crate::port::{Direction, Protocol};
@@ -60,6 +61,7 @@ impl Question {
 pub fn questions(subject: &Subject<'_>, cast: &mut Cast, copy: &Copy) -> Vec<Question> {
     let mut asked = Asked {
         cast,
+        change: subject.change,
         list: Vec::new(),
     };
     for requirement in subject.requirements {
@@ -74,6 +76,7 @@ pub fn questions(subject: &Subject<'_>, cast: &mut Cast, copy: &Copy) -> Vec<Que
 
 struct Asked<'c> {
     cast: &'c mut Cast,
+    change: Option<&'c Change>,
     list: Vec<Question>,
 }
 
@@ -110,7 +113,8 @@ impl Asked<'_> {
             for far in &inside {
                 self.push(&requirement.id, way, *far, Some(true));
             }
-            if requirement.direction == Direction::In {
+            let at_liberty = |change: &Change| change.leaves_open(requirement.protocol, port);
+            if requirement.direction == Direction::In && !self.change.is_some_and(at_liberty) {
                 for far in &outside {
                     self.push(&requirement.id, way, *far, None);
                 }
@@ -177,9 +181,16 @@ impl Asked<'_> {
 
     /// Ports that nobody asked for: what listens here, what a rule names, and one that nobody knows.
     fn controls(&mut self, subject: &Subject<'_>, copy: &Copy) {
+        // Without its default-deny set the host lets in whatever listens.
+        if subject.change.is_some_and(Change::drops_wall) {
+            return;
+        }
         let asked = |protocol: Protocol, port: u16| {
             let tcp = protocol == Protocol::Tcp;
-            (tcp && subject.closing.contains(&port))
+            subject
+                .change
+                .is_some_and(|change| change.leaves_open(protocol, port))
+                || (tcp && subject.closing.contains(&port))
                 || subject
                     .requirements
                     .iter()

@@ -243,11 +243,16 @@ pub fn rows(script: &Script, before: &Seen, after: &Seen) -> Vec<SweepRow> {
         let closed: BTreeSet<u16> = was.difference(is).copied().collect();
         let closing =
             |port: &&u16| script.walls || (*protocol == Protocol::Tcp && script.closing.contains(port));
+        let change = script.change.as_ref();
+        let at_liberty = |port: &u16| {
+            change.is_some_and(|change| change.drops_wall() || change.leaves_open(*protocol, *port))
+        };
         let unasked: BTreeSet<u16> = opened
             .iter()
             .filter(|port| !wanted.iter().any(|r| r.ports.contains(**port)))
             .chain(closed.iter().filter(|port| !closing(port)))
             .copied()
+            .filter(|port| !at_liberty(port))
             .collect();
         SweepRow {
             protocol: *protocol,

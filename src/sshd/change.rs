@@ -12,6 +12,8 @@ use crate::facts::SshFacts;
 pub const DROP_IN: &str = "/etc/ssh/sshd_config.d/00-faspwall.conf";
 /// What marks a line that we took out of service in a file of the operator.
 const MARK: &str = "#faspwall ";
+/// Above lines of ours at the top of a main file that includes no drop-ins.
+const NOTE: &str = "# The next lines were written by faspwall. Go back with: faspwall rollback";
 
 /// One file before and after.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -145,6 +147,40 @@ fn includes_drop_ins(main: &str) -> bool {
     false
 }
 
+/// A main file without the lines that we put at its top, and the ports that those named.
+fn without_our_top(main: &str) -> (&str, Vec<u16>) {
+    let mut rest = match main.strip_prefix(NOTE).and_then(|rest| rest.strip_prefix('\n')) {
+        Some(rest) => rest,
+        None => return (main, Vec::new()),
+    };
+    let mut ports = Vec::new();
+    while let Some((line, after)) = rest.split_once('\n') {
+        let port = line.strip_prefix("Port ").and_then(|port| port.parse().ok());
+        let Some(port) = port else {
+            break;
+        };
+        ports.push(port);
+        rest = after;
+    }
+    (rest, ports)
+}
+
+/// The ports that stand in lines of ours: an earlier change made sshd listen there.
+pub fn ours(ssh: &SshFacts) -> Vec<u16> {
+    let files = ssh.config.files.iter().enumerate();
+    let ports = files.flat_map(|(number, (path, content))| {
+        if path.as_os_str() == DROP_IN {
+            let lines = content.lines().map(keyword).filter(|(word, _)| word == "port");
+            lines.filter_map(|(_, port)| port.parse().ok()).collect()
+        } else if number == 0 {
+            without_our_top(content).1
+        } else {
+            Vec::new()
+        }
+    });
+    ports.collect()
+}
+
 /// The files that make sshd listen on exactly `ports` (ascending). Lines of others that name a port which shall go are
 /// turned into comments that say so.
 pub fn listen_on(ssh: &SshFacts, ports: &[u16]) -> Result<Vec<FileChange>, SshdObstacle> {
@@ -162,7 +198,12 @@ pub fn listen_on(ssh: &SshFacts, ports: &[u16]) -> Result<Vec<FileChange>, SshdO
         if path.as_os_str() == DROP_IN {
             continue;
         }
-        let after = without_ports(content, ports, &mut wanted);
+        let theirs = if path == main_path {
+            without_our_top(content).0
+        } else {
+            content
+        };
+        let after = without_ports(theirs, ports, &mut wanted);
         let after = if path == main_path && !drop_in {
             with_lines_on_top(&after, &wanted_lines(ports))
         } else {
@@ -241,7 +282,7 @@ fn with_lines_on_top(content: &str, lines: &str) -> String {
         .lines()
         .filter(|line| !content.lines().any(|l| l.trim() == *line))
         .fold(String::new(), |text, line| text + line + "\n");
-    format!("# The next lines were written by faspwall. Go back with: faspwall rollback\n{missing}{content}")
+    format!("{NOTE}\n{missing}{content}")
 }
 
 #[cfg(test)]
@@ -305,6 +346,26 @@ mod tests {
             "{text}"
         );
         assert!(text.ends_with(main));
+    }
+
+    #[test]
+    fn lines_of_ours_are_known_and_make_room_for_others() {
+        let before = [("/etc/ssh/sshd_config", "UsePAM yes\nPort 2200\n")];
+        let moved = listen_on(&facts(&before), &[2200, 33001]).expect("movable");
+        let text = after(&moved, "/etc/ssh/sshd_config").expect("changed");
+        let again = facts(&[("/etc/ssh/sshd_config", &text)]);
+        assert_eq!(ours(&again), [33001]);
+        let moved = listen_on(&again, &[2200, 2222]).expect("movable");
+        assert_eq!(
+            after(&moved, "/etc/ssh/sshd_config").expect("changed"),
+            format!("{NOTE}\nPort 2222\nUsePAM yes\nPort 2200\n")
+        );
+        let drop_in = [
+            ("/etc/ssh/sshd_config", DEBIAN),
+            (DROP_IN, "# x\nPort 22\nPort 33001\n"),
+        ];
+        assert_eq!(ours(&facts(&drop_in)), [22, 33001]);
+        assert_eq!(ours(&facts(&before)), [0_u16; 0]);
     }
 
     #[test]

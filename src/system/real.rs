@@ -230,6 +230,32 @@ fn sync_dir(path: &Path) -> io::Result<()> {
     }
 }
 
+/// Gives a file the owner, group, SELinux label, access list and other extended attributes of the one whose place it
+/// takes. Best effort: a file system without such things, or a user who may not set them, must not stop an undo.
+fn belong_as(file: &File, old: &Path) {
+    let Ok(known) = fs::metadata(old) else {
+        return;
+    };
+    let fresh = file.metadata();
+    if fresh.is_ok_and(|fresh| (fresh.uid(), fresh.gid()) != (known.uid(), known.gid())) {
+        drop(std::os::unix::fs::fchown(
+            file,
+            Some(known.uid()),
+            Some(known.gid()),
+        ));
+    }
+    let mut names = vec![0; 65_536];
+    let length = rustix::fs::listxattr(old, &mut names).unwrap_or(0);
+    let names = names.get(..length).unwrap_or_default().split(|byte| *byte == 0);
+    for name in names.filter(|name| !name.is_empty()) {
+        let mut value = vec![0; 65_536];
+        if let Ok(length) = rustix::fs::getxattr(old, name, &mut value) {
+            let value = value.get(..length).unwrap_or_default();
+            let _ = rustix::fs::fsetxattr(file, name, value, rustix::fs::XattrFlags::empty());
+        }
+    }
+}
+
 impl System for RealSystem {
     fn run(&self, call: &Invocation) -> Result<Output, SystemError> {
         finish(self.piped(call)?, call)
@@ -353,6 +379,8 @@ impl System for RealSystem {
                 .create_new(true)
                 .mode(mode)
                 .open(&beside)?;
+            belong_as(&file, path);
+            // After the owner: a change of that takes special bits away.
             file.set_permissions(fs::Permissions::from_mode(mode))?;
             file.write_all(bytes)?;
             file.sync_all()?;
@@ -596,6 +624,31 @@ mod tests {
             lines.tell(piece.as_bytes(), &mut |line| heard.push(line.to_owned()));
         }
         assert_eq!(heard, ["one", "two", "", "three"]);
+    }
+
+    #[test]
+    fn a_file_that_is_written_anew_belongs_to_whom_it_did() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let path = dir.path().join("rules");
+        fs::write(&path, "before").expect("written");
+        // A plain user can give a file to no one else.
+        let root = rustix::process::geteuid().is_root();
+        if root {
+            std::os::unix::fs::chown(&path, Some(1234), Some(4321)).expect("given away");
+        }
+        let flags = rustix::fs::XattrFlags::empty();
+        let marked = rustix::fs::setxattr(&path, "user.note", b"theirs", flags).is_ok();
+        let before = fs::metadata(&path).expect("there");
+        RealSystem.replace(&path, b"after", 0o640).expect("replaced");
+        let after = fs::metadata(&path).expect("there");
+        assert_eq!(fs::read(&path).expect("read"), b"after");
+        assert_eq!((after.uid(), after.gid()), (before.uid(), before.gid()));
+        assert_eq!(after.permissions().mode() & 0o7777, 0o640);
+        if marked {
+            let mut value = [0; 64];
+            let length = rustix::fs::getxattr(&path, "user.note", &mut value).expect("kept");
+            assert_eq!(&value[..length], b"theirs");
+        }
     }
 
     #[test]

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 ///
 /// A layer may name only layers above it in this table, so that no cycle can even be written down; the one exception
 /// is a pair that counts as one layer: the journal stores a change, and a change is cut into the journal's phases.
-const LAYERS: [(&str, &[&str]); 22] = [
+const LAYERS: [(&str, &[&str]); 24] = [
     ("harmless", &[]),
     ("port", &[]),
     ("matrix", &["port"]),
@@ -17,18 +17,26 @@ const LAYERS: [(&str, &[&str]); 22] = [
     ("catalogue", &["port", "document"]),
     ("answers", &["port", "document", "facts", "catalogue"]),
     ("plan", &["port", "catalogue", "answers"]),
-    ("advice", &["port", "facts", "catalogue", "answers", "plan"]),
+    ("notice", &["port", "facts", "answers", "plan"]),
+    ("product", &["port", "facts", "catalogue", "answers", "plan"]),
+    (
+        "advice",
+        &["port", "facts", "catalogue", "answers", "plan", "product"],
+    ),
     ("backend", &["port", "step", "facts", "plan"]),
     ("sshd", &["port", "step", "facts", "plan"]),
-    ("transaction", &["step", "change"]),
+    ("transaction", &["answers", "step", "change"]),
     (
         "change",
         &[
             "port",
             "step",
             "facts",
+            "catalogue",
             "answers",
             "plan",
+            "notice",
+            "product",
             "advice",
             "backend",
             "sshd",
@@ -46,6 +54,7 @@ const LAYERS: [(&str, &[&str]); 22] = [
             "catalogue",
             "answers",
             "plan",
+            "product",
             "advice",
             "backend",
             "sshd",
@@ -83,6 +92,7 @@ const LAYERS: [(&str, &[&str]); 22] = [
             "catalogue",
             "answers",
             "plan",
+            "product",
             "advice",
             "transaction",
             "change",
@@ -100,6 +110,7 @@ const LAYERS: [(&str, &[&str]); 22] = [
             "catalogue",
             "answers",
             "plan",
+            "notice",
             "advice",
             "backend",
             "sshd",

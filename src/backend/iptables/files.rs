@@ -6,6 +6,7 @@ use std::path::{Path, PathBuf};
 use super::Variant;
 use super::kept::{self, accepts as accepts_of, patched};
 use super::rules::{is_v4, tool};
+use super::sweep::CHAIN;
 use crate::backend::Wish;
 use crate::backend::nftables::inspect::owner;
 use crate::backend::nftables::model::Ruleset;
@@ -100,34 +101,55 @@ pub fn kept(facts: &Facts, theirs: &Ruleset) -> Vec<NativeRule> {
 
 /// A file of our own: what is on top comes last in it.
 fn own_content(program: Tool, text: &str) -> String {
-    let lines: Vec<(String, String)> = kept::live(text)
+    let rules = kept::live(text);
+    let lines: Vec<(String, String)> = rules
         .into_iter()
         .filter(|rule| rule.tool == program)
         .map(|rule| (rule.table, rule.rule))
         .collect();
     if lines.is_empty() {
-        String::new()
-    } else {
-        format!("{NOTE}{}", batch(&lines))
+        return String::new();
     }
+    let in_own = |(_, line): &(String, String)| line.starts_with(&format!("-A {CHAIN} "));
+    let mut declared: Vec<(String, String)> = lines
+        .iter()
+        .filter(|line| in_own(line))
+        .take(1)
+        .cloned()
+        .collect();
+    for (_, line) in &mut declared {
+        *line = format!(":{CHAIN} - [0:0]");
+    }
+    declared.extend(lines);
+    format!("{NOTE}{}", batch(&declared))
 }
 
 fn read_own(program: Tool, content: &str) -> Vec<NativeRule> {
     let mut table = "";
-    let mut rules = Vec::new();
+    let (mut on_top, mut in_own) = (Vec::new(), Vec::new());
     for line in content.lines() {
+        let rule = |rule: String| NativeRule {
+            tool: program,
+            table: table.to_owned(),
+            rule,
+        };
         if let Some(name) = line.strip_prefix('*') {
             table = name;
-        } else if let Some(rule) = line.strip_prefix("-I ") {
-            rules.push(NativeRule {
-                tool: program,
-                table: table.to_owned(),
-                rule: format!("-A {rule}"),
-            });
+        } else if let Some(text) = line.strip_prefix("-I ") {
+            on_top.push(rule(format!("-A {text}")));
+        } else if line.starts_with(&format!("-A {CHAIN} ")) {
+            in_own.push(rule(line.to_owned()));
         }
     }
-    rules.reverse();
-    rules
+    on_top.reverse();
+    // In the order in which they are wanted: the chain follows the rules that lead to it.
+    let leads = |rule: &NativeRule| rule.rule.ends_with(&format!(" -j {CHAIN}"));
+    let at = on_top
+        .iter()
+        .rposition(leads)
+        .map_or(on_top.len(), |last| last + 1);
+    on_top.splice(at..at, in_own);
+    on_top
 }
 
 fn unit(programs: &[Tool]) -> String {
@@ -176,20 +198,18 @@ impl Files {
         let mut loaded = Vec::new();
         for (program, path) in OWN {
             let own = lasts(facts, wish.theirs, program) == Some(Lasts::Own);
-            let content = if own {
-                own_content(program, &accepts_of(wanted))
-            } else {
-                String::new()
-            };
-            let after = (!content.is_empty()).then_some(content);
-            if after.is_some() {
+            let content = |text: &str| own.then(|| own_content(program, text)).filter(|c| !c.is_empty());
+            let whole = content(wanted);
+            if whole.is_some() {
                 loaded.push(program);
             }
+            // The unit that reads it fails without a file.
+            let nothing_yet = || whole.as_ref().map(|_| String::from(NOTE));
             all.push(File {
                 path: PathBuf::from(path),
                 before: facts.observations.files.get(Path::new(path)).cloned(),
-                open: after.clone(),
-                whole: after,
+                open: content(&accepts_of(wanted)).or_else(nothing_yet),
+                whole,
                 test: Some((program, &["--test", "--noflush", "-w", "10"])),
             });
         }

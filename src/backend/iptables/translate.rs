@@ -56,23 +56,43 @@ fn has_ipv6(wish: &Wish<'_>) -> bool {
     links.is_empty() || addressed || wish.theirs.tables.iter().any(|t| t.family == "ip6")
 }
 
+/// The program that shuts ports of a family for good: that of the variant which is loaded at boot; where nothing loads
+/// it, that of the other one, if its rules are on this host too. `None`: the deny would be gone after a reboot.
+fn shutter(wish: &Wish<'_>, v4: bool) -> Option<Tool> {
+    let (facts, family) = (wish.facts, if v4 { "ip" } else { "ip6" });
+    let of_boot = boot_variant(facts, wish.theirs);
+    let loaded = |variant: Variant| {
+        let mut tables = wish.theirs.tables.iter().filter(|table| table.family == family);
+        tables.any(|table| {
+            Variant::of(&table.name).0 == variant
+                && owner(wish.theirs, &table.family, &table.name)
+                    .is_some_and(|owner| owner.starts_with("iptables-"))
+        })
+    };
+    Variant::ALL
+        .into_iter()
+        .filter(|variant| *variant == of_boot || loaded(*variant))
+        .map(|variant| (variant != of_boot, tool(facts, v4, variant)))
+        .filter(|(_, program)| lasts(facts, wish.theirs, *program).is_some())
+        .min_by_key(|(other, _)| *other)
+        .map(|(_, program)| program)
+}
+
+/// The families in which ports are to be shut.
+fn shut_families(wish: &Wish<'_>) -> Vec<bool> {
+    let wanted = |v4: &bool| !wish.closing.is_empty() && (*v4 || has_ipv6(wish));
+    [true, false].into_iter().filter(wanted).collect()
+}
+
 /// Everything that is to be kept.
 fn wanted(wish: &Wish<'_>) -> Vec<Native> {
-    let facts = wish.facts;
-    let variant = boot_variant(facts, wish.theirs);
-    let boot = facts.boot_of(BackendId::Iptables);
     let mut all = Vec::new();
-    for v4 in [true, false] {
-        let lasting = if v4 {
-            boot.file.is_some()
-        } else {
-            boot.file6.is_some() && has_ipv6(wish)
-        };
-        if lasting {
-            all.extend(rules::deny(tool(facts, v4, variant), wish.closing, wish.spared));
+    for v4 in shut_families(wish) {
+        if let Some(program) = shutter(wish, v4) {
+            all.extend(rules::deny(program, wish.closing, wish.spared));
         }
     }
-    all.extend(placed(facts, wish.theirs, wish.requirements));
+    all.extend(placed(wish.facts, wish.theirs, wish.requirements));
     all
 }
 
@@ -103,15 +123,20 @@ fn obstacles(wish: &Wish<'_>, rules: &[Native]) -> Vec<String> {
     for v4 in [true, false] {
         let stranded =
             |rule: &Native| is_v4(rule.tool) == v4 && lasts(facts, wish.theirs, rule.tool).is_none();
-        if rules.iter().any(stranded) {
-            let name = if v4 { "iptables" } else { "ip6tables" };
-            found.push(format!(
-                "nothing was found that loads rules of {name} at boot: after a reboot the new port would be shut. {}",
-                install_hint(facts)
-            ));
-        }
+        let lost = if rules.iter().any(stranded) {
+            String::from("the new port would be shut")
+        } else if shut_families(wish).contains(&v4) && shutter(wish, v4).is_none() {
+            let ports: Vec<String> = wish.closing.iter().map(|port| format!("TCP/{port}")).collect();
+            format!("{} would be open again", ports.join(", "))
+        } else {
+            continue;
+        };
+        let name = if v4 { "iptables" } else { "ip6tables" };
+        found.push(format!(
+            "nothing was found that loads rules of {name} at boot: after a reboot {lost}. {}",
+            install_hint(facts)
+        ));
     }
-    found.dedup();
     found
 }
 
@@ -311,3 +336,6 @@ fn checks(trial: &[NativeRule], files: &Files) -> Vec<Action> {
     checks.extend(files.checks());
     checks
 }
+
+#[cfg(test)]
+mod tests;

@@ -40,7 +40,137 @@ fn with_include(content: &str) -> String {
     format!("{content}{end}{INCLUDE_NOTE}\n{INCLUDE}\n")
 }
 
+/// The words of a file: names, braces, strings as one word each; comments are left out.
+fn words(content: &str) -> Vec<&str> {
+    let mut found = Vec::new();
+    for line in content.lines() {
+        let mut rest = line.trim_start();
+        while let Some(first) = rest.chars().next() {
+            let end = match first {
+                '#' => break,
+                '"' => rest.get(1..).and_then(|tail| tail.find('"')).map(|at| at + 2),
+                '{' | '}' | ';' => Some(1),
+                _ => rest.find(|c: char| c.is_whitespace() || "{};#\"".contains(c)),
+            };
+            let (word, tail) = rest.split_at(end.unwrap_or(rest.len()));
+            found.push(word);
+            rest = tail.trim_start();
+        }
+        found.push(";");
+    }
+    found
+}
+
+/// Splits `inet filter` or, of the family ip, `filter` off the words after `table` or `chain`.
+fn place<'w>(words: &[&'w str]) -> Option<(&'w str, &'w str, usize)> {
+    const FAMILIES: [&str; 6] = ["ip", "ip6", "inet", "arp", "bridge", "netdev"];
+    match words {
+        [family, name, ..] if FAMILIES.contains(family) => Some((family, name, 2)),
+        [name, ..] => Some(("ip", name, 1)),
+        [] => None,
+    }
+}
+
+/// Whether a boot file makes a chain, given as family, table and name; `None` when it cannot be told: other files are
+/// read by it, or names come from variables.
+pub fn makes(content: &str, wanted: (&str, &str, &str)) -> Option<bool> {
+    let own = without_include(content);
+    let words = words(&own);
+    let named = |word: &str| word.starts_with('$') || word == "include";
+    if words.iter().any(|word| named(word)) {
+        return None;
+    }
+    let (mut depth, mut table) = (0_u32, None);
+    for (at, word) in words.iter().enumerate() {
+        let rest = words.get(at + 1..).unwrap_or_default();
+        let before = at
+            .checked_sub(1)
+            .and_then(|at| words.get(at))
+            .copied()
+            .unwrap_or(";");
+        let begins = matches!(before, ";" | "{" | "}" | "add" | "create");
+        match *word {
+            "{" => depth += 1,
+            "}" => depth = depth.saturating_sub(1),
+            "table" if depth == 0 && begins => table = place(rest).map(|(family, name, _)| (family, name)),
+            "chain" if depth == 0 && begins => {
+                let found = place(rest)
+                    .and_then(|(family, table, used)| rest.get(used).map(|chain| (family, table, *chain)));
+                if found == Some(wanted) {
+                    return Some(true);
+                }
+            }
+            "chain" if depth == 1 && begins => {
+                let here = table == Some((wanted.0, wanted.1));
+                if here && rest.first() == Some(&wanted.2) {
+                    return Some(true);
+                }
+            }
+            _ => {}
+        }
+    }
+    Some(false)
+}
+
+/// Whether a boot file names a table at all.
+pub fn knows_table(content: &str, family: &str, table: &str) -> bool {
+    let words = words(content);
+    let mut at = words.iter().enumerate().filter(|(_, word)| **word == "table");
+    at.any(|(at, _)| {
+        let rest = words.get(at + 1..).unwrap_or_default();
+        place(rest).is_some_and(|(of, name, _)| (of, name) == (family, table))
+    })
+}
+
 /// The boot file without the lines that we added; an include line of the operator's own stays.
 pub fn without_include(content: &str) -> String {
     content.replace(&format!("{INCLUDE_NOTE}\n{INCLUDE}\n"), "")
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const FILE: &str = "#!/usr/sbin/nft -f\nflush ruleset\ntable inet filter {\n\tchain input { # chain other {\n\
+        \t\ttype filter hook input priority 0; policy drop;\n\t\tlog prefix \"chain x { \" accept\n\t}\n\tchain last {\n\t}\n}\n\
+        add table ip6 six\nadd chain ip6 six in { type filter hook input priority 0; }\ntable four { chain in { } }\n";
+
+    #[test]
+    fn a_boot_file_tells_which_chains_it_makes() {
+        for (chain, made) in [
+            (("inet", "filter", "input"), true),
+            (("inet", "filter", "last"), true),
+            (("ip6", "six", "in"), true),
+            (("ip", "four", "in"), true),
+            (("inet", "filter", "other"), false),
+            (("inet", "filter", "x"), false),
+            (("ip", "filter", "input"), false),
+            (("inet", "four", "in"), false),
+        ] {
+            assert_eq!(makes(FILE, chain), Some(made), "{chain:?}");
+        }
+        assert!(knows_table(FILE, "ip6", "six") && !knows_table(FILE, "ip", "six"));
+        let ours = with_include(FILE);
+        assert_eq!(makes(&ours, ("inet", "filter", "last")), Some(true));
+        let theirs = format!("{FILE}include \"/etc/nftables/*.nft\"\n");
+        assert_eq!(makes(&theirs, ("inet", "x", "y")), None);
+        assert_eq!(
+            makes(
+                "define t = x\ntable inet $t { chain y { } }\n",
+                ("inet", "x", "y")
+            ),
+            None
+        );
+        assert_eq!(
+            makes("delete table inet x; chain\n}}{", ("inet", "x", "y")),
+            Some(false)
+        );
+    }
+
+    proptest::proptest! {
+        #[test]
+        fn no_text_makes_it_panic(text in "(?s)[a-z {};\"#$\n]{0,120}") {
+            let _ = makes(&text, ("inet", "a", "b"));
+        }
+    }
 }

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::boot_file::{NFT_FILE, boot_file_change, without_include};
+use super::boot_file::{NFT_FILE, boot_file_change, knows_table, makes, without_include};
 use super::inspect::owner;
 use super::model::Ruleset;
 use super::render::{self, Placed, TABLE};
@@ -60,6 +60,34 @@ fn placed(wish: &Wish<'_>) -> Vec<Placed> {
     native(wish.theirs, render::place(wish.theirs, wish.requirements))
 }
 
+/// Chains that were made by hand: our rules for them could not be loaded at boot.
+fn unknown_at_boot(placed: &[Placed], file: &str, content: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for rule in placed {
+        let mut names = rule.chain.split(' ');
+        let (Some(family), Some(table), Some(chain)) = (names.next(), names.next(), names.next()) else {
+            continue;
+        };
+        if makes(content, (family, table, chain)) != Some(false) {
+            continue;
+        }
+        let (what, away) = if knows_table(content, family, table) {
+            let chain = format!("chain {family} {table} {chain}");
+            (chain.clone(), format!("nft flush {chain}; nft delete {chain}"))
+        } else {
+            let table = format!("table {family} {table}");
+            (table.clone(), format!("nft delete {table}"))
+        };
+        found.push(format!(
+            "FW009: {what} is in force and drops what is to be opened, but {file} does not make it: at the next boot it \
+             is gone, and rules for it cannot be kept. If it is to stay, add it there: nft -s list {what} >> {file}. If \
+             it is a leftover, take it away: {away}"
+        ));
+    }
+    found.dedup();
+    found
+}
+
 fn with_pin(wish: &Wish<'_>) -> Vec<Placed> {
     let mut placed = placed(wish);
     if let Some(session) = &wish.facts.session {
@@ -93,6 +121,9 @@ impl Translator for Nftables {
                 "{} could not be read, so nothing can be added to it: after a reboot the new rules would be gone",
                 file.display()
             ));
+        }
+        if let (Some(file), Some(content)) = (&boot.file, &boot.content) {
+            obstacles.extend(unknown_at_boot(&placed, &file.display().to_string(), content));
         }
         if obstacles.is_empty() {
             Ok(text)

@@ -59,6 +59,8 @@ pub struct Parts<'a> {
     pub lift: bool,
     /// Changes of sshd's files; empty when sshd stays as it is.
     pub sshd_files: Vec<FileChange>,
+    /// Changes of the product's own file.
+    pub product_files: Vec<FileChange>,
     /// sshd's ports before and after.
     pub ssh_ports: (Vec<u16>, Vec<u16>),
     /// A free port for the helper sshd of the handover.
@@ -71,6 +73,10 @@ pub struct Parts<'a> {
     pub keep_22_until: Option<jiff::civil::Date>,
     /// What must be let through afterwards.
     pub requirements: Vec<Requirement>,
+    /// What earlier changes let through, and is not asked for any more.
+    pub at_liberty: Vec<Requirement>,
+    /// What people have to do once it is permanent.
+    pub left_to_do: Vec<String>,
 }
 
 fn nft(text: &str) -> Invocation {
@@ -246,6 +252,7 @@ impl Parts<'_> {
         actions.extend(self.pieces.keep.clone());
         actions.extend(self.start_at_boot());
         actions.extend(self.move_sshd());
+        actions.extend(self.set_product());
         actions.extend(self.pieces.settle.clone());
         actions.push(Action::new(
             "take what was only for the trial away",
@@ -275,6 +282,24 @@ impl Parts<'_> {
         actions
     }
 
+    /// The product reads its file for each transfer: it changes once sshd listens as it shall.
+    fn set_product(&self) -> Vec<Action> {
+        let revise = |path: &PathBuf, before: &str, after: &str| Step::Revise {
+            path: path.clone(),
+            before: before.to_owned(),
+            after: after.to_owned(),
+        };
+        let files = self.product_files.iter().filter_map(|file| {
+            let (before, after) = (file.before.as_deref()?, file.after.as_deref()?);
+            Some(Action::new(
+                format!("set the ports in {}", file.path.display()),
+                revise(&file.path, before, after),
+                vec![revise(&file.path, after, before)],
+            ))
+        });
+        files.collect()
+    }
+
     /// The whole change.
     pub fn assemble(
         &self,
@@ -284,7 +309,7 @@ impl Parts<'_> {
         reverts: Option<String>,
     ) -> Change {
         let mut before = self.pieces.files.clone();
-        for file in &self.sshd_files {
+        for file in self.sshd_files.iter().chain(&self.product_files) {
             before.push((file.path.clone(), file.before.clone(), file.after.clone()));
         }
         let mut files: Vec<String> = before
@@ -319,10 +344,15 @@ impl Parts<'_> {
             deny: self.deny_sets(),
             keep_22_until: self.keep_22_until,
             requirements: self.requirements.clone(),
+            at_liberty: self.at_liberty.clone(),
+            left_to_do: self.left_to_do.clone(),
+            answers: None,
+            notice: None,
             before: Before {
                 files: before,
                 rewritten: self.pieces.rewritten.clone(),
                 sshd_files: self.sshd_files.iter().map(|file| file.path.clone()).collect(),
+                product_files: self.product_files.iter().map(|file| file.path.clone()).collect(),
                 kept: self.kept.clone(),
                 enabled: self.enable.clone(),
                 ssh_ports: self.ssh_ports.0.clone(),

@@ -54,6 +54,18 @@ impl Wanted<'_> {
                 },
             });
         }
+        let leaves = |port: &&u16| !self.ports_after.contains(port) && !self.closing.contains(port);
+        lines.extend(self.ports_before.iter().filter(leaves).map(|port| RuleLine {
+            id: format!("leave-{port}"),
+            action: String::from("drop"),
+            direction: String::from("in"),
+            protocol: String::from("tcp"),
+            ports: port.to_string(),
+            sources: Vec::new(),
+            why: String::from("sshd leaves the port to which faspwall had moved it before"),
+            source: String::from("the answers: another port for SSH"),
+            state: RuleState::Remove,
+        }));
         lines.extend(self.wall_line());
         lines
     }
@@ -117,15 +129,25 @@ impl Wanted<'_> {
                 &text(&file.after),
             ));
         }
+        for file in &self.product_files {
+            // Lines beside those that change may hold keys and passwords.
+            let name = file.path.display().to_string();
+            diffs.push(diff_within(&name, &text(&file.before), &text(&file.after), 0));
+        }
         diffs
     }
 }
 
 /// A unified diff with its file name.
 fn diff(name: &str, before: &str, after: &str) -> Diff {
+    diff_within(name, before, after, 3)
+}
+
+/// The same with so many lines around each change.
+fn diff_within(name: &str, before: &str, after: &str, around: usize) -> Diff {
     let text = TextDiff::from_lines(before, after)
         .unified_diff()
-        .context_radius(3)
+        .context_radius(around)
         .to_string();
     let lines = text
         .lines()

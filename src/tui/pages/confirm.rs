@@ -286,7 +286,11 @@ impl Page for Confirm {
                 Tone::Good,
                 format!("a login on {door} has been seen, keeping is reasonable"),
             ),
-            (None, _) => (Tone::Plain, "keep would be taken now".to_owned()),
+            (None, Some(door)) => (
+                Tone::Plain,
+                format!("you sit at this host: keep would be taken, a login on {door} is the better proof"),
+            ),
+            (None, None) => (Tone::Plain, "keep would be taken now".to_owned()),
         }
     }
 

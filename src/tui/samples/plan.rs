@@ -134,6 +134,10 @@ pub fn change() -> Change {
         before: Before::default(),
         keep_22_until: None,
         requirements: vec![],
+        at_liberty: vec![],
+        left_to_do: vec![],
+        answers: None,
+        notice: None,
     }
 }
 

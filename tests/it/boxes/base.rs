@@ -26,15 +26,15 @@ impl Suite {
 
 /// Installed by debootstrap.
 const PACKAGES: &str = "systemd,systemd-sysv,dbus,nftables,iptables,ufw,openssh-server,iproute2,procps,python3,\
-                        libcap2-bin,libpam-systemd,locales,sudo,tmux,netcat-openbsd,strace";
+                        libcap2-bin,libpam-systemd,locales,sudo,tmux,netcat-openbsd,strace,systemd-container";
 /// Installed afterwards with apt-get: their own set-up wants a whole system around them.
-const LATER: [&str; 2] = ["polkitd", "firewalld"];
+const LATER: [&str; 5] = ["polkitd", "firewalld", "screen", "mosh", "fail2ban"];
 /// Only fetched: they may not be installed beside ufw. A test that needs them removes it first.
 const FETCHED: &str = "iptables-persistent netfilter-persistent";
 /// Where they lie in the tree.
 pub const PACKAGES_DIR: &str = "/opt/packages";
 /// Part of the directory's name: goes up with every change of the recipe, so that no old tree is used.
-const RECIPE: u32 = 2;
+const RECIPE: u32 = 3;
 
 /// Where trees, the login key and the disks of running machines are kept.
 pub fn cache() -> PathBuf {
@@ -107,7 +107,7 @@ fn finish(tree: &Path) {
         install(&["apt-get", "update", "-qq"]),
         install(&get),
         install(&["sh", "-c", &fetch]),
-        install(&["systemctl", "disable", "firewalld", "ufw"]),
+        install(&["systemctl", "disable", "firewalld", "ufw", "fail2ban"]),
         install(&["apt-get", "clean"]),
     ];
     let umount = host_run("umount", &[proc]);

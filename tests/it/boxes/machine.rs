@@ -306,6 +306,24 @@ impl Machine {
         )
     }
 
+    /// A terminal in which somebody has come by mosh: a login on that port starts its server and ends, UDP carries on.
+    pub fn mosh(&self, port: u16) -> Terminal {
+        let started = self.ssh(port, super::Family::V4, "LC_ALL=C.UTF-8 mosh-server new -s");
+        let mut words = started
+            .stdout
+            .lines()
+            .find_map(|line| line.strip_prefix("MOSH CONNECT "))
+            .unwrap_or_else(|| panic!("mosh-server told no port and key: {started:?}"))
+            .split(' ');
+        let mut next = || words.next().expect("a port and a key").to_owned();
+        let (udp, key) = (next(), format!("MOSH_KEY={}", next()));
+        let root = self.root().to_str().expect("UTF-8").to_owned();
+        let address = self.address(super::Family::V4);
+        let start = ["env", &key, "LC_ALL=C.UTF-8", "TERM=xterm", "chroot", &root];
+        let words = start.into_iter().chain(["mosh-client", &address, &udp]);
+        Terminal::start(80, 24, &words.map(str::to_owned).collect::<Vec<_>>())
+    }
+
     /// Paths under /run, /tmp and the like are not on the disk: they are reached through process 1.
     pub fn inside(&self, path: &str) -> PathBuf {
         let path = path.trim_start_matches('/');

@@ -22,6 +22,7 @@
 //! here and `host0` there. Before any packet is sent the route is checked to lead into that interface.
 
 mod base;
+mod console;
 mod first;
 mod machine;
 mod network;
@@ -29,10 +30,11 @@ mod picture;
 mod terminal;
 
 pub use base::{PACKAGES_DIR, Suite, tree};
+pub use console::Console;
 pub use machine::Machine;
 pub use network::{Family, Protocol};
 pub use picture::svg;
-pub use terminal::Terminal;
+pub use terminal::{Seat, Terminal};
 
 use std::process::{Command, Output, Stdio};
 use std::time::{Duration, Instant};

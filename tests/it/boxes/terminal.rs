@@ -6,6 +6,54 @@ use std::time::Duration;
 
 use super::{host, host_run, wait};
 
+/// Where a person sits: a screen to look at and keys to press.
+pub trait Seat {
+    /// Presses keys, by tmux's names.
+    fn keys(&self, names: &[&str]);
+    /// Types text letter by letter.
+    fn text(&self, text: &str);
+    /// What is on the screen, without colours.
+    fn screen(&self) -> String;
+
+    /// Waits until the text is on the screen; returns the screen. Fails the test, with the screen, when it never is.
+    fn wait_for(&self, text: &str, limit: Duration) -> String {
+        self.wait_until(&format!("{text:?} on the screen"), limit, |screen| {
+            screen.contains(text)
+        })
+    }
+
+    /// Waits until the screen is as wanted; returns it.
+    fn wait_until(&self, what: &str, limit: Duration, wanted: impl Fn(&str) -> bool) -> String {
+        let start = std::time::Instant::now();
+        loop {
+            let screen = self.screen();
+            if wanted(&screen) {
+                return screen;
+            }
+            assert!(
+                start.elapsed() < limit,
+                "{what}: not within {} s; the screen is\n{screen}",
+                limit.as_secs()
+            );
+            std::thread::sleep(Duration::from_millis(50));
+        }
+    }
+}
+
+impl Seat for Terminal {
+    fn keys(&self, names: &[&str]) {
+        self.keys(names);
+    }
+
+    fn text(&self, text: &str) {
+        self.text(text);
+    }
+
+    fn screen(&self) -> String {
+        self.screen()
+    }
+}
+
 /// A program in a terminal; ended on drop.
 #[derive(Debug)]
 pub struct Terminal {
@@ -61,26 +109,12 @@ impl Terminal {
 
     /// Waits until the text is on the screen; returns the screen. Fails the test, with the screen, when it never is.
     pub fn wait_for(&self, text: &str, limit: Duration) -> String {
-        self.wait_until(&format!("{text:?} on the screen"), limit, |screen| {
-            screen.contains(text)
-        })
+        Seat::wait_for(self, text, limit)
     }
 
     /// Waits until the screen is as wanted; returns it.
     pub fn wait_until(&self, what: &str, limit: Duration, wanted: impl Fn(&str) -> bool) -> String {
-        let start = std::time::Instant::now();
-        loop {
-            let screen = self.screen();
-            if wanted(&screen) {
-                return screen;
-            }
-            assert!(
-                start.elapsed() < limit,
-                "{what}: not within {} s; the screen is\n{screen}",
-                limit.as_secs()
-            );
-            std::thread::sleep(Duration::from_millis(50));
-        }
+        Seat::wait_until(self, what, limit, wanted)
     }
 
     /// Waits until the program has ended; returns its exit status.

@@ -215,3 +215,64 @@ fn in_tmux_the_attached_client_counts_and_not_the_environment() {
         attached.end(seconds(10));
     }
 }
+
+#[test]
+fn screen_mosh_and_the_shells_of_systemd_lead_to_the_login_behind_them() {
+    let machine = machine(Suite::Trixie);
+    second_sshd(&machine, 33001, &[]);
+
+    let login = machine.ssh(22, Family::V4, "TERM=xterm screen -dmS w bash; true");
+    assert!(login.ok(), "{login:?}");
+    wait("the first login to be gone", seconds(10), || {
+        peers(&machine, 22).is_empty().then_some(())
+    });
+    let in_window = |line: &str| {
+        let line = format!("{line}\n");
+        machine.ok(&["screen", "-S", "w", "-p", "0", "-X", "stuff", &line])
+    };
+    in_window("ask /run/a session");
+    let session = session_in(&machine, "/run/a");
+    assert_eq!(
+        (session.via, session.server_port),
+        (Via::Screen, None),
+        "{session:?}"
+    );
+    let attached = machine.terminal(33001, "TERM=xterm screen -r w");
+    wait("the client to be attached", seconds(10), || {
+        machine
+            .run(&["screen", "-ls"])
+            .stdout
+            .contains("(Attached)")
+            .then_some(())
+    });
+    in_window("ask /run/a session");
+    let session = session_in(&machine, "/run/a");
+    over_ssh(&machine, &session, Via::Screen, 33001, Family::V4);
+    in_window("exit");
+    attached.end(seconds(10));
+
+    // Their processes are children of systemd: only the terminal leads back.
+    for shell in ["run0", "machinectl -q shell root@.host"] {
+        let terminal = machine.terminal(22, &format!("{shell} /usr/local/bin/ask /run/a session"));
+        let session = session_in(&machine, "/run/a");
+        assert_eq!(terminal.end(seconds(10)), 0, "{shell}");
+        over_ssh(&machine, &session, Via::Ssh, 22, Family::V4);
+    }
+
+    let terminal = machine.mosh(22);
+    wait("the login that started mosh to be gone", seconds(10), || {
+        peers(&machine, 22).is_empty().then_some(())
+    });
+    terminal.wait_for("#", seconds(10));
+    terminal.text("ask /run/a session");
+    terminal.keys(&["Enter"]);
+    let session = session_in(&machine, "/run/a");
+    let client = session.client.map(|ip| ip.to_string()).unwrap_or_default();
+    assert_eq!(
+        (session.via, session.server_port),
+        (Via::Mosh, None),
+        "{session:?}"
+    );
+    assert_eq!(client, own_end(&machine, Family::V4), "{session:?}");
+    assert!(session.is_remote(), "{session:?}");
+}

@@ -4,7 +4,7 @@ use std::path::Path;
 use std::time::{Duration, Instant};
 
 use super::{Start, Who, outside};
-use crate::boxes::{Family, Machine, Suite, Terminal, seconds, svg, wait};
+use crate::boxes::{Family, Machine, Seat, Suite, Terminal, seconds, svg, wait};
 
 /// Keeps a picture of the page when `FASPWALL_PICTURES` names a directory (`tests/picture` does).
 fn photograph(terminal: &Terminal, name: &str, title: &str) {
@@ -15,7 +15,7 @@ fn photograph(terminal: &Terminal, name: &str, title: &str) {
 }
 
 /// Presses Enter until the page behind it is there.
-fn next(terminal: &Terminal, page: &str) -> String {
+pub fn next(terminal: &impl Seat, page: &str) -> String {
     terminal.keys(&["Enter"]);
     terminal.wait_for(page, seconds(15))
 }
@@ -29,7 +29,7 @@ pub fn code_on(screen: &str) -> String {
 }
 
 /// From the first page to the first trial. Returns what the pages of the firewall, the preview and the rehearsal said.
-pub fn to_the_trial(terminal: &Terminal) -> String {
+pub fn to_the_trial(terminal: &impl Seat) -> String {
     let pages = to_the_rehearsal(terminal);
     next(terminal, "Type y, then Enter");
     fill(terminal, "y");
@@ -38,10 +38,8 @@ pub fn to_the_trial(terminal: &Terminal) -> String {
 }
 
 /// From the first page to the end of the rehearsal; returns the same.
-pub fn to_the_rehearsal(terminal: &Terminal) -> String {
-    terminal.wait_until("every check to answer", seconds(20), |screen| {
-        screen.contains("7 checks") && !screen.contains("still running")
-    });
+pub fn to_the_rehearsal(terminal: &impl Seat) -> String {
+    all_checks(terminal);
     next(terminal, "Which Aspera product runs here?");
     next(terminal, "Which TCP port does sshd use");
     next(terminal, "WARNING: TCP/22 WOULD STAY OPEN");
@@ -52,8 +50,15 @@ pub fn to_the_rehearsal(terminal: &Terminal) -> String {
     pages
 }
 
+/// Waits on the first page for everything that is found out.
+pub fn all_checks(terminal: &impl Seat) {
+    terminal.wait_until("every check to answer", seconds(20), |screen| {
+        screen.contains("7 checks") && !screen.contains("still running")
+    });
+}
+
 /// From the preview to the end of the rehearsal.
-pub fn rehearsed(terminal: &Terminal) -> String {
+pub fn rehearsed(terminal: &impl Seat) -> String {
     terminal.keys(&["Enter"]);
     terminal.wait_until("the end of the rehearsal", seconds(60), |screen| {
         ["safe to apply", "not rehearsed", "broke off"]
@@ -64,7 +69,7 @@ pub fn rehearsed(terminal: &Terminal) -> String {
 }
 
 /// Presses the button of the Confirm page that makes the peer log in, and waits for what follows.
-pub fn peer_confirms(terminal: &Terminal, then: &str) {
+pub fn peer_confirms(terminal: &impl Seat, then: &str) {
     // Keys are thrown away while the page comes up: one Tab at a time, and a look.
     wait("the button to have the focus", seconds(10), || {
         let focused = || {
@@ -80,7 +85,7 @@ pub fn peer_confirms(terminal: &Terminal, then: &str) {
 }
 
 /// Looks for half a second: longer than a busy machine needs to draw what a key has changed.
-fn within_a_moment(mut look: impl FnMut() -> Option<()>) -> Option<()> {
+pub fn within_a_moment(mut look: impl FnMut() -> Option<()>) -> Option<()> {
     let start = Instant::now();
     while start.elapsed() < Duration::from_millis(500) {
         if look().is_some() {
@@ -93,7 +98,7 @@ fn within_a_moment(mut look: impl FnMut() -> Option<()>) -> Option<()> {
 
 /// Types into the field that has the focus. What is typed while a dangerous question comes up is thrown away on
 /// purpose, so a person looks, and types again.
-pub fn fill(terminal: &Terminal, text: &str) {
+pub fn fill(terminal: &impl Seat, text: &str) {
     wait("the text in its field", seconds(10), || {
         let typed = || terminal.screen().contains(&format!("[{text}")).then_some(());
         terminal.text(text);

@@ -16,6 +16,7 @@ fn restrict_leaves_22_to_the_named_network_and_shuts_it_for_everyone_else() {
         ),
         0o600,
     );
+    machine.ok(&["chown", "daemon:adm", "/etc/nftables.conf"]);
     let mut first = Login::open(&machine, 22);
     let trial = apply(&machine, 120);
     assert_open(&machine, &[22, 33001]);
@@ -46,6 +47,30 @@ fn restrict_leaves_22_to_the_named_network_and_shuts_it_for_everyone_else() {
     restricted(&machine, "after a reboot");
     let again = document(&machine.run(&["faspwall", "apply", "-f", "/root/answers.toml", "--json"]));
     assert_eq!(again["state"], "unchanged", "{again}");
+    let owner = machine.ok(&["stat", "-c", "%U:%G %a", "/etc/nftables.conf"]);
+    assert_eq!(owner.trim(), "daemon:adm 755");
+    moves_on_to_another_port(&machine);
+}
+
+/// sshd leaves the port to which faspwall had moved it.
+fn moves_on_to_another_port(machine: &super::Machine) {
+    machine.sh("sed -i 's/port = 33001/port = 2222/' /root/answers.toml");
+    let login = "faspwall apply -f /root/answers.toml --json --confirm-within 120s";
+    let trial = document(&machine.ssh(33001, Family::V4, login));
+    let trial = document(&confirm(machine, 2222, &code(&trial)));
+    let done = document(&confirm(machine, 2222, &code(&trial)));
+    assert_eq!(done["state"], "committed", "{done}");
+    let seen = machine.scan(Protocol::Tcp, "22,2222,33001", Family::V4);
+    assert_eq!(
+        (seen[&22].as_str(), seen[&2222].as_str()),
+        ("open", "open"),
+        "{seen:?}"
+    );
+    assert_ne!(seen[&33001], "open");
+    let listening = machine.sh("ss -Hltn | awk '{print $4}' | sed 's/.*://' | sort -nu");
+    assert_eq!(listening.split_whitespace().collect::<Vec<_>>(), ["22", "2222"]);
+    let drop_in = machine.ok(&["cat", "/etc/ssh/sshd_config.d/00-faspwall.conf"]);
+    assert!(!drop_in.contains("33001"), "{drop_in}");
 }
 
 #[test]
@@ -79,6 +104,7 @@ fn keep_needs_its_acceptance_and_shuts_nothing() {
             assert!(machine.ssh(port, family, "true").ok(), "{port} {family:?}");
         }
     }
+    a_way_back_that_locks_out_is_refused(&machine);
     let back = document(&machine.ssh(22, Family::V4, "faspwall rollback --json"));
     let back = document(&confirm(&machine, 22, &code(&back)));
     if back["state"] != "committed" {
@@ -87,6 +113,23 @@ fn keep_needs_its_acceptance_and_shuts_nothing() {
     }
     super::assert_as_before(&machine, &before, "after the way back");
     assert_open(&machine, &[22]);
+}
+
+/// The port of before was shut by somebody since, and that of today goes with our rules.
+fn a_way_back_that_locks_out_is_refused(machine: &super::Machine) {
+    let committed = ruleset(machine);
+    let hostile = "add table inet later; add chain inet later input { type filter hook input priority 5; }; \
+                   add rule inet later input tcp dport 22 ct state new drop";
+    machine.ok(&["nft", hostile]);
+    let refused = machine.ssh(33001, Family::V4, "faspwall rollback --json");
+    assert_eq!(refused.status, Some(9), "{refused:?}");
+    let told: serde_json::Value = serde_json::from_str(&refused.stdout).expect("a document");
+    let red = told["cells"].as_array().expect("cells").iter();
+    let red: Vec<_> = red.filter(|cell| cell["ok"] == false).collect();
+    assert_eq!((red.len(), red[0]["port"].as_u64()), (1, Some(22)), "{told}");
+    assert!(refused.stderr.contains("--accept lockout-risk"), "{refused:?}");
+    machine.ok(&["nft", "delete table inet later"]);
+    assert_eq!(ruleset(machine), committed);
 }
 
 #[test]

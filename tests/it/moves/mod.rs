@@ -3,6 +3,7 @@
 
 mod attacks;
 mod choices;
+mod connected;
 mod documents;
 mod faults;
 mod firewalld;
@@ -17,6 +18,7 @@ mod power;
 mod preview;
 mod refused;
 mod same;
+mod two_phases;
 mod ufw;
 mod unconfirmed;
 mod whole;

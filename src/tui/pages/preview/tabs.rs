@@ -1,5 +1,7 @@
 //! The four tabs of the preview as rows of text.
 
+use std::net::SocketAddr;
+
 use crate::advice::{Advice, Severity};
 use crate::change::{Preview, RuleLine};
 use crate::tui::pages::reader::{Row, folded, paragraph};
@@ -213,8 +215,10 @@ fn around(preview: &Preview, shared: &Shared, width: u16) -> Vec<Row> {
         );
     }
     if let Some(session) = &shared.facts.session
-        && let (Some(client), Some(port)) = (session.client, session.server_port)
+        && let (Some(client), Some(from), Some(port)) =
+            (session.client, session.client_port, session.server_port)
     {
+        let client = SocketAddr::new(client, from);
         line(
             "your session",
             &format!("from {client} to port {port} stays open during the change"),
