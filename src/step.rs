@@ -87,6 +87,10 @@ pub enum Tool {
     Ipset,
     /// journalctl(1), read for failed logins
     Journalctl,
+    /// semanage(8), package policycoreutils-python-utils: which ports SELinux lets sshd bind
+    Semanage,
+    /// fail2ban-client(1)
+    Fail2banClient,
     /// ascp(1), asked for its version
     Ascp,
     /// faspwall itself, for the guard and the lab
@@ -131,6 +135,8 @@ impl Tool {
             Self::DbusDaemon => "dbus-daemon",
             Self::Ipset => "ipset",
             Self::Journalctl => "journalctl",
+            Self::Semanage => "semanage",
+            Self::Fail2banClient => "fail2ban-client",
             Self::Ascp => "ascp",
             Self::Faspwall => "faspwall",
         }
@@ -165,6 +171,8 @@ impl Tool {
             | Self::Ip6tablesNftRestore
             | Self::IptablesLegacyRestore
             | Self::Ip6tablesLegacyRestore => "iptables",
+            Self::Semanage => "policycoreutils-python-utils",
+            Self::Fail2banClient => "fail2ban",
             Self::Ascp => "the Aspera product",
             Self::Faspwall => "faspwall",
         }

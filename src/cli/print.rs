@@ -149,7 +149,7 @@ pub fn plan(preview: &Preview, with_diff: bool) -> String {
             (RuleState::Present, "drop") => "closed already",
             (RuleState::Present, _) => "open already",
         };
-        let name = format!("{}/{}", rule.protocol.to_uppercase(), rule.ports);
+        let name = crate::tui::words::port(rule);
         let _ = writeln!(
             text,
             "{:4}{name:<18}{from:<20}{becomes:<16}{}",

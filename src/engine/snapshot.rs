@@ -51,7 +51,7 @@ impl Engine<'_> {
     /// Lines in which the live ruleset differs from the snapshot of a transaction; empty means equal.
     pub fn compare(&self, id: &TxnId) -> Vec<String> {
         let mut differing = match (self.snapshot(id), self.live_ruleset()) {
-            (Some(before), Ok(now)) => differences(&before, &now),
+            (Some(before), Ok(now)) => differences(&before, now),
             (None, _) => vec![String::from("the snapshot could not be read")],
             (_, Err(error)) => vec![format!("the live ruleset could not be read: {error}")],
         };
@@ -67,7 +67,7 @@ impl Engine<'_> {
 
 /// The ruleset without tables that iptables made by being called: no rules, and every chain accepts. They treat no
 /// packet, and a table that was there before counts all the same.
-fn without_idle(before: &Ruleset, now: &Ruleset) -> Ruleset {
+fn without_idle(before: &Ruleset, mut now: Ruleset) -> Ruleset {
     const BUILT_IN: [&str; 5] = ["filter", "nat", "mangle", "raw", "security"];
     let key = |family: &str, name: &str| format!("{family} {name}");
     let had: BTreeSet<String> = before.tables.iter().map(|t| key(&t.family, &t.name)).collect();
@@ -88,14 +88,13 @@ fn without_idle(before: &Ruleset, now: &Ruleset) -> Ruleset {
         let table = key(family, name);
         matches!(family, "ip" | "ip6") && built_in && !had.contains(&table) && !busy.contains(&table)
     };
-    let mut rest = now.clone();
-    rest.tables.retain(|table| !idle(&table.family, &table.name));
-    rest.chains.retain(|chain| !idle(&chain.family, &chain.table));
-    rest
+    now.tables.retain(|table| !idle(&table.family, &table.name));
+    now.chains.retain(|chain| !idle(&chain.family, &chain.table));
+    now
 }
 
 /// `- line` for what is missing now, `+ line` for what is new.
-pub fn differences(before: &Ruleset, now: &Ruleset) -> Vec<String> {
+pub fn differences(before: &Ruleset, now: Ruleset) -> Vec<String> {
     let now = without_idle(before, now);
     let (old, new) = (before.lines().join("\n"), now.lines().join("\n"));
     if old == new {

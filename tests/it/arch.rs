@@ -17,7 +17,7 @@ const LAYERS: [(&str, &[&str]); 24] = [
     ("catalogue", &["port", "document"]),
     ("answers", &["port", "document", "facts", "catalogue"]),
     ("plan", &["port", "catalogue", "answers"]),
-    ("notice", &["port", "facts", "answers", "plan"]),
+    ("notice", &["port", "facts", "catalogue", "answers", "plan"]),
     (
         "product",
         &["harmless", "port", "facts", "catalogue", "answers", "plan"],

@@ -94,7 +94,7 @@ fn flag(link: &Value, wanted: &str) -> bool {
         .any(|flag| flag.as_str() == Some(wanted))
 }
 
-/// Addresses in what `ip -j address show` printed.
+/// Addresses in what `ip -j address` printed, of the links that are up.
 pub fn parse_addresses(json: &str) -> Vec<IpAddr> {
     let mut found: Vec<IpAddr> = objects(json)
         .iter()

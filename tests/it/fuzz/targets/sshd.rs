@@ -5,9 +5,10 @@ use std::path::{Path, PathBuf};
 
 use faspwall::facts::{Activation, SshFacts, SshdConfig};
 use faspwall::sshd::change::listen_on;
+use faspwall::sshd::command_line::{config_arguments, config_file};
 use faspwall::sshd::config::{
-    Effective, Source, config_arguments, config_file, expand, failed_logins, files, listener_command,
-    matches_glob, parse, ports_in_files, version,
+    Effective, Source, expand, failed_logins, files, listener_command, matches_glob, parse, ports_in_files,
+    version,
 };
 
 const MAIN: &str = "/etc/ssh/sshd_config";
