@@ -19,6 +19,9 @@ const MARK: &str = "#faspwall ";
 /// Above lines of ours at the top of a main file that includes no drop-ins.
 const NOTE: &str = "# The next lines were written by faspwall. Go back with: faspwall rollback";
 
+/// Below them, where the operator's own first line could be taken for one of them.
+const END: &str = "# So far the lines of faspwall.";
+
 /// One file before and after.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileChange {
@@ -150,6 +153,7 @@ fn without_our_top(main: &str) -> (&str, Vec<u16>) {
     while let Some((line, after)) = rest.split_once('\n') {
         let port = line.strip_prefix("Port ").and_then(|port| port.parse().ok());
         let Some(port) = port else {
+            rest = if line == END { after } else { rest };
             break;
         };
         ports.push(port);
@@ -294,7 +298,12 @@ fn with_lines_on_top(content: &str, lines: &str) -> String {
         .lines()
         .filter(|line| !content.lines().any(|l| l.trim() == *line))
         .fold(String::new(), |text, line| text + line + "\n");
-    format!("{NOTE}\n{missing}{content}")
+    let end = if content.starts_with("Port ") {
+        format!("{END}\n")
+    } else {
+        String::new()
+    };
+    format!("{NOTE}\n{missing}{end}{content}")
 }
 
 #[cfg(test)]
@@ -378,6 +387,23 @@ mod tests {
         ];
         assert_eq!(ours(&facts(&drop_in)), [22, 33001]);
         assert_eq!(ours(&facts(&before)), [0_u16; 0]);
+    }
+
+    #[test]
+    fn a_port_line_at_the_top_of_the_operators_file_is_not_taken_for_ours() {
+        let path = "/etc/ssh/sshd_config";
+        let both = listen_on(&facts(&[(path, "Port 22\nUsePAM yes\n")]), &[22, 33001]).expect("movable");
+        let text = after(&both, path).expect("changed");
+        assert!(text.ends_with("Port 22\nUsePAM yes\n"), "{text}");
+        assert_eq!(ours(&facts(&[(path, &text)])), [33001]);
+        let again = listen_on(&facts(&[(path, &text)]), &[22, 33001]).expect("movable");
+        assert_eq!(again, []);
+        let moved = listen_on(&facts(&[(path, &text)]), &[33001]).expect("movable");
+        assert!(
+            after(&moved, path)
+                .expect("changed")
+                .contains("#faspwall Port 22\n")
+        );
     }
 
     #[test]
