@@ -2,8 +2,8 @@
 //!
 //! # Map
 //!
-//! Pure core, bottom up: [`port`], [`step`], [`transaction`], [`facts`], [`catalogue`], [`answers`], [`plan`],
-//! [`matrix`], [`advice`], [`backend`], [`sshd`], [`change`]. Above them [`system`], the one door to the host, then [`engine`]
+//! Pure core, bottom up: [`harmless`], [`port`], [`step`], [`transaction`], [`facts`], [`catalogue`], [`answers`], [`plan`],
+//! [`matrix`], [`product`], [`notice`], [`advice`], [`backend`], [`sshd`], [`change`]. Above them [`system`], the one door to the host, then [`engine`]
 //! (detect, apply, confirm, guard, roll back), and two that live in sealed namespaces ([`sealed`]): [`lab`] and
 //! [`rehearse`]. [`tui`] knows the pure core only; [`cli`] joins the two.
 //!
@@ -38,10 +38,13 @@ pub mod cli;
 pub mod document;
 pub mod engine;
 pub mod facts;
+pub mod harmless;
 pub mod lab;
 pub mod matrix;
+pub mod notice;
 pub mod plan;
 pub mod port;
+pub mod product;
 pub mod rehearse;
 pub mod sealed;
 pub mod sshd;

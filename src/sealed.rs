@@ -99,6 +99,21 @@ pub fn stage(
     Ok(all)
 }
 
+/// What makes a program process 1 of everything new. It is tied to its parent, so that nothing of it can be left behind.
+pub fn unshared(user: bool, program: impl IntoIterator<Item = String>) -> Invocation {
+    let namespaces = [
+        "--net",
+        "--mount",
+        "--ipc",
+        "--pid",
+        "--kill-child",
+        "--mount-proc",
+    ];
+    let mapped: &[&str] = if user { &["--user", "--map-root-user"] } else { &[] };
+    let words = mapped.iter().chain(&namespaces).copied().chain(["--"]);
+    Invocation::new(Tool::Unshare, words.map(str::to_owned).chain(program))
+}
+
 /// A call of mount(8).
 pub fn mount<'a>(words: impl IntoIterator<Item = &'a str>) -> Invocation {
     Invocation::new(Tool::Mount, words)

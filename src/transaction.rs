@@ -7,6 +7,7 @@ use std::fmt;
 
 use serde::{Deserialize, Serialize};
 
+use crate::answers::Answers;
 use crate::change::Change;
 use crate::step::Step;
 
@@ -28,6 +29,11 @@ impl TxnId {
     /// The id as text.
     pub fn as_str(&self) -> &str {
         &self.0
+    }
+
+    /// The day on which it began.
+    pub fn day(&self) -> Option<jiff::civil::Date> {
+        jiff::civil::Date::strptime("%Y%m%d", self.0.get(..8)?).ok()
     }
 
     /// What every object of this transaction is marked with.
@@ -131,6 +137,11 @@ pub enum Entry {
         /// Time of day, RFC 3339.
         at: String,
     },
+    /// Somebody typed a code that is not the one of this transaction.
+    WrongCode {
+        /// Time of day, RFC 3339.
+        at: String,
+    },
     /// Everything is permanent and was read back.
     Committed {
         /// Time of day, RFC 3339.
@@ -182,7 +193,7 @@ impl State {
     pub fn after(self, entry: &Entry) -> Self {
         match entry {
             Entry::Begin { .. } => Self::Acting(Phase::Trial1),
-            Entry::Armed { .. } | Entry::Done { .. } => self,
+            Entry::Armed { .. } | Entry::Done { .. } | Entry::WrongCode { .. } => self,
             Entry::Intent { phase, .. } => Self::Acting(*phase),
             Entry::Waiting { trial, .. } => Self::Waiting(*trial),
             Entry::Confirmed { trial, .. } => {
@@ -294,6 +305,15 @@ pub struct Outcome {
     pub files: Vec<String>,
     /// The journal, for those who want to know more.
     pub log: String,
+    /// What people have to do now, such as restarting the product's services.
+    #[serde(default)]
+    pub left_to_do: Vec<String>,
+    /// The file with the text for the users of this host.
+    #[serde(default)]
+    pub notice: Option<String>,
+    /// The day until which TCP/22 stays open.
+    #[serde(default)]
+    pub keep_22_until: Option<jiff::civil::Date>,
 }
 
 /// One kept transaction, for the snapshots page.
@@ -329,6 +349,51 @@ pub struct PortStatus {
     pub listener: String,
 }
 
+/// A TCP/22 that was kept for a while.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Reminder {
+    /// The day on which it is to be closed.
+    pub until: jiff::civil::Date,
+    /// Days from today; below zero when it is over.
+    pub days_left: i32,
+    /// The day is near or over.
+    pub urgent: bool,
+    /// The same in words.
+    pub text: String,
+    /// The command that closes it.
+    pub command: String,
+}
+
+/// From how many days before its end on a kept TCP/22 is told as a warning.
+const REMIND_DAYS: i32 = 7;
+
+impl Reminder {
+    /// What is to be said on that day.
+    pub fn on(today: jiff::civil::Date, until: jiff::civil::Date) -> Self {
+        let days_left = until.since(today).ok().map_or(0, |span| span.get_days());
+        let days = |count: i32| match count {
+            1 => String::from("1 day"),
+            count => format!("{count} days"),
+        };
+        let text = match days_left {
+            0 => format!("TCP/22 is to be closed today, {until}"),
+            left if left < 0 => format!(
+                "TCP/22 was to be closed on {until}, {} ago, and is still kept open",
+                days(-left)
+            ),
+            left if left <= REMIND_DAYS => format!("TCP/22 is to be closed on {until}, in {}", days(left)),
+            left => format!("TCP/22 is kept open until {until}, for {} more", days(left)),
+        };
+        Self {
+            until,
+            days_left,
+            urgent: days_left <= REMIND_DAYS,
+            text,
+            command: String::from("faspwall close-22"),
+        }
+    }
+}
+
 /// The state of the host against what was committed.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Status {
@@ -344,6 +409,12 @@ pub struct Status {
     pub ports: Vec<PortStatus>,
     /// Differences between what was committed and what is live.
     pub drift: Vec<String>,
+    /// A TCP/22 that was kept for a while.
+    #[serde(default)]
+    pub reminder: Option<Reminder>,
+    /// The answers with which it is closed.
+    #[serde(skip)]
+    pub close_22: Option<Box<Answers>>,
     /// Backend in use.
     pub backend: String,
     /// Whether the ruleset comes back after a reboot.
@@ -365,6 +436,23 @@ mod tests {
         assert!(TxnId::new("20261123-073112").is_some());
         for bad in ["", "../../etc", "2026 1123", "2026112", "20261123;rm"] {
             assert_eq!(TxnId::new(bad), None, "{bad}");
+        }
+    }
+
+    #[test]
+    fn a_reminder_becomes_urgent_a_week_before_and_stays_so() {
+        let until = jiff::civil::date(2026, 12, 23);
+        for (today, left, urgent, text) in [
+            (jiff::civil::date(2026, 11, 23), 30, false, "for 30 days"),
+            (jiff::civil::date(2026, 12, 15), 8, false, "for 8 days"),
+            (jiff::civil::date(2026, 12, 16), 7, true, "in 7 days"),
+            (jiff::civil::date(2026, 12, 22), 1, true, "in 1 day"),
+            (jiff::civil::date(2026, 12, 23), 0, true, "closed today"),
+            (jiff::civil::date(2027, 1, 1), -9, true, "9 days ago"),
+        ] {
+            let reminder = Reminder::on(today, until);
+            assert_eq!((reminder.days_left, reminder.urgent), (left, urgent), "{today}");
+            assert!(reminder.text.contains(text), "{}", reminder.text);
         }
     }
 

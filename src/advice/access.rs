@@ -25,8 +25,8 @@ pub fn port_22_stays_open(case: &Case<'_>) -> Option<Advice> {
     };
     if let (Some(day), false) = (case.plan.keep_22_until, in_use) {
         let text = format!(
-            "TCP/22 stays open to everyone until {day}, for old clients. From then on faspwall status reminds you to shut it: \
-             set legacy_22 = \"close\" and apply again."
+            "TCP/22 stays open to everyone until {day}, for old clients. faspwall status reminds you from a week \
+             before that day; faspwall close-22 shuts it."
         );
         return Some(Advice::new("FW001", Severity::Warning, text).seen(port_22_evidence(case)));
     }
@@ -228,6 +228,13 @@ pub fn selinux(case: &Case<'_>) -> Option<Advice> {
     if !enforcing || !case.plan.move_sshd || port == OLD_SSH_PORT || case.facts.ssh.ports.contains(&port) {
         return None;
     }
+    if case.facts.ssh.labels.is_some() {
+        let text = format!(
+            "SELinux is on and lets sshd bind the ports of its type alone. It is told to allow TCP/{port} (semanage port) \
+             before a second sshd is tried there, and told otherwise again when the change is undone."
+        );
+        return Some(Advice::new("FW010", Severity::Note, text));
+    }
     let text = format!(
         "SELinux is enforcing and may refuse sshd the port TCP/{port}; whether it does was not tested here. Label \
          the port first:   semanage port -a -t ssh_port_t -p tcp {port}   (package policycoreutils-python-utils)."
@@ -270,6 +277,13 @@ pub fn fail2ban(case: &Case<'_>) -> Option<Advice> {
     let seen: Vec<_> = chains.chain(foreign).collect();
     if seen.is_empty() || port == OLD_SSH_PORT {
         return None;
+    }
+    if let (Some((ports, _)), true) = (&case.facts.ssh.jail, case.plan.move_sshd) {
+        let text = format!(
+            "fail2ban runs here, and its sshd jail bans on these ports: {ports}. It is told to watch TCP/{port} as well, in \
+             a file of its own that goes when the change is undone."
+        );
+        return Some(Advice::new("FW011", Severity::Note, text).seen(seen));
     }
     let text = format!(
         "fail2ban runs here, and its sshd jail bans for port 22 unless it was told otherwise: attackers on \

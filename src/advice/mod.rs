@@ -119,6 +119,7 @@ pub fn review(plan: &Plan, answers: &Answers, facts: &Facts) -> Vec<Advice> {
         product::probable_typo(&case),
         product::configuration_differs(&case),
         product::range_not_needed(&case),
+        product::fallback_not_opened(&case),
     ]
     .into_iter()
     .flatten()

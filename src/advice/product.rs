@@ -1,25 +1,55 @@
 //! Advice about the Aspera product: its ports, its configuration, its platform.
 
 use super::{Advice, Case, Severity, socket_line};
+use crate::answers::AsperaConf;
 use crate::catalogue::{NeedDefault, PortAnswer, UdpRule};
 use crate::facts::AsperaFacts;
-use crate::port::{PortRange, Protocol};
+use crate::port::PortRange;
+use crate::product::{Difference, Kind, differences, restart};
 
 /// FW006: fallback or web ports chosen but the product has them disabled.
 pub fn web_ports_disabled(case: &Case<'_>) -> Option<Advice> {
+    let found = differences_of(case, Kind::Off);
+    if found.is_empty() {
+        return None;
+    }
+    if case.answers.aspera_conf == AsperaConf::Set {
+        let text = format!(
+            "The product has HTTP fallback disabled; this change enables it in aspera.conf. It works only with a \
+             licence for it.{}",
+            restart_of(case, &found)
+        );
+        return Some(Advice::new("FW006", Severity::Note, text).seen(evidence(case, &found)));
+    }
+    let text = format!(
+        "HTTP fallback is asked for, but the product has it disabled: the opened port would lead nowhere. Leave \
+         [http_fallback] out, or enable it (it needs a licence), such as with conf = \"set\" in [aspera]:   {}{}",
+        commands(&found),
+        restart_of(case, &found)
+    );
+    Some(Advice::new("FW006", Severity::Warning, text).seen(evidence(case, &found)))
+}
+
+/// FW018: the product offers HTTP fallback on a port that stays shut.
+pub fn fallback_not_opened(case: &Case<'_>) -> Option<Advice> {
     let aspera = case.facts.aspera.as_ref()?;
+    let role = case.catalogue.role(&case.plan.role)?;
     let chosen = case.answers.http_fallback;
     let mut seen = Vec::new();
+    let mut keys = Vec::new();
     let mut commands = Vec::new();
-    for (name, port, configured) in [
-        ("http", chosen.http, aspera.http),
-        ("https", chosen.https, aspera.https),
+    for (name, answer, chosen, configured) in [
+        ("http", PortAnswer::FallbackHttp, chosen.http, aspera.http),
+        ("https", PortAnswer::FallbackHttps, chosen.https, aspera.https),
     ] {
-        let planned = port.is_some_and(|port| case.plan.opens(Protocol::Tcp, port).is_some());
-        if planned && configured.is_some_and(|(_, enabled)| !enabled) {
-            seen.push(format!("{}: enable_{name} is false", conf(aspera)));
+        if let (None, Some((port, true)), true) = (chosen, configured, role.uses(answer)) {
+            seen.push(format!(
+                "{}: enable_{name} is true, {name}_port is {port}",
+                conf(aspera)
+            ));
+            keys.push(format!("{name} = {port}"));
             commands.push(format!(
-                "asconfigurator -x \"set_http_server_data;enable_{name},true\""
+                "asconfigurator -x \"set_http_server_data;enable_{name},false\""
             ));
         }
     }
@@ -27,11 +57,40 @@ pub fn web_ports_disabled(case: &Case<'_>) -> Option<Advice> {
         return None;
     }
     let text = format!(
-        "HTTP fallback is asked for, but the product has it disabled: the opened port would lead nowhere. Leave \
-         [http_fallback] out, or enable it (it needs a licence) and restart asperahttpd:   {}",
+        "The product offers HTTP fallback, but this plan does not open its port: clients without UDP would fail. Write \
+         {} in [http_fallback] to open it, or switch it off in the product:   {}",
+        keys.join(" and "),
         commands.join("   and   ")
     );
-    Some(Advice::new("FW006", Severity::Warning, text).seen(seen))
+    Some(Advice::new("FW018", Severity::Warning, text).seen(seen))
+}
+
+fn differences_of(case: &Case<'_>, kind: Kind) -> Vec<Difference> {
+    let (Some(aspera), Some(role)) = (&case.facts.aspera, case.catalogue.role(&case.plan.role)) else {
+        return Vec::new();
+    };
+    let mut found = differences(case.plan, case.answers, role, aspera);
+    found.retain(|difference| difference.kind == kind);
+    found
+}
+
+fn evidence(case: &Case<'_>, found: &[Difference]) -> Vec<String> {
+    let name = case.facts.aspera.as_ref().map(conf).unwrap_or_default();
+    found
+        .iter()
+        .map(|difference| format!("{name}: {}", difference.text))
+        .collect()
+}
+
+fn commands(found: &[Difference]) -> String {
+    let commands: Vec<&str> = found.iter().filter_map(|d| d.command.as_deref()).collect();
+    commands.join("   and   ")
+}
+
+fn restart_of(case: &Case<'_>, found: &[Difference]) -> String {
+    restart(found, case.facts.os.systemd)
+        .map(|command| format!("   Afterwards:   {command}"))
+        .unwrap_or_default()
 }
 
 fn conf(aspera: &AsperaFacts) -> String {
@@ -147,102 +206,25 @@ pub fn probable_typo(case: &Case<'_>) -> Option<Advice> {
 
 /// FW016: aspera.conf names other ports than the answers.
 pub fn configuration_differs(case: &Case<'_>) -> Option<Advice> {
-    let aspera = case.facts.aspera.as_ref()?;
-    let role = case.catalogue.role(&case.plan.role)?;
-    let mut seen = Vec::new();
-    let mut commands = Vec::new();
-    for setting in settings(case, aspera) {
-        if !role.uses(setting.answer) || setting.configured == setting.chosen {
-            continue;
-        }
-        seen.push(format!(
-            "{}: {} is {}, but {} is {}",
-            conf(aspera),
-            setting.name,
-            setting.configured,
-            setting.answer.key().unwrap_or_default(),
-            setting.chosen
-        ));
-        commands.extend(setting.command);
-    }
-    if seen.is_empty() {
+    let found = differences_of(case, Kind::Port);
+    if found.is_empty() {
         return None;
     }
-    let how = if commands.is_empty() {
-        String::new()
-    } else {
-        format!(" To change the product:   {}", commands.join("   and   "))
+    if case.answers.aspera_conf == AsperaConf::Set {
+        let text = format!(
+            "The product is configured for other ports; this change sets them in aspera.conf.{}",
+            restart_of(case, &found)
+        );
+        return Some(Advice::new("FW016", Severity::Note, text).seen(evidence(case, &found)));
+    }
+    let how = match commands(&found) {
+        none if none.is_empty() => String::from(" in its file by hand"),
+        commands => format!(":   {commands}"),
     };
     let text = format!(
         "The product is configured for other ports than the ones that would be opened, so transfers would fail. \
-         Change the answers, or the product.{how}"
+         Change the answers, let this change set them (conf = \"set\" in [aspera]), or change the product{how}{}",
+        restart_of(case, &found)
     );
-    Some(Advice::new("FW016", Severity::Warning, text).seen(seen))
-}
-
-/// A port in aspera.conf beside the one in the answers.
-struct Setting {
-    name: &'static str,
-    answer: PortAnswer,
-    configured: u16,
-    chosen: u16,
-    /// `None` where the command needs more than is known here.
-    command: Option<String>,
-}
-
-fn settings(case: &Case<'_>, aspera: &AsperaFacts) -> Vec<Setting> {
-    let answers = case.answers;
-    let mut settings = Vec::new();
-    let mut add = |name, answer, configured: Option<u16>, chosen: Option<u16>, command: Option<&str>| {
-        if let (Some(configured), Some(chosen)) = (configured, chosen) {
-            settings.push(Setting {
-                name,
-                answer,
-                configured,
-                chosen,
-                command: command.map(|option| format!("asconfigurator -x \"{option},{chosen}\"")),
-            });
-        }
-    };
-    if case.plan.inbound_ssh().is_some() {
-        let option = "set_server_data;ssh_port";
-        add(
-            "ssh_port",
-            PortAnswer::SshPort,
-            aspera.ssh_port,
-            Some(answers.ssh.port),
-            Some(option),
-        );
-    }
-    let option = "set_node_data;transfer_protocol_options_bind_udp_port";
-    let first = answers.fasp_udp.first();
-    add(
-        "bind_udp_port",
-        PortAnswer::FaspUdp,
-        aspera.udp_port,
-        Some(first),
-        Some(option),
-    );
-    let chosen = answers.http_fallback;
-    let http = aspera.http.map(|(port, _)| port);
-    let https = aspera.https.map(|(port, _)| port);
-    let option = "set_http_server_data;http_port";
-    add(
-        "http_port",
-        PortAnswer::FallbackHttp,
-        http,
-        chosen.http,
-        Some(option),
-    );
-    let option = "set_http_server_data;https_port";
-    add(
-        "https_port",
-        PortAnswer::FallbackHttps,
-        https,
-        chosen.https,
-        Some(option),
-    );
-    let vlink = answers.vlink.as_ref().map(|vlink| vlink.udp);
-    add("mcast_port", PortAnswer::VlinkUdp, aspera.vlink_port, vlink, None);
-    settings
+    Some(Advice::new("FW016", Severity::Warning, text).seen(evidence(case, &found)))
 }

@@ -66,6 +66,17 @@ pub struct Ssh {
     pub daemon: Daemon,
 }
 
+/// Whether the ports in `aspera.conf` are changed too.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum AsperaConf {
+    /// The file stays as it is; what does not agree is told.
+    #[default]
+    Leave,
+    /// The file names the chosen ports afterwards.
+    Set,
+}
+
 /// An HTTP and an HTTPS port, each on when it is there.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
 pub struct HttpPorts {
@@ -132,6 +143,9 @@ pub struct Answers {
     pub vlink: Option<Vlink>,
     /// Firewall.
     pub firewall: Firewall,
+    /// `[aspera] conf`
+    #[serde(default)]
+    pub aspera_conf: AsperaConf,
     /// Codes of advice accepted on purpose.
     pub accept: Vec<String>,
     /// Needs of the role that are off by default and have no key of their own, by id.
@@ -196,6 +210,7 @@ impl Answers {
                 ..Vlink::default()
             }),
             firewall: Firewall::default(),
+            aspera_conf: AsperaConf::Leave,
             accept: Vec::new(),
             extra: Vec::new(),
         }
@@ -225,6 +240,17 @@ impl Answers {
             }
         };
         chosen.map(PortRange::single).transpose()
+    }
+
+    /// The same answers with TCP/22 closed to everyone: the second step of a move in two.
+    #[must_use]
+    pub fn closing_22(&self) -> Self {
+        let mut answers = self.clone();
+        answers.ssh.legacy_22 = Legacy22::Close;
+        answers.ssh.restrict_22_to.clear();
+        answers.ssh.keep_22_until = None;
+        answers.accept.retain(|code| code != "FW001");
+        answers
     }
 
     /// Whether an advice was accepted by its code.

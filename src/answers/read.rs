@@ -5,7 +5,7 @@ use std::fmt;
 use ipnet::IpNet;
 
 use super::check::no_role;
-use super::{Answers, Daemon, Fault, HttpPorts, Legacy22, Outbound, Vlink};
+use super::{Answers, AsperaConf, Daemon, Fault, HttpPorts, Legacy22, Outbound, Vlink};
 use crate::catalogue::{Catalogue, PortAnswer, Role};
 use crate::document::{Found, Place, Problem, Reader, Section, Shape};
 use crate::facts::BackendId;
@@ -103,7 +103,7 @@ impl Answers {
     }
 }
 
-const TOP_KEYS: [&str; 11] = [
+const TOP_KEYS: [&str; 12] = [
     "schema",
     "role",
     "accept",
@@ -115,6 +115,7 @@ const TOP_KEYS: [&str; 11] = [
     "node_api",
     "vlink",
     "firewall",
+    "aspera",
 ];
 
 fn schema(reader: &mut Reader<'_, Fault>, top: Section<'_>) {
@@ -177,6 +178,7 @@ impl Form<'_, '_, '_> {
         answers.accept = self.words(top, "accept", "accept = [\"FW001\"]");
         answers.extra = self.words(top, "extra", "extra = [\"metering\"]");
         self.firewall(top, answers);
+        self.aspera(top, answers);
     }
 
     fn section<'a>(&mut self, top: Section<'a>, name: &str, keys: &[&str]) -> Option<Found<'a>> {
@@ -315,6 +317,25 @@ impl Form<'_, '_, '_> {
                     .stands_at(format!("accept[{}]", answers.accept.len()), &path);
                 answers.accept.push(code.to_owned());
             }
+        }
+    }
+
+    fn aspera(&mut self, top: Section<'_>, answers: &mut Answers) {
+        let Some(found) = self.section(top, "aspera", &["conf"]) else {
+            return;
+        };
+        let words = [("leave", AsperaConf::Leave), ("set", AsperaConf::Set)];
+        let choice = self.reader.word(found.section(), "conf", &words);
+        answers.aspera_conf = choice.unwrap_or_default();
+        if let (AsperaConf::Set, Some(role)) =
+            (answers.aspera_conf, self.role.filter(|role| !role.takes_ssh()))
+        {
+            let fault = Fault::NoSuchOption {
+                option: "aspera.conf".to_owned(),
+                role: role.id.clone(),
+                hint: "it takes no transfers from others; take the line out".to_owned(),
+            };
+            self.reader.problem_at("aspera.conf", fault);
         }
     }
 

@@ -3,7 +3,7 @@
 use ipnet::IpNet;
 use toml::Value;
 
-use super::{Answers, Daemon, Legacy22, Outbound};
+use super::{Answers, AsperaConf, Daemon, Legacy22, Outbound};
 use crate::catalogue::{Catalogue, PortAnswer, Role};
 
 /// Schema, help and example in one file.
@@ -96,6 +96,10 @@ impl Answers {
             })),
             ("firewall", "default_deny") => Some(self.firewall.default_deny.to_string()),
             ("firewall", "enable_at_boot") => Some(self.firewall.enable_at_boot.to_string()),
+            ("aspera", "conf") => Some(text(match self.aspera_conf {
+                AsperaConf::Leave => "leave",
+                AsperaConf::Set => "set",
+            })),
             _ => None,
         }
     }
@@ -113,6 +117,7 @@ fn has(role: Option<&Role>, section: &str, key: &str) -> bool {
         ("web_ui", _) => role.uses(PortAnswer::WebHttps),
         ("node_api", _) => role.uses(PortAnswer::NodeHttps),
         ("vlink", _) => role.uses(PortAnswer::VlinkUdp),
+        ("aspera", _) => role.takes_ssh(),
         _ => true,
     }
 }

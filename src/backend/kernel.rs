@@ -9,7 +9,7 @@ use std::collections::BTreeMap;
 use super::iptables::{Variant, save};
 use super::nftables::inspect::owner;
 use super::nftables::model::{ModelError, Ruleset};
-use crate::facts::{Facts, Observations};
+use crate::facts::Facts;
 use crate::step::Tool;
 
 /// The saves that a host may have, with the family of their tables.
@@ -25,24 +25,21 @@ pub const SAVES: [(Tool, &str, Variant); 6] = [
 
 /// The kernel's view from what detection kept; `Ok(None)` when the ruleset was not read.
 pub fn of_facts(facts: &Facts) -> Result<Option<Ruleset>, ModelError> {
-    let Some(mut ruleset) = of_observations(&facts.observations)? else {
+    let Some(json) = &facts.observations.nft_json else {
         return Ok(None);
     };
+    let mut ruleset = view(json, &facts.observations.outputs)?;
     ruleset.know(&facts.links, facts.addresses.clone());
     Ok(Some(ruleset))
 }
 
-/// The same without what is known of addresses and links.
-pub fn of_observations(observations: &Observations) -> Result<Option<Ruleset>, ModelError> {
-    let Some(json) = &observations.nft_json else {
-        return Ok(None);
-    };
-    view(json, &observations.outputs).map(Some)
-}
-
 /// Puts `nft -j list ruleset` and the saves (by the name of the program that printed them) together.
 pub fn view(json: &str, saves: &BTreeMap<String, String>) -> Result<Ruleset, ModelError> {
-    let mut ruleset = Ruleset::parse(json)?;
+    Ok(joined(Ruleset::parse(json)?, saves))
+}
+
+/// The same for what nft printed and somebody has read already.
+pub fn joined(mut ruleset: Ruleset, saves: &BTreeMap<String, String>) -> Ruleset {
     for (family, name) in unclear_tables(&ruleset) {
         if let Some(text) = saves.get(&flags_command(&family, &name)) {
             let flags = flags_of(text);
@@ -65,7 +62,7 @@ pub fn view(json: &str, saves: &BTreeMap<String, String>) -> Result<Ruleset, Mod
         let variant = if plain { variant_of(text) } else { variant };
         take(&mut ruleset, save::read(text, family, variant), variant);
     }
-    Ok(ruleset)
+    ruleset
 }
 
 /// Marks the tables that bear a name of iptables and are none of its own: its save says so.

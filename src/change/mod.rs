@@ -18,6 +18,7 @@ use crate::backend::nftables::wall::has_wall;
 use crate::facts::{BackendId, Facts};
 use crate::plan::{Plan, Requirement};
 use crate::port::{Direction, Protocol};
+use crate::sshd::neighbours::Label;
 use crate::step::{Action, Step};
 use crate::transaction::{Phase, TxnId};
 
@@ -74,6 +75,15 @@ pub struct Change {
     /// rules have it.
     #[serde(default)]
     pub at_liberty: Vec<Requirement>,
+    /// What people have to do once it is permanent, such as restarting the product's services.
+    #[serde(default)]
+    pub left_to_do: Vec<String>,
+    /// The answers that it came from, so that TCP/22 can be closed later with the same ones; a way back has none.
+    #[serde(default)]
+    pub answers: Option<Box<Answers>>,
+    /// The text for the users of this host; `None` when nothing changes for them.
+    #[serde(default)]
+    pub notice: Option<String>,
 }
 
 /// What a committed change replaced.
@@ -87,9 +97,15 @@ pub struct Before {
     /// Which of `files` are sshd's.
     #[serde(default)]
     pub sshd_files: Vec<PathBuf>,
+    /// Which of `files` is the product's own.
+    #[serde(default)]
+    pub product_files: Vec<PathBuf>,
     /// What each backend kept, in its own text: before and after.
     #[serde(default)]
     pub kept: BTreeMap<BackendId, (String, String)>,
+    /// Of the ports that the change is to open, those that were open already: going back leaves them so.
+    #[serde(default)]
+    pub open: Vec<String>,
     /// Units that it made start at boot.
     #[serde(default)]
     pub enabled: Vec<String>,
@@ -100,6 +116,15 @@ pub struct Before {
     /// sshd's main file.
     #[serde(default)]
     pub ssh_config: PathBuf,
+    /// Ports that SELinux was told to let it bind.
+    #[serde(default)]
+    pub labels: Vec<Label>,
+    /// Whether systemd holds its port for it.
+    #[serde(default)]
+    pub ssh_socket: bool,
+    /// Options of its command line that count for its configuration, for asking it what is in force.
+    #[serde(default)]
+    pub ssh_options: Vec<String>,
 }
 
 impl Change {

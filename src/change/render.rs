@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+mod product;
 mod shown;
 
 use super::assemble::Parts;
@@ -10,15 +11,19 @@ use super::{Change, Preview, RuleLine};
 use crate::advice::{Advice, Severity};
 use crate::answers::Answers;
 use crate::backend::by_hand::by_hand;
+use crate::backend::nftables::inspect::{fingerprint, inbound_default};
 use crate::backend::nftables::model::Ruleset;
+use crate::backend::nftables::render;
 use crate::backend::nftables::shut::{has_our_deny, is_shut_but_for};
 use crate::backend::nftables::wall::{Gates, has_wall};
-use crate::backend::nftables::{Inspection, inspect::inspect_view, render};
 use crate::backend::{Pieces, Translator, Wish, translator};
-use crate::facts::{BackendId, Facts, InboundDefault, Listener};
+use crate::facts::{Activation, BackendId, Facts, InboundDefault, Listener};
+use crate::notice;
 use crate::plan::{Plan, Port22, Requirement};
 use crate::port::{PortRange, Protocol};
 use crate::sshd::change::{FileChange, listen_on, ours};
+use crate::sshd::logins::refused_there;
+use crate::sshd::wrappers;
 use crate::transaction::TxnId;
 use ipnet::IpNet;
 
@@ -46,7 +51,7 @@ pub fn preview(
     setting: &Setting,
 ) -> Preview {
     let mut obstacles = Vec::new();
-    let inspection = inspected(facts, &plan, &mut obstacles);
+    let live = live(facts, &plan, &mut obstacles);
     obstacles.extend(another_backend(facts, answers));
     let enable = units_to_enable(facts, answers.firewall.enable_at_boot).unwrap_or_else(|obstacle| {
         obstacles.push(obstacle);
@@ -76,19 +81,29 @@ pub fn preview(
         advice,
         obstacles,
     };
-    let Some(inspection) = inspection else {
+    let Some(live) = live else {
         return preview;
     };
-    let wall = answers.firewall.default_deny && may_wall(facts, &inspection, &mut preview.obstacles);
-    let mut wanted = Wanted::new(facts, &preview.plan, &inspection, setting, wall);
+    let refused_already = answers.firewall.default_deny && !lets_all_in(&live);
+    let wall = answers.firewall.default_deny && !refused_already && may_wall(facts, &mut preview.obstacles);
+    let mut wanted = Wanted::new(facts, &preview.plan, &live, setting, wall);
     wanted.enable = enable;
+    wanted.refused_already = refused_already;
+    wanted.plan_product(answers, &preview.plan);
+    wanted.find_unwritable();
     preview.obstacles.extend(wanted.obstacles.iter().cloned());
     preview.rules = wanted.rule_lines(&preview.plan);
     (preview.unchanged, preview.cut_off) = others(facts, &preview.rules, wanted.gates.is_some());
     preview.native = wanted.native();
     preview.diff = wanted.diffs();
     if preview.obstacles.is_empty() && wanted.changes() {
-        preview.change = Some(wanted.change(&preview.plan));
+        let mut change = wanted.change(&preview.plan);
+        change.answers = Some(Box::new(answers.clone()));
+        // Ports that stay as they are concern nobody.
+        if !wanted.sshd_files.is_empty() || !change.closing.is_empty() || !wanted.gaps.is_empty() {
+            change.notice = notice::text(&preview.plan, answers, facts, setting.id.day());
+        }
+        preview.change = Some(change);
     }
     preview
 }
@@ -107,7 +122,7 @@ fn another_backend(facts: &Facts, answers: &Answers) -> Option<String> {
     ))
 }
 
-fn inspected(facts: &Facts, plan: &Plan, obstacles: &mut Vec<String>) -> Option<Inspection> {
+fn live(facts: &Facts, plan: &Plan, obstacles: &mut Vec<String>) -> Option<Ruleset> {
     if let Some(refusal) = &facts.refusal {
         obstacles.push(refusal.clone());
         let closing: &[u16] = if plan.port_22 == Port22::Keep || plan.ssh_port == 22 {
@@ -126,7 +141,7 @@ fn inspected(facts: &Facts, plan: &Plan, obstacles: &mut Vec<String>) -> Option<
         return None;
     }
     match crate::backend::kernel::of_facts(facts) {
-        Ok(Some(ruleset)) => Some(inspect_view(ruleset)),
+        Ok(Some(ruleset)) => Some(ruleset),
         Ok(None) => {
             let why = facts
                 .observations
@@ -145,12 +160,13 @@ fn inspected(facts: &Facts, plan: &Plan, obstacles: &mut Vec<String>) -> Option<
     }
 }
 
-/// Whether a default-deny set can be turned on here: only where nothing refuses packets yet.
-fn may_wall(facts: &Facts, inspection: &Inspection, obstacles: &mut Vec<String>) -> bool {
-    let theirs = inspect_view(inspection.ruleset.without_ours());
-    if theirs.inbound_default != InboundDefault::Accept {
-        return false;
-    }
+/// Whether nothing but what we added refuses what no rule names.
+fn lets_all_in(live: &Ruleset) -> bool {
+    inbound_default(&live.without_ours()) == InboundDefault::Accept
+}
+
+/// Whether a default-deny set of ours can be turned on: some firewalls have one of their own.
+fn may_wall(facts: &Facts, obstacles: &mut Vec<String>) -> bool {
     let by_hand = match facts.backend {
         Some(BackendId::Ufw) => "ufw default deny incoming",
         Some(BackendId::Firewalld) => "firewall-cmd --set-default-zone=public",
@@ -191,6 +207,12 @@ fn others(facts: &Facts, rules: &[RuleLine], wall: bool) -> (Vec<String>, Vec<St
     (list(&|l| stays(l)), list(&|l| !stays(l)))
 }
 
+/// `TCP/33001`
+fn port_of(requirement: &Requirement) -> String {
+    let protocol = requirement.protocol.to_string().to_uppercase();
+    format!("{protocol}/{}", requirement.ports)
+}
+
 /// Ids differ from run to run; the rules behind them need not.
 fn without_ids(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
@@ -217,7 +239,7 @@ fn own_ports(facts: &Facts) -> Vec<u16> {
         own.clone_from(&facts.ssh.ports);
     }
     if own.is_empty() {
-        own.clone_from(&facts.ssh.config.ports);
+        own = facts.ssh.config.listening();
     }
     own.sort_unstable();
     own.dedup();
@@ -238,9 +260,11 @@ fn another_sshd(facts: &Facts, own: &[u16], door: u16) -> Option<String> {
 
 /// Going back means to read the old files again, so they must say what is so now.
 fn unread_configuration(facts: &Facts, own: &[u16]) -> Option<String> {
-    let mut configured = facts.ssh.config.ports.clone();
-    configured.sort_unstable();
-    configured.dedup();
+    if matches!(facts.ssh.activation, Activation::Socket(_)) {
+        // systemd holds the port: what the files say is no promise.
+        return None;
+    }
+    let configured = facts.ssh.config.listening();
     if facts.ssh.config.error.is_some() || configured.is_empty() || configured == own {
         return None;
     }
@@ -270,7 +294,7 @@ pub fn translators(facts: &Facts) -> Vec<&'static dyn Translator> {
 struct Wanted<'a> {
     facts: &'a Facts,
     setting: &'a Setting,
-    inspection: &'a Inspection,
+    live: &'a Ruleset,
     theirs: Ruleset,
     requirements: Vec<Requirement>,
     gaps: Vec<(String, String)>,
@@ -278,8 +302,13 @@ struct Wanted<'a> {
     spared: Vec<IpNet>,
     /// What a default-deny set lets through, where one is to stand.
     gates: Option<Gates>,
+    /// A default-deny set was asked for where the host's own rules refuse by default.
+    refused_already: bool,
     shut_now: bool,
     sshd_files: Vec<FileChange>,
+    /// aspera.conf, where it shall name the ports of the plan.
+    product_files: Vec<FileChange>,
+    left_to_do: Vec<String>,
     ports_before: Vec<u16>,
     ports_after: Vec<u16>,
     /// Text of what each backend keeps, now and afterwards.
@@ -291,16 +320,10 @@ struct Wanted<'a> {
 }
 
 impl<'a> Wanted<'a> {
-    fn new(
-        facts: &'a Facts,
-        plan: &Plan,
-        inspection: &'a Inspection,
-        setting: &'a Setting,
-        wall: bool,
-    ) -> Self {
-        let theirs = inspection.ruleset.without_ours();
+    fn new(facts: &'a Facts, plan: &Plan, live: &'a Ruleset, setting: &'a Setting, wall: bool) -> Self {
+        let theirs = live.without_ours();
         let requirements = plan.requirements.clone();
-        let gaps = render::gaps(&inspection.ruleset, &requirements)
+        let gaps = render::gaps(live, &requirements)
             .into_iter()
             .map(|(requirement, reason)| (requirement.id.clone(), reason))
             .collect();
@@ -315,17 +338,20 @@ impl<'a> Wanted<'a> {
             Vec::new()
         };
         let mut wanted = Self {
-            shut_now: is_shut_but_for(&inspection.ruleset, 22, &spared) || has_our_deny(&inspection.ruleset),
+            shut_now: is_shut_but_for(live, 22, &spared) || has_our_deny(live),
             gates: wall.then(|| Gates::new(facts, &requirements, &closing, &spared)),
+            refused_already: false,
             facts,
             setting,
-            inspection,
+            live,
             theirs,
             requirements,
             gaps,
             closing,
             spared,
             sshd_files: Vec::new(),
+            product_files: Vec::new(),
+            left_to_do: Vec::new(),
             ports_before: facts.ssh.ports.clone(),
             ports_after: facts.ssh.ports.clone(),
             kept: BTreeMap::new(),
@@ -336,7 +362,6 @@ impl<'a> Wanted<'a> {
         wanted.plan_sshd(plan);
         wanted.find_obstacles(plan);
         wanted.translate();
-        wanted.find_unwritable();
         wanted
     }
 
@@ -440,6 +465,10 @@ impl<'a> Wanted<'a> {
                 squatter.address
             ));
         }
+        self.obstacles.extend(refused_there(&self.facts.ssh));
+        let client = self.facts.session.as_ref().and_then(|session| session.client);
+        self.obstacles
+            .extend(client.and_then(|client| wrappers::refused(&self.facts.ssh, client.to_canonical())));
         if !plan.move_sshd && !self.closing.is_empty() && !self.facts.ssh.ports.contains(&door) {
             self.obstacles.push(format!(
                 "sshd does not listen on TCP/{door} and is to be left alone: closing 22 would shut everyone out. Choose daemon = \"move\", or make sshd listen there first"
@@ -449,9 +478,10 @@ impl<'a> Wanted<'a> {
 
     /// Files that would not survive being written anew.
     fn find_unwritable(&mut self) {
-        let sshd = self.sshd_files.iter().map(|file| (&file.path, &file.before));
+        let own = self.sshd_files.iter().chain(&self.product_files);
+        let own = own.map(|file| (&file.path, &file.before));
         let files = self.pieces.files.iter().map(|(path, before, _)| (path, before));
-        for (path, before) in files.chain(sshd) {
+        for (path, before) in files.chain(own) {
             // What is no UTF-8 was replaced by this sign as it was read.
             if before.as_deref().is_some_and(|text| text.contains('\u{fffd}')) {
                 self.obstacles.push(format!(
@@ -465,7 +495,8 @@ impl<'a> Wanted<'a> {
     fn changes(&self) -> bool {
         let same_rules = self.kept.values().all(|(before, after)| before == after);
         let shut_as_wanted = self.closing.is_empty() || self.shut_now;
-        let same_files = self.pieces.files.is_empty() && self.sshd_files.is_empty();
+        let same_files =
+            self.pieces.files.is_empty() && self.sshd_files.is_empty() && self.product_files.is_empty();
         let loaded_at_boot = self.enable.is_empty();
         !(self.gaps.is_empty() && same_rules && shut_as_wanted && same_files && loaded_at_boot)
     }
@@ -517,21 +548,43 @@ impl<'a> Wanted<'a> {
             // A wall of ours may stand before it as well.
             lift: self.closing.is_empty() || self.kept.values().any(|(kept, _)| has_wall(kept)),
             sshd_files: self.sshd_files.clone(),
+            product_files: self.product_files.clone(),
+            left_to_do: self.left_to_do.clone(),
             ssh_ports: (self.ports_before.clone(), self.ports_after.clone()),
             helper_port: self.helper_port(),
             enable: self.enable.clone(),
             disable: Vec::new(),
+            unlabel: Vec::new(),
             keep_22_until: plan.keep_22_until,
             requirements: self.requirements.clone(),
             at_liberty: self.at_liberty(),
         };
-        let opened = self
+        let mut seen = std::collections::BTreeSet::new();
+        let opened: Vec<String> = self
             .requirements
             .iter()
-            .map(|r| format!("{}/{}", r.protocol.to_string().to_uppercase(), r.ports));
-        let mut seen = std::collections::BTreeSet::new();
-        let opened: Vec<String> = opened.filter(|port| seen.insert(port.clone())).collect();
+            .map(port_of)
+            .filter(|port| seen.insert(port.clone()))
+            .collect();
         let closed = self.closing.iter().map(|port| format!("TCP/{port}")).collect();
-        parts.assemble(self.inspection.fingerprint.clone(), opened, closed, None)
+        let open = opened
+            .iter()
+            .filter(|port| self.open_already(port))
+            .cloned()
+            .collect();
+        let mut change = parts.assemble(fingerprint(self.live), opened, closed, None);
+        change.before.open = open;
+        change
+    }
+
+    /// Whether packets to a port get through today. One on which sshd does not listen yet is not open.
+    fn open_already(&self, port: &str) -> bool {
+        let new_to_sshd = |number: &u16| !self.ports_before.contains(number);
+        let mut lacking = self
+            .requirements
+            .iter()
+            .filter(|r| self.gaps.iter().any(|(id, _)| *id == r.id));
+        let mut doors = self.ports_after.iter().filter(|number| new_to_sshd(number));
+        !lacking.any(|r| port_of(r) == port) && !doors.any(|number| format!("TCP/{number}") == port)
     }
 }

@@ -6,6 +6,7 @@ use crate::advice::Advice;
 use crate::change::Preview;
 use crate::engine::journal::Transaction;
 use crate::facts::{Activation, Facts};
+use crate::harmless;
 use crate::step::{Action, Step};
 use crate::transaction::{Kept, Outcome, Phase, Status, Trial};
 
@@ -15,10 +16,11 @@ pub fn text(value: &Value) -> String {
     // Every document starts with its schema, so that a reader knows what it has before it reads on.
     let schema = rest.as_object_mut().and_then(|fields| fields.remove("schema"));
     let body = serde_json::to_string_pretty(&rest).unwrap_or_default();
-    match (schema, body.strip_prefix("{\n")) {
+    let text = match (schema, body.strip_prefix("{\n")) {
         (Some(schema), Some(body)) => format!("{{\n  \"schema\": {schema},\n{body}\n"),
         _ => format!("{}\n", serde_json::to_string_pretty(value).unwrap_or_default()),
-    }
+    };
+    harmless::json(&text)
 }
 
 /// `faspwall detect --json`
@@ -68,7 +70,9 @@ fn step(phase: &str, step: &Step) -> Value {
         Step::Run(call) | Step::Try(call) => {
             json!({"phase": phase, "argv": call.argv(), "stdin": call.stdin, "display": display})
         }
-        Step::Write { path, .. } => json!({"phase": phase, "write": path, "display": display}),
+        Step::Write { path, .. } | Step::Revise { path, .. } => {
+            json!({"phase": phase, "write": path, "display": display})
+        }
         Step::Remove(path) => json!({"phase": phase, "remove": path, "display": display}),
         _ => json!({"phase": phase, "argv": [], "display": display}),
     }
@@ -118,12 +122,15 @@ pub fn plan(preview: &Preview, facts: &Facts) -> Value {
         "advice": preview.advice,
         "obstacles": preview.obstacles,
         "phases": present,
+        "left_to_do": preview.change.as_ref().map(|change| &change.left_to_do),
+        "keep_22_until": preview.plan.keep_22_until,
+        "notice": preview.change.as_ref().and_then(|change| change.notice.as_ref()),
     })
 }
 
 /// `faspwall apply --json` when the host is as asked.
-pub fn unchanged() -> Value {
-    json!({"schema": "faspwall.apply/1", "transaction": null, "state": "unchanged", "changed": false, "next": "nothing to do"})
+pub fn unchanged(command: &str) -> Value {
+    json!({"schema": format!("faspwall.{command}/1"), "transaction": null, "state": "unchanged", "changed": false, "next": "nothing to do"})
 }
 
 /// A live trial.
@@ -164,6 +171,9 @@ pub fn outcome(command: &str, outcome: &Outcome) -> Value {
         "log": outcome.log,
         "restored": if outcome.kept { Value::Null } else { restored },
         "remaining": outcome.remaining,
+        "left_to_do": outcome.left_to_do,
+        "notice": outcome.notice,
+        "keep_22_until": outcome.keep_22_until,
         "next": if outcome.kept { format!("faspwall rollback {}", outcome.txn) } else { String::from("faspwall status") },
     })
 }

@@ -4,6 +4,7 @@ mod capture;
 mod failure;
 mod generate;
 mod json;
+mod notice;
 mod print;
 mod rehearse;
 mod unattended;
@@ -140,6 +141,31 @@ pub enum Command {
         /// Do not try the change on a sealed copy first.
         #[arg(long)]
         no_rehearsal: bool,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Close a TCP/22 that was kept for a while: the second step of a move in two, with trial and way back.
+    #[command(name = "close-22")]
+    Close22 {
+        /// How long each trial waits for its confirmation: 120s, 5m.
+        #[arg(long, value_name = "TIME", default_value = "120s", value_parser = seconds)]
+        confirm_within: u64,
+        /// Commit at once, without proof.
+        #[arg(long)]
+        no_confirm: bool,
+        /// Do not try the change on a sealed copy first.
+        #[arg(long)]
+        no_rehearsal: bool,
+        /// As JSON.
+        #[arg(long)]
+        json: bool,
+    },
+    /// Print the text for the users of this host: what changes for them, when, and what they have to do.
+    Notice {
+        /// Answers file; without one, the text of the change in force.
+        #[arg(short = 'f', long = "file", value_name = "FILE")]
+        file: Option<PathBuf>,
         /// As JSON.
         #[arg(long)]
         json: bool,
@@ -348,6 +374,7 @@ impl Command {
                     what: None | Some(Snapshots::List | Snapshots::Show { .. }),
                     ..
                 }
+                | Self::Notice { .. }
                 | Self::Generate { .. }
         );
         if possible {
@@ -416,13 +443,34 @@ fn perform(
             json,
         } => {
             let order = unattended::Apply {
-                file: file.file,
+                command: "apply",
+                file: Some(file.file),
                 window_s: confirm_within,
                 no_confirm,
                 no_rehearsal,
                 json,
             };
             unattended::apply(&asked, &order)
+        }
+        Command::Close22 {
+            confirm_within,
+            no_confirm,
+            no_rehearsal,
+            json,
+        } => {
+            let order = unattended::Apply {
+                command: "close-22",
+                file: None,
+                window_s: confirm_within,
+                no_confirm,
+                no_rehearsal,
+                json,
+            };
+            unattended::apply(&unattended::Asked { desk, engine, global }, &order)
+        }
+        Command::Notice { file, json } => {
+            let asked = unattended::Asked { desk, engine, global };
+            notice::notice(&asked, file.as_deref(), json)
         }
         Command::Confirm { code, json } => unattended::confirm(engine, code, json, global.verbose),
         Command::Extend { time, json } => unattended::extend(engine, time, json),

@@ -8,6 +8,7 @@ use crate::change::{Preview, RuleState};
 use crate::engine::journal::Transaction;
 use crate::engine::restored;
 use crate::facts::{Activation, Facts, SshFacts};
+use crate::harmless;
 use crate::transaction::{Kept, Outcome, Phase, Progress, Status, Trial};
 
 /// `faspwall detect`
@@ -148,7 +149,7 @@ pub fn plan(preview: &Preview, with_diff: bool) -> String {
             (RuleState::Present, "drop") => "closed already",
             (RuleState::Present, _) => "open already",
         };
-        let name = format!("{}/{}", rule.protocol.to_uppercase(), rule.ports);
+        let name = crate::tui::words::port(rule);
         let _ = writeln!(
             text,
             "{:4}{name:<18}{from:<20}{becomes:<16}{}",
@@ -180,6 +181,12 @@ pub fn plan(preview: &Preview, with_diff: bool) -> String {
             }
         }
         let _ = writeln!(text, "\nundo   faspwall rollback");
+        for line in &change.left_to_do {
+            let _ = writeln!(text, "to do  {line}");
+        }
+        if change.notice.is_some() {
+            let _ = writeln!(text, "users  faspwall notice -f FILE prints the text for them");
+        }
     } else if preview.obstacles.is_empty() {
         let _ = writeln!(text, "\nnothing to do: the host is as the answers ask");
     }
@@ -194,16 +201,10 @@ pub fn plan(preview: &Preview, with_diff: bool) -> String {
     text
 }
 
-/// Text without control characters: names of programs, users and rules are chosen by others, and a terminal obeys them.
-pub fn tame(text: &str) -> String {
-    let good = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
-    text.chars().map(|c| if good(c) { c } else { '?' }).collect()
-}
-
 /// Prints to standard error. A terminal that is gone is no reason to stop in the middle of a change.
 pub fn err(text: &str) {
     use std::io::Write;
-    drop(std::io::stderr().write_all(tame(text).as_bytes()));
+    drop(std::io::stderr().write_all(harmless::lines(text).as_bytes()));
 }
 
 /// Tells on standard error what is being done; silent for programs.
@@ -286,6 +287,21 @@ pub fn outcome(outcome: &Outcome) -> String {
         );
         let _ = writeln!(text, "on boot  {}", list(&outcome.files));
         let _ = writeln!(text, "undo     faspwall rollback {}", outcome.txn);
+        if let Some(day) = outcome.keep_22_until {
+            let _ = writeln!(
+                text,
+                "later    TCP/22 stays open until {day}; then type: faspwall close-22"
+            );
+        }
+        for line in &outcome.left_to_do {
+            let _ = writeln!(text, "to do    {line}");
+        }
+        if let Some(file) = &outcome.notice {
+            let _ = writeln!(
+                text,
+                "to do    send your users the text in {file}; faspwall notice prints it"
+            );
+        }
     } else {
         let _ = writeln!(text, "UNDONE ({}). {}", outcome.reason, restored(outcome));
         for command in &outcome.remaining {
@@ -329,6 +345,14 @@ pub fn status(status: &Status) -> String {
             text,
             "port       {:<12} should be {:<7} is {:<7} {}",
             port.port, port.wanted, port.is, port.listener
+        );
+    }
+    if let Some(reminder) = &status.reminder {
+        let mark = if reminder.urgent { "REMINDER" } else { "later" };
+        let _ = writeln!(
+            text,
+            "{mark:<10} {}. To close it: {}",
+            reminder.text, reminder.command
         );
     }
     if status.applied.is_some() {

@@ -12,6 +12,7 @@ use crate::engine::confirm::{Confirmed, Proof, who};
 use crate::engine::detect::{detect as look, session::session};
 use crate::engine::{Engine, EngineError};
 use crate::facts::Facts;
+use crate::harmless;
 use crate::plan::plan as plan_of;
 use crate::rehearse::Subject;
 use crate::system::System;
@@ -42,8 +43,10 @@ pub struct Asked<'a> {
 /// What `apply` was told.
 #[derive(Debug, Clone)]
 pub struct Apply {
-    /// Answers file.
-    pub file: PathBuf,
+    /// The command, for documents.
+    pub command: &'static str,
+    /// Answers file; without one, the answers in force with TCP/22 closed.
+    pub file: Option<PathBuf>,
     /// Seconds of a window.
     pub window_s: u64,
     /// Commit at once.
@@ -57,7 +60,7 @@ pub struct Apply {
 pub(super) fn out(text: &str) {
     use std::io::Write;
     // A reader that has had enough (`| head`) is no failure.
-    drop(std::io::stdout().write_all(print::tame(text).as_bytes()));
+    drop(std::io::stdout().write_all(harmless::lines(text).as_bytes()));
 }
 
 pub(super) fn facts(engine: &Engine<'_>) -> Facts {
@@ -175,8 +178,12 @@ pub(super) fn refusal(facts: &Facts, preview: &Preview) -> Failure {
 
 /// `faspwall apply`
 pub fn apply(asked: &Asked<'_>, order: &Apply) -> Result<u8, Failure> {
-    let answers = answers(asked, &order.file)?;
     let engine = asked.engine;
+    let answers = match &order.file {
+        Some(file) => answers(asked, file)?,
+        None if !engine.system.is_root() => return Err(EngineError::Privilege("close-22").into()),
+        None => engine.answers_to_close_22()?,
+    };
     if !engine.system.is_root() {
         return Err(EngineError::Privilege("apply").into());
     }
@@ -189,7 +196,7 @@ pub fn apply(asked: &Asked<'_>, order: &Apply) -> Result<u8, Failure> {
     }
     let Some(change) = &preview.change else {
         out(&if order.json {
-            json::text(&json::unchanged())
+            json::text(&json::unchanged(order.command))
         } else {
             String::from("nothing to do: the host is as the answers ask\n")
         });
@@ -232,13 +239,13 @@ pub fn apply(asked: &Asked<'_>, order: &Apply) -> Result<u8, Failure> {
         let outcome =
             engine.commit_unconfirmed(&id, &format!("{by}, without proof (--no-confirm)"), &mut report)?;
         out(&if order.json {
-            json::text(&json::outcome("apply", &outcome))
+            json::text(&json::outcome(order.command, &outcome))
         } else {
             print::outcome(&outcome)
         });
         return Ok(0);
     }
-    live(engine, "apply", order.json)
+    live(engine, order.command, order.json)
 }
 
 /// Prints the trial that is live now.

@@ -4,7 +4,9 @@ use std::sync::atomic::Ordering;
 use std::time::Duration;
 
 use super::journal::Transaction;
+use super::kernel::observe;
 use super::{Engine, EngineError};
+use crate::backend::nftables::Ruleset;
 use crate::backend::nftables::inspect::fingerprint;
 use crate::backend::nftables::render::gaps;
 use crate::change::Change;
@@ -50,17 +52,15 @@ impl Engine<'_> {
                 dir: other.state_dir.display().to_string(),
             });
         }
-        let before = self
-            .live_ruleset()
-            .map_err(untouched("read the ruleset once more"))?;
-        if fingerprint(&before) != change.fingerprint {
+        let before = observe(self.system).map_err(untouched("read the ruleset once more"))?;
+        if fingerprint(&before.ruleset) != change.fingerprint {
             return Err(EngineError::RulesetChanged(Vec::new()));
         }
         self.untouched(change)?;
         for check in &change.check {
             self.perform(&check.step).map_err(untouched(&check.say))?;
         }
-        self.take_snapshot(&order.id)
+        self.take_snapshot(&order.id, &before)
             .map_err(untouched("keep a snapshot"))?;
         let code = format!("{:06}", self.system.random()? % 1_000_000);
         let begin = Entry::Begin {
@@ -156,7 +156,7 @@ impl Engine<'_> {
         let mut live = || -> Result<(), EngineError> {
             let transaction = self.loaded(id)?;
             self.walk(&transaction, phase, report)?;
-            self.check_open(&transaction)?;
+            check_open(&self.live_ruleset()?, &transaction)?;
             // The full window counts from the moment in which the trial is live; kernel timers began a moment earlier.
             self.arm(id, transaction.window_s)?;
             self.note(
@@ -208,19 +208,6 @@ impl Engine<'_> {
         Ok(())
     }
 
-    /// Reads the ruleset back: "live" is never said of a port that some chain still drops.
-    pub(super) fn check_open(&self, transaction: &Transaction) -> Result<(), EngineError> {
-        let live = self.live_ruleset()?;
-        match gaps(&live, &transaction.change.requirements).first() {
-            None => Ok(()),
-            Some((requirement, reason)) => Err(EngineError::Refused(format!(
-                "{}/{} is still shut although the rules are in place: {reason}",
-                requirement.protocol.to_string().to_uppercase(),
-                requirement.ports
-            ))),
-        }
-    }
-
     /// After a failure: everything back, and the failure told together with what came of that.
     pub(super) fn give_up(&self, id: &TxnId, error: EngineError) -> EngineError {
         let what = error.to_string();
@@ -231,6 +218,18 @@ impl Engine<'_> {
                 "{what}. Undo could not be started either: {worse}. Type: faspwall rollback {id}"
             )),
         }
+    }
+}
+
+/// "Live" is never said of a port that some chain still drops: the ruleset was read back.
+pub(super) fn check_open(live: &Ruleset, transaction: &Transaction) -> Result<(), EngineError> {
+    match gaps(live, &transaction.change.requirements).first() {
+        None => Ok(()),
+        Some((requirement, reason)) => Err(EngineError::Refused(format!(
+            "{}/{} is still shut although the rules are in place: {reason}",
+            requirement.protocol.to_string().to_uppercase(),
+            requirement.ports
+        ))),
     }
 }
 

@@ -6,14 +6,16 @@ use std::path::Path;
 
 use super::journal::Transaction;
 use super::{Engine, EngineError};
+use crate::answers::Answers;
 use crate::backend::nftables::Ruleset;
 use crate::backend::nftables::inspect::fingerprint;
 use crate::backend::{Pieces, Wish, translator};
-use crate::change::Change;
 use crate::change::assemble::Parts;
 use crate::change::render::Setting;
+use crate::change::{Before, Change};
 use crate::facts::{BackendId, Facts};
 use crate::plan::Requirement;
+use crate::product::taken_back;
 use crate::sshd::change::FileChange;
 use crate::transaction::{State, TxnId};
 
@@ -40,6 +42,24 @@ impl Engine<'_> {
             .rev()
             .find(|t| t.change.reverts.is_none() && !taken_back.contains(&t.id.as_str()))
             .map(|t| (*t).clone())
+    }
+
+    /// The answers that close a TCP/22 which the change in force has left open.
+    pub fn answers_to_close_22(&self) -> Result<Answers, EngineError> {
+        let Some(last) = self.in_force() else {
+            return Err(EngineError::Refused(String::from(
+                "nothing that faspwall kept is in force, so it does not know your answers. Write legacy_22 = \"close\" in \
+                 them and type: faspwall apply -f FILE",
+            )));
+        };
+        let answers = last.change.answers.as_ref().ok_or_else(|| {
+            EngineError::Refused(format!(
+                "{} was made by an older faspwall, which did not keep the answers. Write legacy_22 = \"close\" in them and \
+                 type: faspwall apply -f FILE",
+                last.id
+            ))
+        })?;
+        Ok(answers.closing_22())
     }
 
     /// The change that takes a committed transaction back.
@@ -71,6 +91,7 @@ impl Engine<'_> {
                 sshd_files.push(self.file_back(path, old.as_ref(), new.as_ref())?);
             }
         }
+        let product_files = self.product_back(&before);
         let ruleset = self.live_ruleset()?;
         let theirs = ruleset.without_ours();
         let returning = gone(&before.ssh_ports, &before.ssh_ports_after);
@@ -104,16 +125,40 @@ impl Engine<'_> {
             helper_port: HELPER_PORT,
             enable: Vec::new(),
             disable: before.enabled.clone(),
+            unlabel: before.labels.clone(),
             keep_22_until: None,
             requirements,
             at_liberty: at_liberty(&last.change, earlier.as_ref().map(|t| &t.change)),
+            product_files,
+            left_to_do: last.change.left_to_do.clone(),
         };
         Ok(parts.assemble(
             fingerprint(&ruleset),
             without(&last.change.closed, earlier.as_ref().map(|t| &t.change.closed)),
-            without(&last.change.opened, earlier.as_ref().map(|t| &t.change.opened)),
+            without(
+                &without(&last.change.opened, Some(&before.open)),
+                earlier.as_ref().map(|t| &t.change.opened),
+            ),
             Some(last.id.to_string()),
         ))
+    }
+
+    /// Others go on writing into the product's file: only what we changed in it goes back.
+    fn product_back(&self, before: &Before) -> Vec<FileChange> {
+        let ours = before
+            .files
+            .iter()
+            .filter(|(path, _, _)| before.product_files.contains(path));
+        let back = ours.filter_map(|(path, old, new)| {
+            let now = self.system.read_text(path)?;
+            let after = taken_back(old.as_deref()?, new.as_deref()?, &now);
+            (after != now).then(|| FileChange {
+                path: path.clone(),
+                before: Some(now),
+                after: Some(after),
+            })
+        });
+        back.collect()
     }
 
     /// A file goes back only if it still holds what we wrote: what somebody changed since is never lost.

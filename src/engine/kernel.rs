@@ -1,84 +1,94 @@
 //! Reads everything that the kernel has loaded, by calls that leave no trace: a table is never made by looking at it.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
+use super::detect::links;
 use super::{Engine, EngineError};
 use crate::backend::kernel::{
-    families_of_iptables, flags_command, flags_words, mark_native, of_observations, unclear_tables,
+    families_of_iptables, flags_command, flags_words, joined, mark_native, unclear_tables,
 };
 use crate::backend::nftables::Ruleset;
-use crate::facts::Observations;
+use crate::backend::nftables::model::ModelError;
 use crate::step::{Invocation, Tool};
 use crate::system::{System, SystemError};
 
+/// The words after `nft` that print everything it knows.
+pub const LIST_RULESET: [&str; 3] = ["-j", "list", "ruleset"];
 /// A ruleset of 100,000 objects takes nft some seconds, and without it nothing can be decided.
-const RULESET_LIMIT: Duration = Duration::from_secs(10);
+pub const RULESET_LIMIT: Duration = Duration::from_secs(10);
 
-/// Family, the file that names the legacy tables which the kernel has, and the programs: of the variants, and the one
-/// that goes by the plain name where the variants have none of their own.
-const FAMILIES: [(&str, &str, Tool, Tool, Tool); 2] = [
+/// Family, the file that names the legacy tables which the kernel has, and the programs of the variants.
+const FAMILIES: [(&str, &str, Tool, Tool); 2] = [
     (
         "ip",
         "/proc/net/ip_tables_names",
         Tool::IptablesNftSave,
         Tool::IptablesLegacySave,
-        Tool::IptablesSave,
     ),
     (
         "ip6",
         "/proc/net/ip6_tables_names",
         Tool::Ip6tablesNftSave,
         Tool::Ip6tablesLegacySave,
-        Tool::Ip6tablesSave,
     ),
 ];
 
-/// The ruleset of nft and, where iptables has tables, what its variants print.
-pub fn observe(system: &dyn System) -> Result<Observations, SystemError> {
-    let call = Invocation::new(Tool::Nft, ["-j", "list", "ruleset"]).within(RULESET_LIMIT);
-    let mut seen = Observations {
-        nft_json: Some(system.run_ok(&call)?.stdout),
-        ..Observations::default()
-    };
-    read_saves(system, &mut seen)?;
-    Ok(seen)
+/// What the kernel has loaded: as it was printed, and as it is understood.
+#[derive(Debug)]
+pub struct Seen {
+    /// What nft printed.
+    pub json: String,
+    /// What else was printed, by the names of the programs.
+    pub outputs: BTreeMap<String, String>,
+    /// Everything of all tools together.
+    pub ruleset: Ruleset,
 }
 
-/// Adds the saves to what nft printed.
-pub fn read_saves(system: &dyn System, seen: &mut Observations) -> Result<(), SystemError> {
-    let json = seen.nft_json.as_deref().unwrap_or_default();
-    let ruleset = Ruleset::parse(json).unwrap_or_default();
-    for (family, name) in unclear_tables(&ruleset) {
+/// The ruleset of nft and, where iptables has tables, what its variants print.
+pub fn observe(system: &dyn System) -> Result<Seen, EngineError> {
+    let call = Invocation::new(Tool::Nft, LIST_RULESET).within(RULESET_LIMIT);
+    let json = system.run_ok(&call)?.stdout;
+    let printed = Ruleset::parse(&json).map_err(unreadable)?;
+    let outputs = saves(system, &printed)?;
+    let mut ruleset = joined(printed, &outputs);
+    links::known_to(&mut ruleset, system);
+    Ok(Seen {
+        json,
+        outputs,
+        ruleset,
+    })
+}
+
+/// What else there is to know of a ruleset that nft printed, by the names of the programs that tell it.
+pub fn saves(system: &dyn System, ruleset: &Ruleset) -> Result<BTreeMap<String, String>, SystemError> {
+    let mut outputs = BTreeMap::new();
+    for (family, name) in unclear_tables(ruleset) {
         let call = Invocation::new(Tool::Nft, flags_words(&family, &name)).within(RULESET_LIMIT);
         // Somebody may have taken it away meanwhile.
         if let Ok(output) = system.run_ok(&call) {
-            seen.outputs.insert(flags_command(&family, &name), output.stdout);
+            outputs.insert(flags_command(&family, &name), output.stdout);
         }
     }
-    let in_nft = families_of_iptables(&ruleset);
-    for (family, names, nft, legacy, plain) in FAMILIES {
+    let in_nft = families_of_iptables(ruleset);
+    for (family, names, nft, legacy) in FAMILIES {
         let tables = system.read_text(Path::new(names)).unwrap_or_default();
         let has_legacy = tables.lines().any(|name| !name.trim().is_empty());
-        for (wanted, tool) in [(in_nft.contains(&family), nft), (has_legacy, legacy)] {
+        for (wanted, variant) in [(in_nft.contains(&family), nft), (has_legacy, legacy)] {
             if !wanted {
                 continue;
             }
-            let tool = if system.locate(tool).is_some() {
-                tool
-            } else {
-                plain
-            };
+            let tool = there(system, variant);
             // Rules of the nft variant can be read without iptables, if less well; legacy ones cannot.
-            if tool == plain && !has_legacy && system.locate(plain).is_none() {
+            if tool != variant && !has_legacy && system.locate(tool).is_none() {
                 continue;
             }
             let call = Invocation::new::<String>(tool, []).within(RULESET_LIMIT);
-            let output = system.run_ok(&call)?;
-            seen.outputs.insert(tool.name().to_owned(), output.stdout);
+            outputs.insert(tool.name().to_owned(), system.run_ok(&call)?.stdout);
         }
     }
-    Ok(())
+    Ok(outputs)
 }
 
 /// What the variant and family of a restore program have now; empty where there is nothing.
@@ -122,33 +132,26 @@ pub fn there(system: &dyn System, tool: Tool) -> Tool {
 impl Engine<'_> {
     /// All chains of all tools that the kernel has loaded.
     pub fn live_ruleset(&self) -> Result<Ruleset, EngineError> {
-        let seen = observe(self.system)?;
-        let mut ruleset = of_observations(&seen)
-            .map_err(|error| unreadable(&error.to_string()))?
-            .ok_or_else(|| unreadable("nft printed nothing"))?;
-        super::detect::links::known_to(&mut ruleset, self.system);
-        Ok(ruleset)
+        observe(self.system).map(|seen| seen.ruleset)
     }
 
-    /// What nft alone knows, with the handles by which it deletes.
+    /// What nft alone knows, with the handles by which it deletes, and without the elements of sets: those take nft
+    /// longer than everything else where there are many.
     pub fn nft_ruleset(&self) -> Result<Ruleset, EngineError> {
-        let call = Invocation::new(Tool::Nft, ["-j", "list", "ruleset"]).within(RULESET_LIMIT);
+        let words = ["-t"].into_iter().chain(LIST_RULESET);
+        let call = Invocation::new(Tool::Nft, words).within(RULESET_LIMIT);
         let output = self.system.run_ok(&call)?;
-        let mut ruleset = Ruleset::parse(&output.stdout).map_err(|error| unreadable(&error.to_string()))?;
+        let mut ruleset = Ruleset::parse(&output.stdout).map_err(unreadable)?;
         if !families_of_iptables(&ruleset).is_empty() {
-            let mut seen = Observations {
-                nft_json: Some(output.stdout),
-                ..Observations::default()
-            };
-            read_saves(self.system, &mut seen)?;
-            mark_native(&mut ruleset, &seen.outputs);
+            let saves = saves(self.system, &ruleset)?;
+            mark_native(&mut ruleset, &saves);
         }
         Ok(ruleset)
     }
 }
 
-fn unreadable(why: &str) -> EngineError {
+fn unreadable(error: ModelError) -> EngineError {
     EngineError::Refused(format!(
-        "the live ruleset could not be read: {why}. Nothing was changed"
+        "the live ruleset could not be read: {error}. Nothing was changed"
     ))
 }

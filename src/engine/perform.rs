@@ -25,9 +25,12 @@ impl Engine<'_> {
                 }
                 // A symbolic link stays one: what it points to is replaced.
                 let target = self.system.resolve(path).unwrap_or_else(|| path.clone());
+                // One that others may put where it is would let them say which file root writes.
+                self.system.relied_on(path)?;
                 let mode = self.system.mode(&target).unwrap_or(*mode);
                 Ok(self.system.replace(&target, content.as_bytes(), mode)?)
             }
+            Step::Revise { path, before, after } => self.revise(path, before, after),
             Step::Remove(path) => Ok(self.system.remove(path)?),
             Step::SweepNft {
                 tag,
@@ -74,6 +77,22 @@ impl Engine<'_> {
                 timeout_ms,
             } => self.await_tcp(*port, *listening, comm, Duration::from_millis(*timeout_ms)),
         }
+    }
+
+    fn revise(&self, path: &Path, before: &str, after: &str) -> Result<(), EngineError> {
+        let now = self.system.read_text(path);
+        if now.as_deref() == Some(after) {
+            return Ok(());
+        }
+        if now.as_deref() != Some(before) {
+            return Err(EngineError::Refused(format!(
+                "{} was changed by somebody in the meantime, so it is left as it is",
+                path.display()
+            )));
+        }
+        let target = self.system.resolve(path).unwrap_or_else(|| path.to_owned());
+        let mode = self.system.mode(&target).unwrap_or(0o644);
+        Ok(self.system.replace(&target, after.as_bytes(), mode)?)
     }
 
     fn sweep(&self, tag: &str, sets: &[String], tables: &[String], then: &str) -> Result<(), EngineError> {

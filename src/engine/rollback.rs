@@ -2,6 +2,7 @@
 
 use super::journal::Transaction;
 use super::{Engine, EngineError};
+use crate::harmless;
 use crate::step::{Action, Invocation, Step, Tool};
 use crate::transaction::{Entry, Outcome, TxnId};
 
@@ -58,6 +59,9 @@ impl Engine<'_> {
             remaining: remaining.iter().map(ToString::to_string).collect(),
             files: Vec::new(),
             log: self.journal_path(id).display().to_string(),
+            left_to_do: Vec::new(),
+            notice: None,
+            keep_22_until: None,
         };
         if let Err(error) = noted {
             let hint = format!("faspwall rollback {id}   # once the journal can be written again: {error}");
@@ -84,7 +88,7 @@ impl Engine<'_> {
         let text = format!(
             "faspwall: the change {} was undone ({}). {}.",
             outcome.txn,
-            outcome.reason,
+            harmless::line(&outcome.reason),
             if outcome.remaining.is_empty() {
                 "The old rules and ports are back"
             } else {
@@ -136,7 +140,10 @@ impl Engine<'_> {
         ));
         let mut remaining = Vec::new();
         for step in transaction.begun().iter().rev().flat_map(|action| &action.undo) {
-            let of_files = matches!(step, Step::Write { .. } | Step::Remove(_) | Step::Try(_));
+            let of_files = matches!(
+                step,
+                Step::Write { .. } | Step::Revise { .. } | Step::Remove(_) | Step::Try(_)
+            );
             if of_files && self.perform(step).is_err() {
                 remaining.push(step.clone());
             }

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeSet;
 
-use super::kernel::observe;
+use super::kernel::Seen;
 use super::{Engine, EngineError};
 use crate::backend::kernel::{FLAGS_OF, SAVES, view};
 use crate::backend::nftables::Ruleset;
@@ -15,13 +15,11 @@ const LISTED: usize = 20;
 
 impl Engine<'_> {
     /// Keeps the ruleset as data to compare with, and as text for a person.
-    pub fn take_snapshot(&self, id: &TxnId) -> Result<(), EngineError> {
+    pub fn take_snapshot(&self, id: &TxnId, seen: &Seen) -> Result<(), EngineError> {
         let dir = self.dir(id);
         self.system.make_dir(&dir, 0o700)?;
-        let seen = observe(self.system)?;
-        let json = seen.nft_json.unwrap_or_default();
         self.system
-            .replace(&dir.join("ruleset.json"), json.as_bytes(), 0o600)?;
+            .replace(&dir.join("ruleset.json"), seen.json.as_bytes(), 0o600)?;
         for (command, text) in &seen.outputs {
             self.system.replace(&dir.join(command), text.as_bytes(), 0o600)?;
         }
@@ -75,7 +73,7 @@ impl Engine<'_> {
     /// Lines in which the live ruleset differs from the snapshot of a transaction; empty means equal.
     pub fn compare(&self, id: &TxnId) -> Vec<String> {
         let mut differing = match (self.snapshot(id), self.live_ruleset()) {
-            (Some(before), Ok(now)) => differences(&before, &now),
+            (Some(before), Ok(now)) => differences(&before, now),
             (None, _) => vec![String::from("the snapshot could not be read")],
             (_, Err(error)) => vec![format!("the live ruleset could not be read: {error}")],
         };
@@ -91,7 +89,7 @@ impl Engine<'_> {
 
 /// The ruleset without tables that iptables made by being called: no rules, and every chain accepts. They treat no
 /// packet, and a table that was there before counts all the same.
-fn without_idle(before: &Ruleset, now: &Ruleset) -> Ruleset {
+fn without_idle(before: &Ruleset, mut now: Ruleset) -> Ruleset {
     const BUILT_IN: [&str; 5] = ["filter", "nat", "mangle", "raw", "security"];
     let key = |family: &str, name: &str| format!("{family} {name}");
     let had: BTreeSet<String> = before.tables.iter().map(|t| key(&t.family, &t.name)).collect();
@@ -112,14 +110,13 @@ fn without_idle(before: &Ruleset, now: &Ruleset) -> Ruleset {
         let table = key(family, name);
         matches!(family, "ip" | "ip6") && built_in && !had.contains(&table) && !busy.contains(&table)
     };
-    let mut rest = now.clone();
-    rest.tables.retain(|table| !idle(&table.family, &table.name));
-    rest.chains.retain(|chain| !idle(&chain.family, &chain.table));
-    rest
+    now.tables.retain(|table| !idle(&table.family, &table.name));
+    now.chains.retain(|chain| !idle(&chain.family, &chain.table));
+    now
 }
 
 /// `- line` for what is missing now, `+ line` for what is new.
-pub fn differences(before: &Ruleset, now: &Ruleset) -> Vec<String> {
+pub fn differences(before: &Ruleset, now: Ruleset) -> Vec<String> {
     let now = without_idle(before, now);
     let (old, new) = (before.lines().join("\n"), now.lines().join("\n"));
     if old == new {

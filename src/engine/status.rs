@@ -8,12 +8,13 @@ use super::Engine;
 use super::detect::session::{logins_on, session};
 use super::detect::sockets::tcp_listeners;
 use super::journal::Transaction;
+use crate::answers::OLD_SSH_PORT;
 use crate::backend::nftables::Ruleset;
 use crate::backend::nftables::render::gaps;
 use crate::backend::nftables::shut::{has_our_deny, is_shut_but_for};
 use crate::change::Change;
 use crate::step::{Invocation, Tool};
-use crate::transaction::{Entry, Kept, Outcome, PortStatus, State, Status, Trial};
+use crate::transaction::{Entry, Kept, Outcome, PortStatus, Reminder, State, Status, Trial};
 
 impl Engine<'_> {
     /// The live trial as the Confirm page shows it.
@@ -119,7 +120,20 @@ impl Engine<'_> {
                 Vec::new()
             },
             log: self.journal_path(&transaction.id).display().to_string(),
+            left_to_do: Vec::new(),
+            notice: None,
+            keep_22_until: None,
         };
+        if kept {
+            let notice = self.notice_path(&transaction.id);
+            outcome.notice = self
+                .system
+                .mode(&notice)
+                .is_some()
+                .then(|| notice.display().to_string());
+            outcome.left_to_do.clone_from(&transaction.change.left_to_do);
+            outcome.keep_22_until = transaction.change.keep_22_until;
+        }
         match transaction.entries.last() {
             Some(Entry::Committed { at, .. }) => outcome.at.clone_from(at),
             Some(Entry::RolledBack {
@@ -190,7 +204,6 @@ impl Engine<'_> {
             Some(_) => format!("kept in {}", change.files.join(", ")),
             None => String::from("nothing needs to be kept"),
         };
-        status.drift.extend(self.reminder(change));
         let Ok(live) = self.live_ruleset() else {
             status
                 .drift
@@ -225,6 +238,7 @@ impl Engine<'_> {
             });
         }
         self.compare_closed(change, &live, status);
+        self.remind(change, &live, status);
     }
 
     fn compare_closed(&self, change: &Change, live: &Ruleset, status: &mut Status) {
@@ -259,13 +273,25 @@ impl Engine<'_> {
         }
     }
 
-    /// A kept TCP/22 whose day has come.
-    fn reminder(&self, change: &Change) -> Option<String> {
+    /// A TCP/22 that was kept for a while, in the table of ports and as a reminder.
+    fn remind(&self, change: &Change, live: &Ruleset, status: &mut Status) {
+        let Some(until) = change.keep_22_until else {
+            return;
+        };
         let today = self.system.now().to_zoned(jiff::tz::TimeZone::UTC).date();
-        let day = change.keep_22_until.filter(|day| *day <= today)?;
-        Some(format!(
-            "TCP/22 was to be kept open until {day} only: set legacy_22 = \"close\" and apply again"
-        ))
+        status.reminder = Some(Reminder::on(today, until));
+        status.close_22 = change
+            .answers
+            .as_ref()
+            .map(|answers| Box::new(answers.closing_22()));
+        let shut =
+            is_shut_but_for(live, OLD_SSH_PORT, &[]) || tcp_listeners(self.system, OLD_SSH_PORT).is_empty();
+        status.ports.push(PortStatus {
+            port: String::from("TCP/22"),
+            wanted: String::from("-"),
+            is: String::from(if shut { "closed" } else { "open" }),
+            listener: self.listener("TCP/22"),
+        });
     }
 
     fn listener(&self, port: &str) -> String {
@@ -293,6 +319,7 @@ impl Engine<'_> {
                     Entry::Confirmed { trial, by, at } => {
                         events.push(format!("{at}  {id} trial {trial} confirmed by {by}"))
                     }
+                    Entry::WrongCode { at } => events.push(format!("{at}  {id} a wrong code was typed")),
                     Entry::Committed { at, .. } => events.push(format!("{at}  {id} permanent")),
                     Entry::RolledBack {
                         at, reason, differs, ..
@@ -333,7 +360,8 @@ fn summary(transaction: &Transaction, in_force: bool) -> Kept {
     let closed = change.closed.iter().map(|p| format!("-{p}"));
     let mut going_back = Vec::new();
     if in_force {
-        going_back.extend(change.opened.iter().map(|p| format!("- {p}  open -> as before")));
+        let opened = change.opened.iter().filter(|p| !change.before.open.contains(p));
+        going_back.extend(opened.map(|p| format!("- {p}  open -> as before")));
         going_back.extend(change.closed.iter().map(|p| format!("+ {p}  closed -> open")));
         let ports = |ports: &[u16]| {
             ports

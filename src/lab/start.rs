@@ -97,21 +97,8 @@ pub fn mapped(system: &dyn System, command: &[String]) -> Result<u8, LabError> {
 /// Goes on as process 1 of everything new: this process becomes unshare(1), whose end is the end of process 1, which
 /// is the end of all. So no part of a lab can be left behind, however it is ended.
 fn sealed(system: &dyn System, command: &[String]) -> Result<u8, LabError> {
-    let mut words: Vec<String> = [
-        "--net",
-        "--mount",
-        "--ipc",
-        "--pid",
-        "--kill-child",
-        "--mount-proc",
-        "--",
-    ]
-    .map(str::to_owned)
-    .into();
-    words.extend(myself(system, "init", command)?);
-    Err(system
-        .become_program(&Invocation::new(Tool::Unshare, words))
-        .into())
+    let init = myself(system, "init", command)?;
+    Err(system.become_program(&sealed::unshared(false, init)).into())
 }
 
 /// The stage `init`: process 1. Orphans come to it, and it must collect them, or they would look alive for ever.

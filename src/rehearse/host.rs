@@ -305,7 +305,7 @@ impl Stage<'_> {
                 lines.push(format!("an undo step failed: {error}"));
             }
         }
-        lines.extend(differences(before, &self.kernel()?));
+        lines.extend(differences(before, self.kernel()?));
         Ok(lines)
     }
 }
@@ -318,6 +318,8 @@ fn left_out(step: &Step) -> Option<&'static str> {
         Step::Run(call) | Step::Try(call) => match call.tool {
             Tool::Sshd | Tool::Ssh | Tool::SshKeygen => Some(SSHD),
             Tool::Systemctl | Tool::SystemdRun => Some(UNITS),
+            Tool::Semanage => Some("SELinux's word on ports"),
+            Tool::Fail2banClient => Some("fail2ban's jails"),
             Tool::Wall => Some("messages to other terminals"),
             _ => None,
         },
@@ -325,7 +327,7 @@ fn left_out(step: &Step) -> Option<&'static str> {
         | Step::StartIfSilent { .. }
         | Step::Drain { .. }
         | Step::AwaitTcp { .. } => Some(SSHD),
-        Step::Write { path, .. } | Step::Remove(path) => {
+        Step::Write { path, .. } | Step::Revise { path, .. } | Step::Remove(path) => {
             let kept: [PathBuf; 3] = ["/etc", "/run", "/tmp"].map(PathBuf::from);
             let private = kept.iter().any(|dir| path.starts_with(dir));
             (!private).then_some("files outside of /etc")

@@ -17,7 +17,7 @@
 
 mod blocker;
 mod cast;
-mod copy;
+pub mod copy;
 mod daemon;
 mod flow;
 mod host;
@@ -300,25 +300,10 @@ pub fn inside(system: &dyn System, stage: &str) -> Result<u8, RehearseError> {
     }
 }
 
-/// Becomes process 1 of everything new. It is tied to its parent, so that nothing of it can be left behind.
+/// Becomes process 1 of the sealed copy, tied to its parent.
 fn enter(system: &dyn System) -> Result<u8, RehearseError> {
     system.die_with_parent()?;
-    let mut words: Vec<String> = [
-        "--net",
-        "--mount",
-        "--ipc",
-        "--pid",
-        "--kill-child",
-        "--mount-proc",
-    ]
-    .map(str::to_owned)
-    .into();
-    if !system.is_root() {
-        words.splice(0..0, ["--user".to_owned(), "--map-root-user".to_owned()]);
-    }
-    words.push("--".into());
-    words.extend(crate::sealed::stage(system, "rehearse-inside", "host", &[])?);
-    Err(system
-        .become_program(&Invocation::new(Tool::Unshare, words))
-        .into())
+    let host = crate::sealed::stage(system, "rehearse-inside", "host", &[])?;
+    let call = crate::sealed::unshared(!system.is_root(), host);
+    Err(system.become_program(&call).into())
 }

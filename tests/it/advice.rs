@@ -286,6 +286,70 @@ fn fw006_and_fw016_compare_with_the_product() {
 }
 
 #[test]
+fn fw016_knows_the_defaults_of_the_file_and_the_old_web_pages() {
+    let mut facts = server();
+    let mut answers = answers("connect-server");
+    facts.aspera = Some(AsperaFacts {
+        conf: Some("/opt/aspera/etc/aspera.conf".into()),
+        web_ssh_port: Some(22),
+        vlink_port: Some(55_002),
+        vlink_id: Some("108".into()),
+        ..AsperaFacts::default()
+    });
+    answers.fasp_udp = "33010-33020".parse().expect("a range");
+    answers.vlink = Some(faspwall::answers::Vlink::default());
+    answers.http_fallback.https = Some(8444);
+    let advice = given("FW016", &answers, &facts).expect("given");
+    assert_eq!(
+        advice.evidence,
+        [
+            "SshPort of <WEB> is 22, but ssh.port is 33001",
+            "bind_udp_port is not set, which means 33001, but fasp.udp is 33010",
+            "https_port is not set, which means 8443, but http_fallback.https is 8444",
+            "mcast_port is 55002, but vlink.udp is 55001",
+        ]
+        .map(|line| format!("/opt/aspera/etc/aspera.conf: {line}"))
+    );
+    for command in [
+        "asconfigurator -x \"set_node_data;transfer_protocol_options_bind_udp_port,33010\"",
+        "asconfigurator -x \"set_trunk_data;id,108;trunk_mcast_port,55001\"",
+        "service asperacentral restart && service asperahttpd restart && service asperanoded restart",
+    ] {
+        assert!(advice.text.contains(command), "{command}: {}", advice.text);
+    }
+    let off = given("FW006", &answers, &facts).expect("given");
+    assert!(off.evidence[0].ends_with("enable_https is not set, which means false"));
+    answers.aspera_conf = faspwall::answers::AsperaConf::Set;
+    for code in ["FW006", "FW016"] {
+        assert_eq!(severity(code, &answers, &facts), Some(Severity::Note), "{code}");
+    }
+    // What could not be read is not taken for a default.
+    facts.aspera.as_mut().expect("one").problems = vec!["line 1: x".into()];
+    assert_eq!(severity("FW006", &answers, &facts), None);
+}
+
+#[test]
+fn fw018_tells_of_a_fallback_whose_port_stays_shut() {
+    let mut facts = server();
+    let mut answers = answers("connect-server");
+    facts.aspera = Some(AsperaFacts {
+        conf: Some("/opt/aspera/etc/aspera.conf".into()),
+        http: Some((8080, true)),
+        https: Some((8443, false)),
+        ..AsperaFacts::default()
+    });
+    let advice = given("FW018", &answers, &facts).expect("given");
+    assert!(
+        advice.text.contains("Write http = 8080 in [http_fallback]"),
+        "{}",
+        advice.text
+    );
+    assert_eq!(advice.evidence.len(), 1);
+    answers.http_fallback.http = Some(8080);
+    assert_eq!(severity("FW018", &answers, &facts), None);
+}
+
+#[test]
 fn fw007_and_fw017_follow_the_platform() {
     let mut facts = server();
     let mut answers = answers("connect-server");

@@ -7,36 +7,27 @@ use std::path::{Path, PathBuf};
 ///
 /// A layer may name only layers above it in this table, so that no cycle can even be written down; the one exception
 /// is a pair that counts as one layer: the journal stores a change, and a change is cut into the journal's phases.
-const LAYERS: [(&str, &[&str]); 21] = [
+const LAYERS: [(&str, &[&str]); 24] = [
+    ("harmless", &[]),
     ("port", &[]),
     ("matrix", &["port"]),
-    ("step", &[]),
-    ("document", &[]),
+    ("step", &["harmless"]),
+    ("document", &["harmless"]),
     ("facts", &["port"]),
     ("catalogue", &["port", "document"]),
     ("answers", &["port", "document", "facts", "catalogue"]),
     ("plan", &["port", "catalogue", "answers"]),
-    ("advice", &["port", "facts", "catalogue", "answers", "plan"]),
+    ("notice", &["port", "facts", "catalogue", "answers", "plan"]),
+    ("product", &["port", "facts", "catalogue", "answers", "plan"]),
+    (
+        "advice",
+        &["port", "facts", "catalogue", "answers", "plan", "product"],
+    ),
     ("backend", &["port", "step", "facts", "plan"]),
     ("sshd", &["port", "step", "facts", "plan"]),
-    ("transaction", &["step", "change"]),
+    ("transaction", &["answers", "step", "change"]),
     (
         "change",
-        &[
-            "port",
-            "step",
-            "facts",
-            "answers",
-            "plan",
-            "advice",
-            "backend",
-            "sshd",
-            "transaction",
-        ],
-    ),
-    ("system", &["step"]),
-    (
-        "engine",
         &[
             "port",
             "step",
@@ -44,6 +35,26 @@ const LAYERS: [(&str, &[&str]); 21] = [
             "catalogue",
             "answers",
             "plan",
+            "notice",
+            "product",
+            "advice",
+            "backend",
+            "sshd",
+            "transaction",
+        ],
+    ),
+    ("system", &["harmless", "step"]),
+    (
+        "engine",
+        &[
+            "harmless",
+            "port",
+            "step",
+            "facts",
+            "catalogue",
+            "answers",
+            "plan",
+            "product",
             "advice",
             "backend",
             "sshd",
@@ -53,7 +64,7 @@ const LAYERS: [(&str, &[&str]); 21] = [
         ],
     ),
     ("sealed", &["step", "system"]),
-    ("lab", &["step", "system", "engine", "sealed"]),
+    ("lab", &["harmless", "step", "system", "engine", "sealed"]),
     (
         "rehearse",
         &[
@@ -73,6 +84,7 @@ const LAYERS: [(&str, &[&str]); 21] = [
     (
         "tui",
         &[
+            "harmless",
             "port",
             "matrix",
             "step",
@@ -80,6 +92,7 @@ const LAYERS: [(&str, &[&str]); 21] = [
             "catalogue",
             "answers",
             "plan",
+            "product",
             "advice",
             "transaction",
             "change",
@@ -88,6 +101,7 @@ const LAYERS: [(&str, &[&str]); 21] = [
     (
         "cli",
         &[
+            "harmless",
             "port",
             "matrix",
             "step",
@@ -96,6 +110,7 @@ const LAYERS: [(&str, &[&str]); 21] = [
             "catalogue",
             "answers",
             "plan",
+            "notice",
             "advice",
             "backend",
             "sshd",

@@ -26,8 +26,6 @@ pub struct Inspection {
     pub foreign: Vec<Foreign>,
     /// What happens to a packet that no rule names.
     pub inbound_default: InboundDefault,
-    /// Digest of everything that decides about packets; equal digests, equal treatment.
-    pub fingerprint: String,
 }
 
 /// Reads `nft -j list ruleset` of a host whose addresses are not known.
@@ -48,17 +46,15 @@ pub fn inspect_view(ruleset: Ruleset) -> Inspection {
         .into_iter()
         .map(|chain| chain_fact(&ruleset, chain))
         .collect();
-    let fingerprint = fingerprint(&ruleset);
     Inspection {
         chains,
         foreign: foreign(&ruleset),
         inbound_default: inbound_default(&ruleset),
-        fingerprint,
         ruleset,
     }
 }
 
-/// Digest of the ruleset without what changes by itself.
+/// Digest of everything in the ruleset that decides about packets: equal digests, equal treatment.
 pub fn fingerprint(ruleset: &Ruleset) -> String {
     let mut hash = Sha256::new();
     for line in ruleset.lines() {
@@ -198,14 +194,13 @@ pub fn owner(ruleset: &Ruleset, family: &str, table: &str) -> Option<String> {
 }
 
 fn foreign(ruleset: &Ruleset) -> Vec<Foreign> {
-    let theirs = ruleset.without_ours();
     let mut counts: BTreeMap<(String, &'static str), usize> = BTreeMap::new();
     // Asked once for each table: the answer looks at all of its rules.
-    let owners: BTreeMap<(&str, &str), String> = theirs
+    let owners: BTreeMap<(&str, &str), String> = ruleset
         .tables
         .iter()
         .map(|t| {
-            let owner = owner(&theirs, &t.family, &t.name);
+            let owner = owner(ruleset, &t.family, &t.name);
             let name = owner.unwrap_or_else(|| format!("table {} {}", t.family, t.name));
             ((t.family.as_str(), t.name.as_str()), name)
         })
@@ -214,12 +209,12 @@ fn foreign(ruleset: &Ruleset) -> Vec<Foreign> {
         let known = owners.get(&(family, table)).cloned();
         known.unwrap_or_else(|| format!("table {family} {table}"))
     };
-    for rule in &theirs.rules {
+    for rule in ruleset.rules.iter().filter(|rule| !rule.is_ours()) {
         *counts
             .entry((whose(&rule.family, &rule.table), "rules"))
             .or_default() += 1;
     }
-    for set in &theirs.sets {
+    for set in ruleset.sets.iter().filter(|set| !set.is_ours()) {
         let elements = set.elements.iter().filter(|e| **e != Value::Null).count();
         *counts
             .entry((whose(&set.family, &set.table), "set elements"))
@@ -235,7 +230,8 @@ fn foreign(ruleset: &Ruleset) -> Vec<Foreign> {
         .collect()
 }
 
-fn inbound_default(ruleset: &Ruleset) -> InboundDefault {
+/// What happens to a packet from outside that no rule names.
+pub fn inbound_default(ruleset: &Ruleset) -> InboundDefault {
     let mut result = InboundDefault::Accept;
     for chain in path_chains(ruleset).into_iter().filter(|chain| is_inbound(chain)) {
         for family in families(&chain.family) {

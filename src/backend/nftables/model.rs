@@ -137,6 +137,11 @@ impl Rule {
         (&self.family, &self.table, &self.chain)
     }
 
+    /// Whether it is one of ours, wherever it stands.
+    pub fn is_ours(&self) -> bool {
+        our_table(&self.table) || self.tagged("faspwall")
+    }
+
     /// Whether it can do nothing but let a packet in: the order of such rules among themselves means nothing.
     fn only_accepts(&self) -> bool {
         let accepts = |e: &Value| e.get("accept").is_some() || e.as_str() == Some("accept");
@@ -181,6 +186,11 @@ pub struct Set {
 }
 
 impl Set {
+    /// Whether it is one of ours, wherever it stands.
+    pub fn is_ours(&self) -> bool {
+        our_table(&self.table) || self.name.starts_with("faspwall_")
+    }
+
     /// Whether its elements may appear and disappear by themselves.
     pub fn comes_and_goes(&self) -> bool {
         self.flags.iter().any(|f| f == "timeout" || f == "dynamic")
@@ -201,38 +211,61 @@ pub enum ModelError {
     NotARuleset,
 }
 
-fn text(value: &Value, key: &str) -> String {
-    value
-        .get(key)
-        .and_then(Value::as_str)
-        .unwrap_or_default()
-        .to_owned()
-}
-
-fn list(value: &Value, key: &str) -> Vec<Value> {
-    match value.get(key) {
-        Some(Value::Array(items)) => items.clone(),
-        Some(Value::Null) | None => Vec::new(),
-        Some(one) => vec![one.clone()],
+/// Takes a text out of an object.
+fn taken(value: &mut Value, key: &str) -> Option<String> {
+    match value.get_mut(key).map(Value::take) {
+        Some(Value::String(text)) => Some(text),
+        _ => None,
     }
 }
 
-fn names(value: &Value, key: &str) -> Vec<String> {
-    list(value, key)
-        .iter()
-        .filter_map(Value::as_str)
-        .map(str::to_owned)
-        .collect()
+fn text(value: &mut Value, key: &str) -> String {
+    taken(value, key).unwrap_or_default()
+}
+
+/// Takes a list out of an object; a single value counts as a list of one.
+fn list(value: &mut Value, key: &str) -> Vec<Value> {
+    match value.get_mut(key).map(Value::take) {
+        Some(Value::Array(items)) => items,
+        Some(Value::Null) | None => Vec::new(),
+        Some(one) => vec![one],
+    }
+}
+
+fn names(value: &mut Value, key: &str) -> Vec<String> {
+    let names = list(value, key).into_iter().map(|name| match name {
+        Value::String(name) => Some(name),
+        _ => None,
+    });
+    names.flatten().collect()
+}
+
+fn base(chain: &mut Value) -> Option<Base> {
+    Some(Base {
+        hook: taken(chain, "hook")?,
+        kind: text(chain, "type"),
+        priority: chain.get("prio").and_then(Value::as_i64).unwrap_or(0),
+        policy: taken(chain, "policy").unwrap_or_else(|| String::from("accept")),
+    })
+}
+
+fn set_or_map(set: &mut Value) -> Set {
+    Set {
+        family: text(set, "family"),
+        table: text(set, "table"),
+        name: text(set, "name"),
+        flags: names(set, "flags"),
+        elements: list(set, "elem"),
+    }
 }
 
 impl Ruleset {
     /// Reads the output of `nft -j list ruleset`.
     pub fn parse(json: &str) -> Result<Self, ModelError> {
-        let value: Value = serde_json::from_str(json).map_err(|source| ModelError::NotJson { source })?;
-        let items = value
-            .get("nftables")
-            .and_then(Value::as_array)
-            .ok_or(ModelError::NotARuleset)?;
+        let mut value: Value = serde_json::from_str(json).map_err(|source| ModelError::NotJson { source })?;
+        let Some(Value::Array(items)) = value.get_mut("nftables").map(Value::take) else {
+            return Err(ModelError::NotARuleset);
+        };
         let mut ruleset = Self::default();
         for item in items {
             ruleset.take(item);
@@ -240,8 +273,8 @@ impl Ruleset {
         Ok(ruleset)
     }
 
-    fn take(&mut self, item: &Value) {
-        if let Some(table) = item.get("table") {
+    fn take(&mut self, mut item: Value) {
+        if let Some(table) = item.get_mut("table") {
             // nft 1.0.6 prints another word than "dormant".
             let flags = names(table, "flags");
             self.tables.push(Table {
@@ -254,40 +287,26 @@ impl Ruleset {
                     .iter()
                     .any(|flag| !matches!(flag.as_str(), "owner" | "persist")),
             });
-        } else if let Some(chain) = item.get("chain") {
-            let base = chain.get("hook").and_then(Value::as_str).map(|hook| Base {
-                kind: text(chain, "type"),
-                hook: hook.to_owned(),
-                priority: chain.get("prio").and_then(Value::as_i64).unwrap_or(0),
-                policy: chain
-                    .get("policy")
-                    .and_then(Value::as_str)
-                    .unwrap_or("accept")
-                    .to_owned(),
-            });
+        } else if let Some(chain) = item.get_mut("chain") {
             self.chains.push(Chain {
+                base: base(chain),
                 family: text(chain, "family"),
                 table: text(chain, "table"),
                 name: text(chain, "name"),
-                base,
             });
-        } else if let Some(rule) = item.get("rule") {
+        } else if let Some(rule) = item.get_mut("rule") {
             self.rules.push(Rule {
                 family: text(rule, "family"),
                 table: text(rule, "table"),
                 chain: text(rule, "chain"),
                 handle: rule.get("handle").and_then(Value::as_u64).unwrap_or(0),
-                comment: rule.get("comment").and_then(Value::as_str).map(str::to_owned),
+                comment: taken(rule, "comment"),
                 expressions: list(rule, "expr"),
             });
-        } else if let Some(set) = item.get("set").or_else(|| item.get("map")) {
-            self.sets.push(Set {
-                family: text(set, "family"),
-                table: text(set, "table"),
-                name: text(set, "name"),
-                flags: names(set, "flags"),
-                elements: list(set, "elem"),
-            });
+        } else if let Some(set) = item.get_mut("set") {
+            self.sets.push(set_or_map(set));
+        } else if let Some(map) = item.get_mut("map") {
+            self.sets.push(set_or_map(map));
         }
     }
 
@@ -325,24 +344,13 @@ impl Ruleset {
     /// The ruleset as it would be without anything of ours: tables named `faspwall*`, tagged rules, our sets.
     #[must_use]
     pub fn without_ours(&self) -> Self {
-        let ours = |table: &str| table == "faspwall" || table.starts_with("faspwall_");
         Self {
             addresses: self.addresses.clone(),
             links: self.links.clone(),
-            tables: self.tables.iter().filter(|t| !ours(&t.name)).cloned().collect(),
-            chains: self.chains.iter().filter(|c| !ours(&c.table)).cloned().collect(),
-            rules: self
-                .rules
-                .iter()
-                .filter(|r| !ours(&r.table) && !r.tagged("faspwall"))
-                .cloned()
-                .collect(),
-            sets: self
-                .sets
-                .iter()
-                .filter(|s| !ours(&s.table) && !s.name.starts_with("faspwall_"))
-                .cloned()
-                .collect(),
+            tables: kept(&self.tables, |table| !our_table(&table.name)),
+            chains: kept(&self.chains, |chain| !our_table(&chain.table)),
+            rules: kept(&self.rules, |rule| !rule.is_ours()),
+            sets: kept(&self.sets, |set| !set.is_ours()),
         }
     }
 
@@ -397,6 +405,14 @@ impl Ruleset {
         }
         lines
     }
+}
+
+fn our_table(name: &str) -> bool {
+    name == "faspwall" || name.starts_with("faspwall_")
+}
+
+fn kept<T: Clone>(all: &[T], wanted: impl Fn(&T) -> bool) -> Vec<T> {
+    all.iter().filter(|one| wanted(one)).cloned().collect()
 }
 
 /// An expression without the numbers that change by themselves.

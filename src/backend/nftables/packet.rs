@@ -68,7 +68,7 @@ impl Packet<'static> {
 }
 
 /// Whether a match holds for the packet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Answer {
     /// It does.
     Yes,
@@ -218,14 +218,8 @@ impl Packet<'_> {
 
     fn known(self, left: &Value) -> Known {
         if let Some(payload) = left.get("payload") {
-            let field = |name: &str| {
-                payload
-                    .get(name)
-                    .and_then(Value::as_str)
-                    .unwrap_or_default()
-                    .to_owned()
-            };
-            return self.payload(&field("protocol"), &field("field"));
+            let field = |name: &str| payload.get(name).and_then(Value::as_str).unwrap_or_default();
+            return self.payload(field("protocol"), field("field"));
         }
         if let Some(meta) = left.get("meta") {
             return self.meta(meta.get("key").and_then(Value::as_str).unwrap_or_default());

@@ -25,6 +25,14 @@ pub(super) const FIRST_PACKET: &str = "tcp flags & (fin | syn | rst | ack) == sy
 /// This host may go on talking to itself.
 const STRANGER: &str = "iifname != \"lo\"";
 
+/// Takes tables of ours away in one transaction, whether they are there or not: nothing needs to be looked up first.
+pub fn without_tables(tables: &[&str]) -> String {
+    tables.iter().fold(String::new(), |mut text, table| {
+        let _ = writeln!(text, "add table inet {table}\ndelete table inet {table}");
+        text
+    })
+}
+
 /// A set whose elements the kernel takes out by itself.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Timed {

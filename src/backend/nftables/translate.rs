@@ -177,7 +177,7 @@ impl Translator for Nftables {
         if has_deny(wish.kept) {
             pieces.lift.push(Action::new(
                 "lift the deny that faspwall had set",
-                sweep(&format!("{}:none", wish.tag), true, ""),
+                Step::Run(nft(&render::without_tables(&[TABLE]))),
                 vec![sweep("faspwall", true, wish.kept)],
             ));
         }

@@ -10,13 +10,16 @@ mod daemon;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use self::daemon::HELPER;
 use super::{Before, Change};
 use crate::backend::Pieces;
 use crate::backend::nftables::render::{self, BRIDGE_TABLE, TRIAL_TABLE, Timed};
 use crate::backend::nftables::wall::{Gates, trial_wall, wall_set};
-use crate::facts::{BackendId, Facts};
+use crate::facts::{Activation, BackendId, Facts};
 use crate::plan::Requirement;
 use crate::sshd::change::FileChange;
+use crate::sshd::command_line;
+use crate::sshd::neighbours::{self, Label};
 use crate::step::{Action, Invocation, Step, Tool};
 use crate::transaction::TxnId;
 use ipnet::IpNet;
@@ -59,6 +62,8 @@ pub struct Parts<'a> {
     pub lift: bool,
     /// Changes of sshd's files; empty when sshd stays as it is.
     pub sshd_files: Vec<FileChange>,
+    /// Changes of the product's own file.
+    pub product_files: Vec<FileChange>,
     /// sshd's ports before and after.
     pub ssh_ports: (Vec<u16>, Vec<u16>),
     /// A free port for the helper sshd of the handover.
@@ -67,12 +72,16 @@ pub struct Parts<'a> {
     pub enable: Vec<String>,
     /// Units that are not to start at boot any more: a way back.
     pub disable: Vec<String>,
+    /// Ports that SELinux is no longer to know as sshd's: a way back.
+    pub unlabel: Vec<Label>,
     /// The day on which a kept TCP/22 is to be closed.
     pub keep_22_until: Option<jiff::civil::Date>,
     /// What must be let through afterwards.
     pub requirements: Vec<Requirement>,
     /// What earlier changes let through, and is not asked for any more.
     pub at_liberty: Vec<Requirement>,
+    /// What people have to do once it is permanent.
+    pub left_to_do: Vec<String>,
 }
 
 fn nft(text: &str) -> Invocation {
@@ -83,19 +92,14 @@ fn nft_check(text: &str) -> Invocation {
     Invocation::new(Tool::Nft, ["-c", "-f", "-"]).with_stdin(text)
 }
 
+/// Takes tables of ours away that exist only for a while.
+fn gone(tables: &[&str]) -> Step {
+    Step::Run(nft(&render::without_tables(tables)))
+}
+
 impl Parts<'_> {
     fn clocks(&self) -> Vec<Timed> {
         render::clock_and(self.pieces.clocks.clone())
-    }
-
-    /// Takes tables of ours away that exist only for a while.
-    fn sweep(&self, tables: &[&str]) -> Step {
-        Step::SweepNft {
-            tag: format!("{}:none", self.id.tag()),
-            sets: Vec::new(),
-            tables: tables.iter().map(|table| format!("inet {table}")).collect(),
-            then: String::new(),
-        }
     }
 
     fn moves_sshd(&self) -> bool {
@@ -122,10 +126,16 @@ impl Parts<'_> {
                 Step::Run(nft_check(&self.bridge_text())),
                 vec![],
             ));
-            let test = Invocation::new(Tool::Sshd, ["-t", "-f", &self.config_path()]);
             checks.push(Action::new(
                 "sshd accepts its present configuration",
-                Step::Run(test),
+                self.test_configuration(),
+                vec![],
+            ));
+        }
+        if self.changes_jail() && self.facts.ssh.jail.is_some() {
+            checks.push(Action::new(
+                "fail2ban accepts its present configuration",
+                Step::Run(neighbours::fail2ban(&["-t"])),
                 vec![],
             ));
         }
@@ -145,11 +155,14 @@ impl Parts<'_> {
         let mut actions = vec![Action::new(
             say,
             Step::Run(nft(&render::clock(self.window_s))),
-            vec![self.sweep(&[TRIAL_TABLE, BRIDGE_TABLE])],
+            vec![gone(&[TRIAL_TABLE, BRIDGE_TABLE])],
         )];
         actions.extend(self.pieces.open.clone());
         if self.lift {
             actions.extend(self.pieces.lift.clone());
+        }
+        if self.moves_sshd() {
+            actions.extend(self.labels().iter().map(Label::action));
         }
         if let (Some(door), true) = (self.door, self.needs_door()) {
             let (start, stop) = self.second_sshd("door", door);
@@ -235,7 +248,7 @@ impl Parts<'_> {
         let mut keep = render::refresh(&self.clocks(), COMMIT_SECONDS);
         keep.push_str(&render::refresh(&self.deny_sets(), COMMIT_SHUT_SECONDS));
         let mut undo = self.pieces.restore.clone();
-        undo.push(self.sweep(&[TRIAL_TABLE, BRIDGE_TABLE]));
+        undo.push(gone(&[TRIAL_TABLE, BRIDGE_TABLE]));
         actions.push(Action::new(
             "keep the trial's ports open while everything is made permanent",
             Step::Run(nft(&keep)),
@@ -248,15 +261,23 @@ impl Parts<'_> {
         actions.extend(self.pieces.keep.clone());
         actions.extend(self.start_at_boot());
         actions.extend(self.move_sshd());
+        actions.extend(self.set_product());
         actions.extend(self.pieces.settle.clone());
         actions.push(Action::new(
             "take what was only for the trial away",
-            self.sweep(&[TRIAL_TABLE, BRIDGE_TABLE]),
+            gone(&[TRIAL_TABLE, BRIDGE_TABLE]),
             vec![],
         ));
         if self.moves_sshd() {
             let say = "end the helper sshd; logins through it live on";
-            actions.extend(self.end_second_sshd("bridge", self.helper_port, say));
+            actions.extend(self.end_second_sshd(HELPER, self.helper_port, say));
+        }
+        for label in &self.unlabel {
+            let say = format!(
+                "SELinux no longer allows sshd the port TCP/{}, as before",
+                label.port
+            );
+            actions.push(Action::new(say, label.undo(), vec![]));
         }
         actions.extend(self.pieces.seal.clone());
         if self.facts.os.systemd {
@@ -277,6 +298,24 @@ impl Parts<'_> {
         actions
     }
 
+    /// The product reads its file for each transfer: it changes once sshd listens as it shall.
+    fn set_product(&self) -> Vec<Action> {
+        let revise = |path: &PathBuf, before: &str, after: &str| Step::Revise {
+            path: path.clone(),
+            before: before.to_owned(),
+            after: after.to_owned(),
+        };
+        let files = self.product_files.iter().filter_map(|file| {
+            let (before, after) = (file.before.as_deref()?, file.after.as_deref()?);
+            Some(Action::new(
+                format!("set the ports in {}", file.path.display()),
+                revise(&file.path, before, after),
+                vec![revise(&file.path, after, before)],
+            ))
+        });
+        files.collect()
+    }
+
     /// The whole change.
     pub fn assemble(
         &self,
@@ -286,7 +325,7 @@ impl Parts<'_> {
         reverts: Option<String>,
     ) -> Change {
         let mut before = self.pieces.files.clone();
-        for file in &self.sshd_files {
+        for file in self.sshd_files.iter().chain(&self.product_files) {
             before.push((file.path.clone(), file.before.clone(), file.after.clone()));
         }
         let mut files: Vec<String> = before
@@ -322,15 +361,31 @@ impl Parts<'_> {
             keep_22_until: self.keep_22_until,
             requirements: self.requirements.clone(),
             at_liberty: self.at_liberty.clone(),
+            left_to_do: self.left_to_do.clone(),
+            answers: None,
+            notice: None,
             before: Before {
                 files: before,
                 rewritten: self.pieces.rewritten.clone(),
                 sshd_files: self.sshd_files.iter().map(|file| file.path.clone()).collect(),
+                product_files: self.product_files.iter().map(|file| file.path.clone()).collect(),
                 kept: self.kept.clone(),
+                open: Vec::new(),
                 enabled: self.enable.clone(),
                 ssh_ports: self.ssh_ports.0.clone(),
                 ssh_ports_after: self.ssh_ports.1.clone(),
                 ssh_config: self.facts.ssh.config.main.clone(),
+                labels: if self.moves_sshd() {
+                    self.labels()
+                } else {
+                    Vec::new()
+                },
+                ssh_socket: matches!(self.facts.ssh.activation, Activation::Socket(_)),
+                ssh_options: command_line::config_arguments(&command_line::after(
+                    &self.facts.ssh.args,
+                    &self.ssh_ports.0,
+                    &self.ssh_ports.1,
+                )),
             },
         }
     }

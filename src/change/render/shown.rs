@@ -88,6 +88,21 @@ impl Wanted<'_> {
                 state: RuleState::Add,
             });
         }
+        if self.refused_already {
+            return Some(RuleLine {
+                id: String::from("default-deny"),
+                action: String::from("drop"),
+                direction: String::from("in"),
+                protocol: String::from("any"),
+                ports: String::from("others"),
+                sources: Vec::new(),
+                why: String::from(
+                    "this host's own rules refuse what none of them names: default_deny adds nothing here",
+                ),
+                source: String::from("the answers: default_deny = true, and the rules of this host"),
+                state: RuleState::Present,
+            });
+        }
         if self.gates.is_some() {
             return Some(RuleLine {
                 id: String::from("default-deny"),
@@ -129,15 +144,25 @@ impl Wanted<'_> {
                 &text(&file.after),
             ));
         }
+        for file in &self.product_files {
+            // Lines beside those that change may hold keys and passwords.
+            let name = file.path.display().to_string();
+            diffs.push(diff_within(&name, &text(&file.before), &text(&file.after), 0));
+        }
         diffs
     }
 }
 
 /// A unified diff with its file name.
 fn diff(name: &str, before: &str, after: &str) -> Diff {
+    diff_within(name, before, after, 3)
+}
+
+/// The same with so many lines around each change.
+fn diff_within(name: &str, before: &str, after: &str, around: usize) -> Diff {
     let text = TextDiff::from_lines(before, after)
         .unified_diff()
-        .context_radius(3)
+        .context_radius(around)
         .to_string();
     let lines = text
         .lines()

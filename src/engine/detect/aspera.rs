@@ -85,7 +85,11 @@ fn installed(system: &dyn System, root: &Path, usual_name: &str) -> AsperaFacts 
         http: found.http,
         https: found.https,
         vlink_port: found.vlink_port,
+        vlink_id: found.vlink_id,
+        web_ssh_port: found.web_ssh_port,
+        web_udp_port: found.web_udp_port,
         problems: found.problems,
+        conf_text: text,
     }
 }
 

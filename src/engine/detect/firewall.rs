@@ -13,16 +13,16 @@ pub mod units;
 
 use std::collections::BTreeMap;
 use std::path::Path;
-use std::time::Duration;
 
 use super::PROBE_LIMIT;
 use crate::backend::iptables;
-use crate::backend::kernel::of_observations;
+use crate::backend::kernel::joined;
+use crate::backend::nftables::Ruleset;
 use crate::backend::nftables::boot_file::NFT_FILE;
 use crate::backend::nftables::inspect::{self, Inspection};
 use crate::backend::translator;
 use crate::backend::ufw;
-use crate::engine::kernel;
+use crate::engine::kernel::{self, LIST_RULESET, RULESET_LIMIT};
 use crate::facts::{BackendFact, BackendId, BootFacts, Facts, Observations};
 use crate::step::{Invocation, Tool};
 use crate::system::System;
@@ -31,10 +31,6 @@ use manager::{Hold, Manager};
 use owner::{Case, Decision, capital, decide};
 use services::{Services, services};
 use units::units;
-
-const LIST_RULESET: [&str; 3] = ["-j", "list", "ruleset"];
-/// A ruleset of 100,000 objects takes nft some seconds, and without it nothing can be decided.
-const RULESET_LIMIT: Duration = Duration::from_secs(10);
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -82,28 +78,8 @@ fn read_files(system: &dyn System, observations: &mut Observations) {
 }
 
 fn read_ruleset(system: &dyn System, found: &mut Found) {
-    let call = Invocation::new(Tool::Nft, LIST_RULESET).within(RULESET_LIMIT);
-    let error = match system.run(&call) {
-        Ok(output) if output.ok() => {
-            found.observations.nft_json = Some(output.stdout);
-            // Legacy rules are known to iptables alone: without its answer nothing can be decided.
-            let saves = kernel::read_saves(system, &mut found.observations);
-            match (saves, of_observations(&found.observations)) {
-                (Ok(()), Ok(ruleset)) => {
-                    // What is dropped on its way to a container says nothing about packets to this host.
-                    let mut ruleset = ruleset.unwrap_or_default();
-                    super::links::known_to(&mut ruleset, system);
-                    let inspection = inspect::inspect_view(ruleset);
-                    found.managers = manager::managers(&inspection);
-                    found.inspection = Some(inspection);
-                    return;
-                }
-                (Err(error), _) => error.to_string(),
-                (_, Err(error)) => error.to_string(),
-            }
-        }
-        Ok(output) => format!("nft list ruleset: {}", output.complaint()),
-        Err(error) => error.to_string(),
+    let Err(error) = understand(system, found) else {
+        return;
     };
     found.obstacle = Some(if system.is_root() {
         format!("the ruleset of the kernel could not be read: {error}")
@@ -111,6 +87,26 @@ fn read_ruleset(system: &dyn System, found: &mut Found) {
         "only root may read the ruleset: run faspwall with sudo".to_owned()
     });
     found.observations.nft_error = Some(error);
+}
+
+fn understand(system: &dyn System, found: &mut Found) -> Result<(), String> {
+    let call = Invocation::new(Tool::Nft, LIST_RULESET).within(RULESET_LIMIT);
+    let output = system.run(&call).map_err(|error| error.to_string())?;
+    if !output.ok() {
+        return Err(format!("nft list ruleset: {}", output.complaint()));
+    }
+    let json = found.observations.nft_json.insert(output.stdout);
+    let printed = Ruleset::parse(json).map_err(|error| error.to_string())?;
+    // Legacy rules are known to iptables alone: without its answer nothing can be decided.
+    let outputs = kernel::saves(system, &printed).map_err(|error| error.to_string())?;
+    let mut ruleset = joined(printed, &outputs);
+    found.observations.outputs.extend(outputs);
+    // What is dropped on its way to a container says nothing about packets to this host.
+    super::links::known_to(&mut ruleset, system);
+    let inspection = inspect::inspect_view(ruleset);
+    found.managers = manager::managers(&inspection);
+    found.inspection = Some(inspection);
+    Ok(())
 }
 
 fn read_versions(system: &dyn System, found: &mut Found) {

@@ -40,6 +40,8 @@ const INTERNAL: [&str; 26] = [
     "ve-",
     "vb-",
 ];
+/// The words after `ip` that print everything about every link.
+const ALL: [&str; 4] = ["-j", "-d", "address", "show"];
 /// Kinds that lead nowhere.
 const DEAD_ENDS: [&str; 3] = ["dummy", "ifb", "nlmon"];
 
@@ -51,19 +53,24 @@ pub fn addresses(system: &dyn System) -> Vec<IpAddr> {
 /// The interfaces of this host. `reached` is the address by which the operator came: its link counts as outside,
 /// whatever it is called.
 pub fn links(system: &dyn System, reached: Option<IpAddr>) -> Vec<Link> {
-    let show = |family| {
-        ask(
-            system,
-            &["-j", family, "route", "show", "table", "all", "exact", "default"],
-        )
-    };
-    let routes = [show("-4"), show("-6")];
-    parse_links(&ask(system, &["-j", "-d", "address", "show"]), &routes, reached)
+    let routes = default_routes(system);
+    parse_links(&ask(system, &ALL), &routes, reached)
 }
 
 /// Tells a ruleset what its matches on interfaces and own addresses mean on this host.
 pub fn known_to(ruleset: &mut Ruleset, system: &dyn System) {
-    ruleset.know(&links(system, None), addresses(system));
+    let routes = default_routes(system);
+    let all = ask(system, &ALL);
+    ruleset.know(&parse_links(&all, &routes, None), parse_addresses(&all));
+}
+
+fn default_routes(system: &dyn System) -> [String; 2] {
+    ["-4", "-6"].map(|family| {
+        ask(
+            system,
+            &["-j", family, "route", "show", "table", "all", "exact", "default"],
+        )
+    })
 }
 
 fn ask(system: &dyn System, words: &[&str]) -> String {
@@ -79,10 +86,19 @@ fn text<'v>(object: &'v Value, key: &str) -> &'v str {
     object.get(key).and_then(Value::as_str).unwrap_or_default()
 }
 
-fn parse_addresses(json: &str) -> Vec<IpAddr> {
+fn flag(link: &Value, wanted: &str) -> bool {
+    let flags = link.get("flags").and_then(Value::as_array);
+    flags
+        .into_iter()
+        .flatten()
+        .any(|flag| flag.as_str() == Some(wanted))
+}
+
+/// Addresses in what `ip -j address` printed, of the links that are up.
+pub fn parse_addresses(json: &str) -> Vec<IpAddr> {
     let mut found: Vec<IpAddr> = objects(json)
         .iter()
-        .filter(|link| !is_internal(text(link, "ifname")))
+        .filter(|link| flag(link, "UP") && !is_internal(text(link, "ifname")))
         .filter_map(|link| link.get("addr_info")?.as_array())
         .flatten()
         .filter(|address| text(address, "scope") == "global" && address["temporary"] != true)
@@ -93,7 +109,8 @@ fn parse_addresses(json: &str) -> Vec<IpAddr> {
     found
 }
 
-fn parse_links(json: &str, routes: &[String], reached: Option<IpAddr>) -> Vec<Link> {
+/// Links in what `ip -j -d address show` and two `ip -j route show` printed.
+pub fn parse_links(json: &str, routes: &[String], reached: Option<IpAddr>) -> Vec<Link> {
     let routes: Vec<Value> = routes.iter().flat_map(|text| objects(text)).collect();
     objects(json)
         .iter()
@@ -134,14 +151,7 @@ fn leaves_by(route: &Value, name: &str) -> bool {
 }
 
 fn is_outside(object: &Value, link: &Link, reached: Option<IpAddr>) -> bool {
-    let flag = |wanted: &str| {
-        let flags = object.get("flags").and_then(Value::as_array);
-        flags
-            .into_iter()
-            .flatten()
-            .any(|flag| flag.as_str() == Some(wanted))
-    };
-    if flag("LOOPBACK") {
+    if flag(object, "LOOPBACK") {
         return false;
     }
     if link.default_route
@@ -152,7 +162,7 @@ fn is_outside(object: &Value, link: &Link, reached: Option<IpAddr>) -> bool {
     // Packets for this host come up by the bridge or bond, not by its ports; a VRF hands them on as they are.
     let port = !text(object, "master").is_empty() && object["linkinfo"]["info_slave_kind"] != "vrf";
     let dead_end = link.kind.as_deref().is_some_and(|kind| DEAD_ENDS.contains(&kind));
-    flag("UP") && !port && !dead_end && !is_internal(&link.name)
+    flag(object, "UP") && !port && !dead_end && !is_internal(&link.name)
 }
 
 /// Links that only containers and virtual machines on this host use.

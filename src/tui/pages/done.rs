@@ -3,26 +3,21 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
-use super::reader::{MARGIN, Reader, Row, folded, paragraph};
-use crate::tui::widgets::{Canvas, Focus, Handled};
+use super::reader::{Row, folded, paragraph};
+use super::sheet::Sheet;
+use crate::tui::widgets::{Canvas, Handled};
 use crate::tui::words::Ending;
-use crate::tui::{Button, Effect, Event, Key, Nav, Page, PageId, Shared, Tone, frame, theme, words};
+use crate::tui::{Button, Effect, Event, Key, Nav, Page, PageId, Shared, Tone, theme, words};
 
 /// The page.
 #[derive(Debug)]
 pub struct Done {
-    reader: Reader,
-    focus: Focus,
-    size: (u16, u16),
+    sheet: Sheet,
 }
 
 impl Default for Done {
     fn default() -> Self {
-        Self {
-            reader: Reader::default(),
-            focus: Focus::default(),
-            size: (frame::MIN_WIDTH, frame::MIN_HEIGHT),
-        }
+        Self { sheet: Sheet::new(5) }
     }
 }
 
@@ -112,29 +107,17 @@ fn facts_of(ending: &Ending<'_>, shared: &Shared, width: u16) -> Vec<Row> {
 }
 
 impl Done {
-    fn room(&self) -> (u16, u16) {
-        let width = self.size.0.max(frame::MIN_WIDTH).saturating_sub(MARGIN + 2);
-        (
-            width,
-            frame::body(Rect::new(0, 0, self.size.0, self.size.1.max(frame::MIN_HEIGHT))).height,
-        )
-    }
-
     fn key(&mut self, key: Key, shared: &mut Shared) -> Option<Nav> {
         let presses = presses(shared);
-        if self.focus.handle(key, 1, presses.len()) == Handled::Yes {
-            return None;
-        }
-        let (width, height) = self.room();
-        if self.reader.handle(key, rows(shared, width).len(), height) == Handled::Yes {
-            self.focus = Focus::default();
+        let count = |width| rows(shared, width).len();
+        if self.sheet.key(key, presses.len(), count) == Handled::Yes {
             return None;
         }
         match key {
             Key::Enter => {
                 let press = self
-                    .focus
-                    .button(1)
+                    .sheet
+                    .button()
                     .and_then(|number| presses.get(number))
                     .copied();
                 self.press(press.unwrap_or(Press::Finish), shared)
@@ -195,26 +178,25 @@ impl Page for Done {
     fn update(&mut self, event: &Event, shared: &mut Shared) -> Option<Nav> {
         match event {
             Event::Key(key) => self.key(*key, shared),
-            Event::Resize(width, height) => {
-                self.size = (*width, *height);
-                None
-            }
             Event::Progress(_) => {
-                self.reader = Reader::default();
-                self.focus = Focus::default();
+                self.sheet.rewind();
                 None
             }
-            _ => None,
+            other => {
+                self.sheet.world(other);
+                None
+            }
         }
     }
 
     fn view(&self, shared: &Shared, frame: &mut Frame<'_>, area: Rect) {
         let mut canvas = Canvas::new(frame, area);
-        let (width, _) = self.room();
+        let (width, _) = self.sheet.room();
         let part = Rect::new(0, 0, canvas.width(), canvas.height());
         let rows = rows(shared, width);
-        self.reader
-            .view(&mut canvas, part, &rows, self.focus.button(1).is_none());
+        self.sheet
+            .reader
+            .view(&mut canvas, part, &rows, self.sheet.button().is_none());
     }
 
     fn message(&self, shared: &Shared) -> (Tone, String) {
@@ -256,7 +238,7 @@ impl Page for Done {
     }
 
     fn focused_button(&self) -> Option<usize> {
-        self.focus.button(1)
+        self.sheet.button()
     }
 
     fn in_text_field(&self) -> bool {

@@ -11,6 +11,7 @@ mod preview;
 mod reader;
 mod rehearsal;
 mod role;
+mod sheet;
 pub(super) mod slots;
 mod snapshots;
 mod ssh;

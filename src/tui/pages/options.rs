@@ -7,6 +7,7 @@ use ratatui::layout::Rect;
 
 use super::slots::{self, SLOTS, Slot};
 use super::{Next, back_and_next, below, press};
+use crate::answers::AsperaConf;
 use crate::catalogue::{Need, NeedDefault, PortAnswer};
 use crate::port::Direction;
 use crate::tui::widgets::{Canvas, Field, Focus, Following, Handled, Mark};
@@ -23,6 +24,7 @@ const EXTRAS: usize = 6;
 const FIRST_EXTRA: usize = 2 * SLOTS.len();
 const EVERYONE: usize = FIRST_EXTRA + EXTRAS;
 const NETWORKS: usize = EVERYONE + 1;
+const CONF: usize = NETWORKS + 1;
 
 /// Where the focus can be.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -37,10 +39,12 @@ enum Stop {
     Everyone,
     /// Only the networks of the field.
     Networks,
+    /// The ports are set in aspera.conf too.
+    Conf,
 }
 
 /// Every stop that there can be, two for each slot; those of ports that the role does not have are passed over.
-const PARTS: usize = NETWORKS + 1;
+const PARTS: usize = CONF + 1;
 
 /// The stop with this number.
 fn stop(part: usize) -> Option<Stop> {
@@ -50,6 +54,7 @@ fn stop(part: usize) -> Option<Stop> {
         (None, FIRST_EXTRA..EVERYONE) => Some(Stop::Extra(part - FIRST_EXTRA)),
         (None, EVERYONE) => Some(Stop::Everyone),
         (None, NETWORKS) => Some(Stop::Networks),
+        (None, CONF) => Some(Stop::Conf),
         _ => None,
     }
 }
@@ -59,6 +64,7 @@ fn shown(part: usize, shared: &Shared) -> bool {
     match stop(part) {
         Some(Stop::Mark(slot) | Stop::Port(slot)) => slots::need_of(slot, shared).is_some(),
         Some(Stop::Extra(place)) => place < slots::extras(shared).len(),
+        Some(Stop::Conf) => !slots::conf_differs(shared).is_empty(),
         _ => true,
     }
 }
@@ -206,7 +212,15 @@ impl OptionsPage {
                 Handled::Yes
             }
             (_, Some(Stop::Networks)) => self.edit_networks(key, shared),
-            (_, Some(Stop::Everyone | Stop::Extra(_)) | None) => Handled::No,
+            (Key::Char(' '), Some(Stop::Conf)) => {
+                let conf = &mut shared.answers.aspera_conf;
+                *conf = match conf {
+                    AsperaConf::Set => AsperaConf::Leave,
+                    AsperaConf::Leave => AsperaConf::Set,
+                };
+                Handled::Yes
+            }
+            (_, Some(Stop::Everyone | Stop::Extra(_) | Stop::Conf) | None) => Handled::No,
         };
         if handled == Handled::No {
             self.move_focus(key, shared);
@@ -310,6 +324,11 @@ impl OptionsPage {
                 .get(place)
                 .map(|need| format!("{}: {} Source: {}", need.id, need.why, need.source))
                 .unwrap_or_default(),
+            Some(Stop::Conf) => format!(
+                "{}. Set: one more step of the change, with a way back. Services that read the file are named, not \
+                 restarted.",
+                slots::conf_differs(shared).join("; ")
+            ),
             _ => "Networks limit who may reach the opened ports. Rules are written for IPv4 and IPv6; \
                   a family of which no network is named stays shut."
                 .to_owned(),
@@ -378,6 +397,7 @@ impl Page for OptionsPage {
                 self.told.pass(*millis, || stop);
             }
             Event::Entered => {
+                self.focus.off_buttons(PARTS, 0);
                 if !shown(self.focus.part(), shared) {
                     let first = (0..PARTS).find(|part| shown(*part, shared));
                     self.focus = Focus::on(first.unwrap_or(EVERYONE));
@@ -447,7 +467,19 @@ impl Page for OptionsPage {
             y + 3,
             "with commas, IPv4 or IPv6, such as 192.0.2.0/24, 2001:db8::/32",
         );
-        y += 5;
+        y += 4;
+        let differ = slots::conf_differs(shared).len();
+        if differ > 0 {
+            let count = if differ == 1 {
+                String::from("1 value differs")
+            } else {
+                format!("{differ} values differ")
+            };
+            let set = shared.answers.aspera_conf == AsperaConf::Set;
+            let text = format!("set the ports in aspera.conf too   ({count})");
+            canvas.choice(0, y, Mark::check(set), at == Some(Stop::Conf), &text);
+        }
+        y += 1;
         let wide = area.width.min(100).saturating_sub(2);
         let room = area.height.saturating_sub(y);
         let mut foot = canvas.part(Rect::new(1, y, wide, room));

@@ -4,12 +4,13 @@ use ratatui::Frame;
 use ratatui::layout::Rect;
 use ratatui::text::{Line, Span};
 
-use super::reader::{MARGIN, Reader, Row, paragraph};
+use super::reader::{MARGIN, Row, paragraph};
+use super::sheet::Sheet;
 use crate::change::Preview;
 use crate::matrix::Rehearsal;
-use crate::tui::widgets::{Canvas, Focus, Handled, cell, cells, wrap};
+use crate::tui::widgets::{Canvas, Handled, cell, cells, wrap};
 use crate::tui::words::{self, Test};
-use crate::tui::{Attempt, Button, Effect, Event, Key, Nav, Page, Question, Shared, Tone, frame, theme};
+use crate::tui::{Attempt, Button, Effect, Event, Key, Nav, Page, Question, Shared, Tone, theme};
 
 /// Rows of the page that are not the table: text and column heads above, sum and the untested below.
 const AROUND: u16 = 7;
@@ -21,17 +22,13 @@ const APPLY: usize = 3;
 /// The page.
 #[derive(Debug)]
 pub struct RehearsalPage {
-    reader: Reader,
-    focus: Focus,
-    size: (u16, u16),
+    sheet: Sheet,
 }
 
 impl Default for RehearsalPage {
     fn default() -> Self {
         Self {
-            reader: Reader::default(),
-            focus: Focus::default(),
-            size: (frame::MIN_WIDTH, frame::MIN_HEIGHT),
+            sheet: Sheet::new(5 + AROUND),
         }
     }
 }
@@ -133,26 +130,14 @@ fn how(shared: &Shared) -> Nav {
 }
 
 impl RehearsalPage {
-    /// Width of the table and rows of it on a screen of the present size.
-    fn room(&self) -> (u16, u16) {
-        let width = self.size.0.max(frame::MIN_WIDTH).saturating_sub(MARGIN + 2);
-        let height = self.size.1.max(frame::MIN_HEIGHT).saturating_sub(5 + AROUND);
-        (width, height)
-    }
-
     fn tests(shared: &Shared) -> Vec<Test> {
         done(shared).map_or_else(Vec::new, |done| words::tests(done, &shared.facts))
     }
 
     fn key(&mut self, key: Key, shared: &Shared) -> Option<Nav> {
-        if self.focus.handle(key, 1, BUTTONS) == Handled::Yes {
-            return None;
-        }
-        let (width, height) = self.room();
         let tests = Self::tests(shared);
-        let rows = rows(&tests, width);
-        if self.reader.handle(key, rows.len(), height) == Handled::Yes {
-            self.focus = Focus::default();
+        let rows = rows(&tests, self.sheet.room().0);
+        if self.sheet.key(key, BUTTONS, |_| rows.len()) == Handled::Yes {
             return None;
         }
         match key {
@@ -167,7 +152,7 @@ impl RehearsalPage {
     }
 
     fn press(&self, shared: &Shared, tests: &[Test], rows: &[Row]) -> Option<Nav> {
-        match (self.focus.button(1), &shared.preview) {
+        match (self.sheet.button(), &shared.preview) {
             (Some(0), _) => Some(Nav::Back),
             (Some(1), _) => Self::save(shared),
             (Some(2), _) if !running(shared) => Some(Nav::Do(Effect::Rehearse { sweep: true })),
@@ -180,7 +165,7 @@ impl RehearsalPage {
 
     /// All about the marked test.
     fn details(&self, tests: &[Test], rows: &[Row]) -> Option<Nav> {
-        let row = rows.get(self.reader.at(rows.len()))?;
+        let row = rows.get(self.sheet.reader.at(rows.len()))?;
         let test = tests.get(row.entry?)?;
         let mut text = format!("{}\n", test.how);
         if !test.below.is_empty() {
@@ -209,13 +194,13 @@ impl RehearsalPage {
         let head = words::columns(width, words::HEAD);
         canvas.styled(1 + MARGIN, HEAD, head.trim_end(), theme::BOLD);
         let part = Rect::new(1, HEAD + 1, width + MARGIN, height);
-        let focused = self.focus.button(1).is_none();
-        self.reader.view(canvas, part, &rows, focused);
+        let focused = self.sheet.button().is_none();
+        self.sheet.reader.view(canvas, part, &rows, focused);
         let y = HEAD + 2 + height;
         let took = format!(
             "{}   {}",
             words::took(done.millis),
-            self.reader.position(rows.len(), height)
+            self.sheet.reader.position(rows.len(), height)
         );
         canvas.text(3, y, words::tally(&tests));
         let right = canvas.width().saturating_sub(cells(took.len()) + 2);
@@ -235,7 +220,7 @@ impl RehearsalPage {
     fn view_text(&self, canvas: &mut Canvas<'_, '_>, text: &str) {
         let width = canvas.width().saturating_sub(MARGIN + 2);
         canvas.paragraph(1 + MARGIN, HEAD, width, text);
-        if self.focus.button(1).is_none() {
+        if self.sheet.button().is_none() {
             canvas.styled(1, HEAD, ">", theme::BOLD);
             canvas.cursor(1, HEAD);
         }
@@ -249,7 +234,7 @@ impl RehearsalPage {
         for (line, row) in lines.iter().zip(inside.y..inside.bottom()) {
             canvas.text(inside.x + 1, row, line.as_str());
         }
-        if self.focus.button(1).is_none() {
+        if self.sheet.button().is_none() {
             canvas.cursor(inside.x + 1, inside.y);
         }
     }
@@ -259,24 +244,23 @@ impl Page for RehearsalPage {
     fn update(&mut self, event: &Event, shared: &mut Shared) -> Option<Nav> {
         match event {
             Event::Key(key) => return self.key(*key, shared),
-            Event::Resize(width, height) => self.size = (*width, *height),
             Event::Rehearsal(attempt) => {
                 if let Attempt::Done(_) = **attempt {
-                    let (width, height) = self.room();
+                    let (width, height) = self.sheet.room();
                     let rows = rows(&Self::tests(shared), width);
-                    self.reader = Reader::default();
+                    self.sheet.rewind();
                     // What failed is on screen at once; without a failure the top is.
                     if let Some(red) = rows.iter().position(|row| row.stop) {
                         let lines = rows
                             .iter()
                             .skip(red)
                             .take_while(|row| row.entry == rows[red].entry);
-                        self.reader.mark(red + lines.count() - 1, height);
-                        self.reader.mark(red, height);
+                        self.sheet.reader.mark(red + lines.count() - 1, height);
+                        self.sheet.reader.mark(red, height);
                     }
                 }
             }
-            _ => {}
+            other => self.sheet.world(other),
         }
         None
     }
@@ -343,7 +327,7 @@ impl Page for RehearsalPage {
     }
 
     fn focused_button(&self) -> Option<usize> {
-        self.focus.button(1)
+        self.sheet.button()
     }
 
     fn in_text_field(&self) -> bool {

@@ -5,7 +5,9 @@ use ipnet::IpNet;
 use super::{chosen_role, need};
 use crate::answers::{Answers, Vlink};
 use crate::catalogue::{Catalogue, Need, PortAnswer};
+use crate::plan::plan;
 use crate::port::{Direction, PortRange, Protocol, parse_port};
+use crate::product::differences;
 use crate::tui::Shared;
 
 /// The slots in the order of the page.
@@ -139,6 +141,21 @@ pub fn mistake(shared: &Shared) -> Option<String> {
         .into_iter()
         .find(|mistake| !mistake.key.starts_with("ssh."))
         .map(|mistake| mistake.fault.to_string())
+}
+
+/// In what aspera.conf does not agree with the answers, a line each; empty where there is no such file, or it agrees.
+pub fn conf_differs(shared: &Shared) -> Vec<String> {
+    let (Some(aspera), Some(role)) = (&shared.facts.aspera, chosen_role(shared)) else {
+        return Vec::new();
+    };
+    if aspera.conf.is_none() || !role.takes_ssh() {
+        return Vec::new();
+    }
+    let Ok(plan) = plan(Catalogue::builtin(), &shared.answers) else {
+        return Vec::new();
+    };
+    let found = differences(&plan, &shared.answers, role, aspera);
+    found.into_iter().map(|difference| difference.text).collect()
 }
 
 /// `TCP/33001`, `UDP/33001`: every port that would be opened for others.

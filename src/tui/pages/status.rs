@@ -3,28 +3,21 @@
 use ratatui::Frame;
 use ratatui::layout::Rect;
 
-use super::reader::{MARGIN, Reader, Row, paragraph};
+use super::reader::{Row, paragraph};
+use super::sheet::Sheet;
 use crate::transaction::{Progress, Status};
-use crate::tui::widgets::{Canvas, Focus, Handled, cell};
-use crate::tui::{
-    Button, Effect, Event, Key, Nav, Page, PageId, Question, Shared, Tone, frame, theme, words,
-};
+use crate::tui::widgets::{Canvas, Handled, cell};
+use crate::tui::{Button, Effect, Event, Key, Nav, Page, PageId, Question, Shared, Tone, theme, words};
 
 /// The page.
 #[derive(Debug)]
 pub struct StatusPage {
-    reader: Reader,
-    focus: Focus,
-    size: (u16, u16),
+    sheet: Sheet,
 }
 
 impl Default for StatusPage {
     fn default() -> Self {
-        Self {
-            reader: Reader::default(),
-            focus: Focus::default(),
-            size: (frame::MIN_WIDTH, frame::MIN_HEIGHT),
-        }
+        Self { sheet: Sheet::new(6) }
     }
 }
 
@@ -39,6 +32,8 @@ enum Press {
     Confirm,
     /// What an interrupted run left is taken back.
     Recover,
+    /// A TCP/22 that was kept for a while is closed.
+    Close22,
 }
 
 fn presses(shared: &Shared) -> Vec<Press> {
@@ -46,6 +41,7 @@ fn presses(shared: &Shared) -> Vec<Press> {
     let last = match status {
         Some(status) if status.open.is_some() => Press::Confirm,
         Some(status) if status.interrupted.is_some() => Press::Recover,
+        Some(status) if status.close_22.is_some() => Press::Close22,
         _ => Press::Refresh,
     };
     let mut list = vec![Press::Quit, Press::Reconfigure, Press::Snapshots];
@@ -83,6 +79,15 @@ fn rows(status: &Status, width: u16) -> Vec<Row> {
     rows.push(Row::default());
     rows.extend(port_rows(status, width));
     rows.push(Row::default());
+    if let Some(reminder) = &status.reminder {
+        let (name, style) = if reminder.urgent {
+            ("REMINDER", theme::WARN)
+        } else {
+            ("Later", theme::PLAIN)
+        };
+        let text = format!("{}. To close it: {}", reminder.text, reminder.command);
+        rows.extend(line(name, &text, style));
+    }
     if status.drift.is_empty() {
         rows.extend(line("Drift", "none", theme::PLAIN));
     }
@@ -136,31 +141,19 @@ fn port_rows(status: &Status, width: u16) -> Vec<Row> {
 }
 
 impl StatusPage {
-    fn room(&self) -> (u16, u16) {
-        let width = self.size.0.max(frame::MIN_WIDTH).saturating_sub(MARGIN + 2);
-        (width, self.size.1.max(frame::MIN_HEIGHT).saturating_sub(6))
-    }
-
     fn key(&mut self, key: Key, shared: &mut Shared) -> Option<Nav> {
         let presses = presses(shared);
-        if self.focus.handle(key, 1, presses.len()) == Handled::Yes {
-            return None;
-        }
-        let (width, height) = self.room();
-        let count = shared
-            .status
-            .as_ref()
-            .map_or(0, |status| rows(status, width).len());
-        if self.reader.handle(key, count, height) == Handled::Yes {
-            self.focus = Focus::default();
+        let status = shared.status.as_ref();
+        let count = |width| status.map_or(0, |status| rows(status, width).len());
+        if self.sheet.key(key, presses.len(), count) == Handled::Yes {
             return None;
         }
         match key {
             Key::Enter => {
                 let last = presses.last().copied();
                 let focused = self
-                    .focus
-                    .button(1)
+                    .sheet
+                    .button()
                     .and_then(|number| presses.get(number))
                     .copied();
                 press(focused.or(last)?, shared)
@@ -188,6 +181,11 @@ fn press(press: Press, shared: &mut Shared) -> Option<Nav> {
             shared.progress = vec![Progress::Awaiting(Box::new(trial))];
             Some(Nav::To(PageId::Confirm))
         }
+        Press::Close22 => {
+            shared.answers = *status?.close_22.clone()?;
+            shared.preview = None;
+            Some(Nav::To(PageId::Preview))
+        }
         Press::Recover => {
             let txn = status?.interrupted.clone()?;
             Some(Nav::Ask(Question {
@@ -204,17 +202,16 @@ impl Page for StatusPage {
     fn update(&mut self, event: &Event, shared: &mut Shared) -> Option<Nav> {
         match event {
             Event::Key(key) => self.key(*key, shared),
-            Event::Resize(width, height) => {
-                self.size = (*width, *height);
+            other => {
+                self.sheet.world(other);
                 None
             }
-            _ => None,
         }
     }
 
     fn view(&self, shared: &Shared, frame: &mut Frame<'_>, area: Rect) {
         let mut canvas = Canvas::new(frame, area);
-        let focused = self.focus.button(1).is_none();
+        let focused = self.sheet.button().is_none();
         canvas.text(canvas.width().saturating_sub(26), 0, "read only, F5 reads again");
         let part = Rect::new(0, 1, canvas.width(), canvas.height().saturating_sub(1));
         let Some(status) = &shared.status else {
@@ -225,8 +222,10 @@ impl Page for StatusPage {
             }
             return;
         };
-        let (width, _) = self.room();
-        self.reader.view(&mut canvas, part, &rows(status, width), focused);
+        let (width, _) = self.sheet.room();
+        self.sheet
+            .reader
+            .view(&mut canvas, part, &rows(status, width), focused);
     }
 
     fn message(&self, shared: &Shared) -> (Tone, String) {
@@ -245,6 +244,8 @@ impl Page for StatusPage {
             )
         } else if !status.drift.is_empty() {
             (Tone::Warn, "this host differs from what was confirmed".to_owned())
+        } else if let Some(reminder) = status.reminder.as_ref().filter(|reminder| reminder.urgent) {
+            (Tone::Warn, reminder.text.clone())
         } else if status.applied.is_none() {
             (Tone::Plain, "nothing is applied".to_owned())
         } else {
@@ -262,6 +263,7 @@ impl Page for StatusPage {
             Press::Refresh => "Refresh",
             Press::Confirm => "To the countdown",
             Press::Recover => "Take it back...",
+            Press::Close22 => "Close 22...",
         };
         (
             presses
@@ -276,7 +278,7 @@ impl Page for StatusPage {
     }
 
     fn focused_button(&self) -> Option<usize> {
-        self.focus.button(1)
+        self.sheet.button()
     }
 
     fn in_text_field(&self) -> bool {
@@ -292,6 +294,10 @@ impl Page for StatusPage {
             (
                 "Drift",
                 "a rule or a file that was confirmed and is different now.",
+            ),
+            (
+                "Reminder",
+                "TCP/22 was kept for a while; Close 22 goes to the preview of closing it, with trial and way back.",
             ),
         ]
     }

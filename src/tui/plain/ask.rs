@@ -3,6 +3,7 @@
 use crate::answers::Legacy22;
 use crate::catalogue::{Need, NeedDefault, PortAnswer, Role};
 use crate::port::Direction;
+use crate::tui::pages::slots;
 use crate::tui::wizard::asks_about_22;
 use crate::tui::{Shared, words};
 
@@ -37,6 +38,8 @@ pub(super) enum Ask {
     Outbound,
     /// Who may reach the ports.
     Sources,
+    /// Whether the ports are set in aspera.conf too.
+    Conf,
     /// Which firewall.
     Firewall,
     /// Whether what loads the rules is started at boot from now on.
@@ -68,7 +71,8 @@ impl Ask {
             | Self::Optional(_)
             | Self::Extra(_)
             | Self::Outbound
-            | Self::Sources => Some("Options"),
+            | Self::Sources
+            | Self::Conf => Some("Options"),
             Self::Firewall | Self::AtBoot | Self::DefaultDeny => Some("Firewall"),
             Self::Apply => Some("Preview"),
             _ => None,
@@ -155,7 +159,11 @@ pub(super) fn sequence(shared: &Shared, wanted: FurtherPorts) -> Vec<Ask> {
         list.extend(further);
         list.push(Ask::Outbound);
     }
-    list.extend([Ask::Sources, Ask::Firewall]);
+    list.push(Ask::Sources);
+    if !slots::conf_differs(shared).is_empty() {
+        list.push(Ask::Conf);
+    }
+    list.push(Ask::Firewall);
     if !words::sleeping(&shared.facts).is_empty() {
         list.push(Ask::AtBoot);
     }

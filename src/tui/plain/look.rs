@@ -26,6 +26,10 @@ impl Plain {
                 row.port, row.wanted, row.is, row.listener
             ));
         }
+        if let Some(reminder) = &status.reminder {
+            let name = if reminder.urgent { "Reminder" } else { "Later" };
+            self.say(format!("{name}: {}.", reminder.text));
+        }
         if status.drift.is_empty() {
             self.say("Drift: none.");
         }
@@ -49,6 +53,20 @@ impl Plain {
                 Step::Wait
             }
             "e" => Step::To(Ask::Role),
+            "c" => {
+                let answers = self
+                    .shared
+                    .status
+                    .as_ref()
+                    .and_then(|status| status.close_22.clone());
+                let Some(answers) = answers else {
+                    return Step::Invalid(
+                        "No TCP/22 was kept for a while. r, s, e or q is wanted.".to_owned(),
+                    );
+                };
+                self.shared.answers = *answers;
+                self.preview()
+            }
             _ => Step::Invalid("r, s, e or q is wanted.".to_owned()),
         }
     }

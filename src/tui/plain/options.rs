@@ -1,6 +1,6 @@
 //! The questions about further ports, about who may reach them, and about the firewall.
 
-use crate::answers::Answers;
+use crate::answers::{Answers, AsperaConf};
 use crate::catalogue::{Catalogue, PortAnswer};
 use crate::port::PortRange;
 use crate::tui::pages::slots;
@@ -254,6 +254,25 @@ impl Plain {
         }
     }
 
+    pub(super) fn ask_conf(&mut self) {
+        self.say("aspera.conf names other ports than these answers:");
+        for line in slots::conf_differs(&self.shared) {
+            self.say(format!("  {line}"));
+        }
+        self.say("Shall this change set them there too?");
+    }
+
+    pub(super) fn conf_answer(&mut self, text: &str) -> Step {
+        let conf = &mut self.shared.answers.aspera_conf;
+        match text.to_ascii_lowercase().as_str() {
+            "" => {}
+            "y" | "yes" => *conf = AsperaConf::Set,
+            "n" | "no" => *conf = AsperaConf::Leave,
+            _ => return Step::Invalid("y or n is wanted.".to_owned()),
+        }
+        Step::Next
+    }
+
     pub(super) fn ask_at_boot(&mut self) {
         let units = words::sleeping(&self.shared.facts).join(" and ");
         self.say(format!(
@@ -273,7 +292,7 @@ impl Plain {
     }
 
     /// The answers are complete: what would change?
-    fn preview(&mut self) -> Step {
+    pub(super) fn preview(&mut self) -> Step {
         self.shared.preview = None;
         let answers = Box::new(self.shared.answers.clone());
         self.wait_for(Busy::Preview, Effect::Preview(answers));
@@ -309,7 +328,9 @@ impl Plain {
             Ask::Port => "Port scanners knock on 22 all day. Clients pass the port with ascp -P.",
             Ask::Daemon => "With 1 a second sshd is tried on the new port first, beside the running one.",
             Ask::Legacy => "Closing 22 does not cut open sessions, and happens only after proof.",
-            Ask::Until22 => "faspwall status reminds from that day on; nothing happens by itself.",
+            Ask::Until22 => {
+                "faspwall status reminds from a week before it; nothing happens by itself, faspwall close-22 closes it."
+            }
             Ask::Networks22 | Ask::Sources => {
                 "A network is written as an address, a slash and a length: 192.0.2.0/24. With commas between several."
             }
@@ -318,6 +339,9 @@ impl Plain {
             Ask::Optional(_) => "A port, on for the usual one, or off.",
             Ask::Extra(_) => "y opens it, n does not.",
             Ask::Outbound => "Most hosts let everything out: then no such rule is needed.",
+            Ask::Conf => {
+                "It is a step of the commit, and undone with it. Services that read the file are named, not restarted."
+            }
             Ask::AtBoot => "It is a step of the commit, and undone with it.",
             Ask::DefaultDeny => {
                 "Services that listen now and are not in the plan could not be reached any more."

@@ -3,7 +3,7 @@
 use jiff::Span;
 use jiff::civil::Date;
 
-use crate::answers::{Answers, Daemon, Legacy22};
+use crate::answers::{Answers, AsperaConf, Daemon, Legacy22};
 use crate::port::parse_port;
 use crate::tui::pages::checks::checks;
 use crate::tui::{Effect, words};
@@ -30,6 +30,7 @@ impl Plain {
             Ask::Outbound => self.ask_outbound(),
             Ask::Sources => self.say("Who may reach the opened ports?"),
             Ask::Firewall => self.ask_firewall(),
+            Ask::Conf => self.ask_conf(),
             Ask::AtBoot => self.ask_at_boot(),
             Ask::DefaultDeny => self.ask_default_deny(),
             Ask::Apply => return self.ask_apply(),
@@ -70,6 +71,8 @@ impl Plain {
             }
             Ask::Fasp => format!("Port or range, or Enter for {}:", answers.fasp_udp),
             Ask::Further => "y to go through them, Enter for no:".to_owned(),
+            Ask::Conf if answers.aspera_conf == AsperaConf::Set => "n for no, Enter for yes:".to_owned(),
+            Ask::Conf => "y for yes, Enter for no:".to_owned(),
             Ask::AtBoot if answers.firewall.enable_at_boot => "n for no, Enter for yes:".to_owned(),
             Ask::AtBoot => "y for yes, Enter for no:".to_owned(),
             Ask::Optional(_) => self.optional_prompt(),
@@ -83,6 +86,9 @@ impl Plain {
             ),
             Ask::Apply => self.apply_prompt(),
             Ask::Confirm => return,
+            Ask::Status if self.shared.status.as_ref().is_some_and(|s| s.close_22.is_some()) => {
+                "r refresh, s snapshots, c close TCP/22, e reconfigure, q quit:".to_owned()
+            }
             Ask::Status => "r refresh, s snapshots, e reconfigure, q quit:".to_owned(),
             Ask::Snapshots => "Number of the change to take back, or q to leave:".to_owned(),
             Ask::GoBack | Ask::Interrupted => "y to do it, Enter for no:".to_owned(),
@@ -106,6 +112,7 @@ impl Plain {
             Ask::Outbound => self.outbound_answer(text),
             Ask::Sources => self.sources_answer(text),
             Ask::Firewall => self.firewall_answer(text),
+            Ask::Conf => self.conf_answer(text),
             Ask::AtBoot => self.at_boot_answer(text),
             Ask::DefaultDeny => self.default_deny_answer(text),
             Ask::Apply => self.apply_answer(text),
@@ -150,10 +157,7 @@ impl Plain {
         self.say("What now?");
         let mut number = 1;
         if let Some(earlier) = &self.shared.remembered {
-            let line = format!(
-                "  1  Resume the answers of {}, stopped on page {}",
-                earlier.when, earlier.page
-            );
+            let line = format!("  1  {}", words::resume(earlier));
             self.say(line);
             number = 2;
         }

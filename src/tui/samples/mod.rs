@@ -4,7 +4,7 @@ mod host;
 mod plan;
 mod rehearsal;
 
-use crate::answers::{Answers, Daemon, Firewall, HttpPorts, Legacy22, Ssh};
+use crate::answers::{Answers, AsperaConf, Daemon, Firewall, HttpPorts, Legacy22, Ssh};
 use crate::catalogue::{Need, NeedDefault, PortAnswer, Role};
 use crate::port::{Direction, PortRange, Protocol};
 use crate::transaction::{Kept, Outcome, Phase, PortStatus, Progress, Status, Trial, TxnId};
@@ -36,6 +36,7 @@ pub fn answers() -> Answers {
         node_api: None,
         vlink: None,
         firewall: Firewall::default(),
+        aspera_conf: AsperaConf::Leave,
         accept: vec![],
         extra: vec![],
     }
@@ -179,6 +180,9 @@ pub fn outcome(kept: bool) -> Outcome {
         remaining: vec![],
         files: change().files,
         log: "/var/lib/faspwall/20261123-073112/journal".into(),
+        left_to_do: vec![],
+        notice: None,
+        keep_22_until: None,
     }
 }
 
@@ -263,6 +267,8 @@ pub fn status() -> Status {
             row("TCP/22", "closed", "closed", "-"),
         ],
         drift: vec![],
+        reminder: None,
+        close_22: None,
         backend: "nftables 1.0.6".into(),
         at_boot: "yes, nftables.service loads /etc/nftables.conf".into(),
         guard: "none".into(),

@@ -135,6 +135,9 @@ pub fn change() -> Change {
         keep_22_until: None,
         requirements: vec![],
         at_liberty: vec![],
+        left_to_do: vec![],
+        answers: None,
+        notice: None,
     }
 }
 

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::{capital, joined, sentence};
-use crate::answers::Answers;
+use crate::answers::{Answers, AsperaConf};
 use crate::transaction::{Outcome, Progress};
 
 /// How a change ended, with everything that is said of it.
@@ -103,6 +103,12 @@ pub fn summary(ending: &Ending<'_>, answers: &Answers, answers_path: &Path) -> V
         if forward(outcome, answers) {
             lines.push(format!("repeat: faspwall apply -f {}", answers_path.display()));
         }
+        lines.extend(
+            outcome
+                .notice
+                .iter()
+                .map(|file| format!("users:  the text for them is in {file}")),
+        );
         return lines;
     }
     let end = if ending.incomplete() {
@@ -156,13 +162,24 @@ fn kept_steps(outcome: &Outcome, answers: &Answers) -> Vec<String> {
             joined(&outcome.closed)
         ));
         steps.push("close them in the cloud security group or router too".to_owned());
+        steps.extend(outcome.left_to_do.iter().cloned());
         return steps;
     }
     if port != 22 {
+        let text = outcome
+            .notice
+            .as_ref()
+            .map_or_else(String::new, |file| format!("; a text for them is in {file}"));
         steps.push(format!(
-            "tell your users: clients now need port {port}  (ascp -P {port})"
+            "tell your users: clients now need port {port}  (ascp -P {port}){text}"
         ));
     }
+    if let Some(day) = outcome.keep_22_until {
+        steps.push(format!(
+            "TCP/22 stays open until {day}; then type: faspwall close-22"
+        ));
+    }
+    steps.extend(outcome.left_to_do.iter().cloned());
     if !outcome.opened.is_empty() {
         steps.push(format!(
             "open {} in the cloud security group or router",
@@ -170,7 +187,7 @@ fn kept_steps(outcome: &Outcome, answers: &Answers) -> Vec<String> {
         ));
     }
     steps.push("test a transfer from outside this network".to_owned());
-    if answers.fasp_udp.to_string() != "33001" {
+    if answers.fasp_udp.to_string() != "33001" && answers.aspera_conf == AsperaConf::Leave {
         steps.push(format!("aspera.conf: set the UDP port to {}", answers.fasp_udp));
     }
     if port != 22 {
@@ -179,7 +196,9 @@ fn kept_steps(outcome: &Outcome, answers: &Answers) -> Vec<String> {
     steps
 }
 
-/// Whether the change did what the answers ask; a way back closes what they ask for.
+/// Whether the change did what the answers ask; a way back closes what they ask for, or opens 22 again.
 pub fn forward(outcome: &Outcome, answers: &Answers) -> bool {
-    !outcome.closed.contains(&format!("TCP/{}", answers.ssh.port))
+    let opens_22 = outcome.opened.iter().any(|port| port == "TCP/22");
+    let closes_ours = outcome.closed.contains(&format!("TCP/{}", answers.ssh.port));
+    !closes_ours && (answers.ssh.port == 22 || !opens_22)
 }

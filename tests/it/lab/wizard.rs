@@ -15,7 +15,7 @@ fn photograph(terminal: &Terminal, name: &str, title: &str) {
 }
 
 /// Presses Enter until the page behind it is there.
-fn next(terminal: &impl Seat, page: &str) -> String {
+pub fn next(terminal: &impl Seat, page: &str) -> String {
     terminal.keys(&["Enter"]);
     terminal.wait_for(page, seconds(15))
 }
@@ -39,9 +39,7 @@ pub fn to_the_trial(terminal: &impl Seat) -> String {
 
 /// From the first page to the end of the rehearsal; returns the same.
 pub fn to_the_rehearsal(terminal: &impl Seat) -> String {
-    terminal.wait_until("every check to answer", seconds(20), |screen| {
-        screen.contains("7 checks") && !screen.contains("still running")
-    });
+    all_checks(terminal);
     next(terminal, "Which Aspera product runs here?");
     next(terminal, "Which TCP port does sshd use");
     next(terminal, "WARNING: TCP/22 WOULD STAY OPEN");
@@ -50,6 +48,13 @@ pub fn to_the_rehearsal(terminal: &impl Seat) -> String {
     pages += &next(terminal, "the plan can be rehearsed");
     pages += &rehearsed(terminal);
     pages
+}
+
+/// Waits on the first page for everything that is found out.
+pub fn all_checks(terminal: &impl Seat) {
+    terminal.wait_until("every check to answer", seconds(20), |screen| {
+        screen.contains("7 checks") && !screen.contains("still running")
+    });
 }
 
 /// From the preview to the end of the rehearsal.
@@ -80,7 +85,7 @@ pub fn peer_confirms(terminal: &impl Seat, then: &str) {
 }
 
 /// Looks for half a second: longer than a busy machine needs to draw what a key has changed.
-fn within_a_moment(mut look: impl FnMut() -> Option<()>) -> Option<()> {
+pub fn within_a_moment(mut look: impl FnMut() -> Option<()>) -> Option<()> {
     let start = Instant::now();
     while start.elapsed() < Duration::from_millis(500) {
         if look().is_some() {

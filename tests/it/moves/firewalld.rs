@@ -12,7 +12,7 @@ use super::{
 const ANSWERS: &str = "schema = 1\nrole = \"connect-server\"\n\n[ssh]\nport = 33001\nlegacy_22 = \"close\"\n\n\
                        [http_fallback]\nhttp = 8080\nhttps = 8443\n";
 
-/// What others have in the zone for good, and (the last) until the next reload.
+/// What others have in the zone for good.
 const THEIRS: &str = "set -e\n\
     systemctl enable --quiet --now firewalld\n\
     for when in '' --permanent; do\n\
@@ -22,14 +22,18 @@ const THEIRS: &str = "set -e\n\
     done\n\
     sed -i 's|  <forward/>|  <!-- written by hand -->\\n  <forward/>|' /etc/firewalld/zones/dmz.xml\n\
     rm -f /etc/firewalld/zones/*.old\n\
-    firewall-cmd -q --zone=dmz --add-rich-rule='rule family=\"ipv4\" source address=\"198.51.100.77\" drop'\n\
     sleep 6\n";
+
+/// What others say until the next reload.
+pub const UNTIL_RELOAD: &str =
+    "firewall-cmd -q --zone=dmz --add-rich-rule='rule family=\"ipv4\" source address=\"198.51.100.77\" drop'";
 
 /// A machine that firewalld guards, with the program and its answers.
 pub fn guarded(suite: Suite) -> Machine {
     let machine = Machine::boot(suite);
     machine.install();
     machine.sh(THEIRS);
+    machine.sh(UNTIL_RELOAD);
     machine.put("/root/answers.toml", ANSWERS, 0o600);
     machine
 }
@@ -183,9 +187,7 @@ fn whole_way(suite: Suite) {
     reboot(&mut machine);
     assert_scan(&machine, &[22], false, "after the way back and a reboot");
     // What was only to live until the next reload is as if it had been before.
-    machine.sh(
-        "firewall-cmd -q --zone=dmz --add-rich-rule='rule family=\"ipv4\" source address=\"198.51.100.77\" drop'",
-    );
+    machine.sh(UNTIL_RELOAD);
     let files = |text: &str| {
         let hashes = text
             .lines()

@@ -19,7 +19,7 @@ const RULES: &str = "systemctl enable --quiet ufw
     ufw limit from 198.51.100.0/24 to any port 33001 proto udp";
 
 /// What others do at run time, in ufw's own chains too.
-const OTHERS: &str = "iptables -I INPUT -s 198.51.100.7 -j DROP
+pub const OTHERS: &str = "iptables -I INPUT -s 198.51.100.7 -j DROP
     iptables -I ufw-user-input -p tcp --dport 7070 -m comment --comment 'by hand' -j ACCEPT
     ip6tables -A ufw6-user-input -p tcp --dport 7071 -j ACCEPT";
 

@@ -17,18 +17,24 @@ const VLINK_PORT: u16 = 55001;
 /// What `aspera.conf` says about ports.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Conf {
-    /// `<default><transfer><protocol_options><bind_udp_port>`, else `UdpPort` of `<WEB>`.
+    /// `<default><transfer><protocol_options><bind_udp_port>`
     pub udp_port: Option<u16>,
     /// `<udp_port_reuse>`
     pub udp_port_reuse: Option<bool>,
-    /// `<server><ssh_port>`, else `SshPort` of `<WEB>`.
+    /// `<server><ssh_port>`
     pub ssh_port: Option<u16>,
+    /// `UdpPort` of `<WEB>`: what the old web pages tell clients.
+    pub web_udp_port: Option<u16>,
+    /// `SshPort` of `<WEB>`.
+    pub web_ssh_port: Option<u16>,
     /// `<http_server>`: HTTP port, and whether it is enabled.
     pub http: Option<(u16, bool)>,
     /// `<http_server>`: HTTPS port, and whether it is enabled.
     pub https: Option<(u16, bool)>,
     /// `<mcast_port>` of a trunk that is on.
     pub vlink_port: Option<u16>,
+    /// `<id>` of that trunk.
+    pub vlink_id: Option<String>,
     /// Whether there are `<rproxy>` rules.
     pub reverse_proxy: bool,
     /// What could not be understood, with its line.
@@ -241,25 +247,26 @@ impl Conf {
             "@httpsfallbackport",
             FALLBACK_PORTS.1,
         );
+        let (vlink_port, vlink_id) = vlink(&mut tree).unzip();
+        let vlink_id = vlink_id.filter(|id| !id.is_empty());
         Self {
-            udp_port: tree
-                .port(&option("bind_udp_port"))
-                .or_else(|| tree.port(&["web", "@udpport"])),
+            udp_port: tree.port(&option("bind_udp_port")),
             udp_port_reuse: tree.flag(&option("udp_port_reuse")),
-            ssh_port: tree
-                .port(&["server", "ssh_port"])
-                .or_else(|| tree.port(&["web", "@sshport"])),
+            ssh_port: tree.port(&["server", "ssh_port"]),
+            web_udp_port: tree.port(&["web", "@udpport"]),
+            web_ssh_port: tree.port(&["web", "@sshport"]),
             http,
             https,
-            vlink_port: vlink(&mut tree),
+            vlink_port,
+            vlink_id,
             reverse_proxy: tree.has(&["server", "rproxy", "rules", "rule"]),
             problems: tree.problems,
         }
     }
 }
 
-/// The port of the first trunk that is on. All members of a Vlink use the same one.
-fn vlink(tree: &mut Tree) -> Option<u16> {
+/// Port and id of the first trunk that is on. All members of a Vlink use the same port.
+fn vlink(tree: &mut Tree) -> Option<(u16, String)> {
     let trunk = ["trunks", "trunk"];
     let mut members: Vec<Entry> = Vec::new();
     for entry in tree.entries.clone() {
@@ -274,9 +281,10 @@ fn vlink(tree: &mut Tree) -> Option<u16> {
             };
             let on = one.flag(&["trunks", "trunk", "on"]) == Some(true);
             let port = one.port(&["trunks", "trunk", "mcast_port"]);
+            let id = one.value(&["trunks", "trunk", "id"]).map(|id| id.text.clone());
             tree.problems.append(&mut one.problems);
             if on {
-                return Some(port.unwrap_or(VLINK_PORT));
+                return Some((port.unwrap_or(VLINK_PORT), id.unwrap_or_default()));
             }
         } else if below.starts_with(&trunk.map(str::to_owned)) {
             members.push(entry);

@@ -3,10 +3,10 @@
 use proptest::prelude::*;
 
 use super::{ASCII, Desk, remembered};
-use crate::answers::{Answers, Daemon, Legacy22};
+use crate::answers::{Answers, AsperaConf, Daemon, Legacy22};
 use crate::catalogue::Catalogue;
 use crate::facts::Facts;
-use crate::transaction::{Progress, Status};
+use crate::transaction::{Progress, Reminder, Status};
 use crate::tui::samples;
 use crate::tui::theme::Look;
 use crate::tui::wizard::ALL_PAGES;
@@ -321,6 +321,56 @@ fn a_start_during_a_countdown_shows_it_and_after_an_interruption_the_status() {
         "{:?}",
         desk.effects
     );
+}
+
+#[test]
+fn a_22_that_was_kept_is_reminded_of_and_closed_from_the_status_page() {
+    let mut desk = Desk::at(PageId::Status);
+    let day = |day| jiff::civil::date(2026, 12, day);
+    let mut answers = samples::answers();
+    answers.role = String::from("high-speed-transfer-server");
+    desk.event(&Event::Status(Box::new(Status {
+        reminder: Some(Reminder::on(day(20), day(23))),
+        close_22: Some(Box::new(answers)),
+        ..samples::status()
+    })));
+    let picture = desk.picture();
+    for text in [
+        "REMINDER",
+        "on 2026-12-23, in 3 days",
+        "faspwall close-22",
+        "Close 22...",
+    ] {
+        assert!(picture.contains(text), "{text}: {picture}");
+    }
+    desk.keys(&[Key::Enter]);
+    assert_eq!(desk.wizard.page(), PageId::Preview);
+    assert_eq!(desk.wizard.shared().answers.role, "high-speed-transfer-server");
+    assert!(
+        matches!(desk.effects.last(), Some(Effect::Preview(_))),
+        "{:?}",
+        desk.effects
+    );
+}
+
+#[test]
+fn the_ports_in_aspera_conf_are_set_when_that_is_marked() {
+    let mut shared = samples::shared();
+    let aspera = shared.facts.aspera.as_mut().expect("a product");
+    aspera.conf = Some("/opt/aspera/etc/aspera.conf".into());
+    aspera.ssh_port = Some(22);
+    let mut desk = Desk::with(shared, Look::FULL, PageId::Options);
+    let conf = |desk: &Desk| desk.wizard.shared().answers.aspera_conf;
+    assert!(
+        desk.picture()
+            .contains("[ ] set the ports in aspera.conf too   (1 value differs)"),
+        "{}",
+        desk.picture()
+    );
+    desk.keys(&[Key::BackTab, Key::BackTab, Key::BackTab, Key::Char(' ')]);
+    assert_eq!(conf(&desk), AsperaConf::Set, "{}", desk.picture());
+    desk.keys(&[Key::Char(' ')]);
+    assert_eq!(conf(&desk), AsperaConf::Leave);
 }
 
 #[test]

@@ -46,7 +46,10 @@ fn ports_of_a_full_file_are_read() {
             ssh_port: Some(33001),
             http: Some((8081, true)),
             https: Some((8443, false)),
+            web_udp_port: None,
+            web_ssh_port: None,
             vlink_port: Some(55002),
+            vlink_id: Some("108".into()),
             reverse_proxy: false,
             problems: vec![],
         }
@@ -64,7 +67,7 @@ fn the_attributes_of_the_old_web_pages_are_read() {
     let text = "<CONF version=\"2\">\n<WEB\n  SshPort = \"33001\"\n  UdpPort = '33002'\n  HttpFallback=\"yes\"\n  \
                 HttpFallbackPort=\"8080\"\n  HttpsFallbackPort=\"8443\"\n/>\n</CONF>";
     let conf = Conf::parse(text);
-    assert_eq!((conf.ssh_port, conf.udp_port), (Some(33001), Some(33002)));
+    assert_eq!((conf.web_ssh_port, conf.web_udp_port), (Some(33001), Some(33002)));
     assert_eq!((conf.http, conf.https), (Some((8080, true)), Some((8443, true))));
     let off = Conf::parse(&text.replace("\"yes\"", "\"no\""));
     assert_eq!(off.http, Some((8080, false)));
