@@ -21,7 +21,7 @@ fn restrict_leaves_22_to_the_named_network_and_shuts_it_for_everyone_else() {
                    s/^table inet gate {/&\\n\\tset bad {\\n\\t\\ttype ipv4_addr\\n\\t\\telements = { 203.0.113.66 }\\n\\t}/";
     machine.ok(&["sed", "-i", banning, "/etc/nftables.conf"]);
     machine.ok(&["systemctl", "restart", "nftables"]);
-    machine.ok(&["chown", "daemon:adm", "/etc/nftables.conf"]);
+    machine.ok(&["chown", "root:adm", "/etc/nftables.conf"]);
     let mut first = Login::open(&machine, 22);
     let trial = apply(&machine, 120);
     assert_open(&machine, &[22, 33001]);
@@ -62,7 +62,7 @@ fn restrict_leaves_22_to_the_named_network_and_shuts_it_for_everyone_else() {
     let again = document(&machine.run(&["faspwall", "apply", "-f", "/root/answers.toml", "--json"]));
     assert_eq!(again["state"], "unchanged", "{again}");
     let owner = machine.ok(&["stat", "-c", "%U:%G %a", "/etc/nftables.conf"]);
-    assert_eq!(owner.trim(), "daemon:adm 755");
+    assert_eq!(owner.trim(), "root:adm 755");
     moves_on_to_another_port(&machine);
 }
 
