@@ -62,14 +62,8 @@ impl Engine<'_> {
         Ok(answers.closing_22())
     }
 
-    /// The change that takes a committed transaction back.
-    pub fn way_back(
-        &self,
-        id: Option<&TxnId>,
-        facts: &Facts,
-        setting: &Setting,
-    ) -> Result<Change, EngineError> {
-        self.need_root("rollback")?;
+    /// The committed transaction that can be taken back: only the last one.
+    fn to_take_back(&self, id: Option<&TxnId>) -> Result<Transaction, EngineError> {
         let Some(last) = self.in_force() else {
             return Err(EngineError::Refused(String::from(
                 "nothing that faspwall kept is in force: there is nothing to go back from. faspwall snapshots lists what was kept",
@@ -83,6 +77,18 @@ impl Engine<'_> {
                 last.id, last.id
             )));
         }
+        Ok(last)
+    }
+
+    /// The change that takes a committed transaction back.
+    pub fn way_back(
+        &self,
+        id: Option<&TxnId>,
+        facts: &Facts,
+        setting: &Setting,
+    ) -> Result<Change, EngineError> {
+        self.need_root("rollback")?;
+        let last = self.to_take_back(id)?;
         let earlier = self.in_force_before(Some(&last.id));
         let before = last.change.before.clone();
         let mut sshd_files = Vec::new();

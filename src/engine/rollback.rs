@@ -22,6 +22,8 @@ impl Engine<'_> {
         let transaction = self.load(id)?.unwrap_or_else(|| transaction.clone());
         let actions: Vec<&Action> = transaction.begun();
         let mut remaining: Vec<Step> = Vec::new();
+        // One who never lets go of it must not keep an undo from being done.
+        let _ufw = self.lock_of_ufw(&transaction.change).ok();
         for step in actions.iter().rev().flat_map(|action| &action.undo) {
             if self.perform(step).is_err() {
                 remaining.push(step.clone());
@@ -35,6 +37,7 @@ impl Engine<'_> {
         } else {
             self.compare(id)
         };
+        let reason = &self.with_reloads(id, reason);
         let at = self.stamp();
         let noted = self.note(
             id,
@@ -66,6 +69,18 @@ impl Engine<'_> {
         }
         self.tell(&outcome);
         Ok(outcome)
+    }
+
+    /// The reason of an undo, with a word on what others have loaded anew since the change began.
+    fn with_reloads(&self, id: &TxnId, reason: &str) -> String {
+        let anew = self.made_anew(id);
+        if anew.is_empty() {
+            return reason.to_owned();
+        }
+        format!(
+            "{reason}; somebody has loaded {} anew meanwhile, as a reload does: what stood there only until a reload is gone",
+            anew.join(", ")
+        )
     }
 
     /// Says on every terminal of this host that a change was undone: its author may be waiting on any of them.

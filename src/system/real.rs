@@ -472,6 +472,24 @@ impl System for RealSystem {
         }
     }
 
+    fn lock_record(&self, path: &Path) -> Result<Option<Lock>, SystemError> {
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)
+            .map_err(file_error("open", path))?;
+        let how = rustix::fs::FlockOperation::NonBlockingLockExclusive;
+        match rustix::fs::fcntl_lock(&file, how) {
+            Ok(()) => Ok(Some(Lock {
+                _file: Box::new(file),
+            })),
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::ACCESS) => Ok(None),
+            Err(error) => Err(file_error("lock", path)(error.into())),
+        }
+    }
+
     fn locate(&self, tool: Tool) -> Option<PathBuf> {
         if tool == Tool::Faspwall {
             // After an upgrade the kernel says `/usr/bin/faspwall (deleted)`; the new file stands in its place.

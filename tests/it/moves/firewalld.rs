@@ -353,6 +353,27 @@ fn what_firewalld_is_told_to_refuse_is_named_and_left_alone() {
     told("the policy gate of firewalld drops what fasp needs");
     assert_eq!(all_of(&machine), before);
     assert_open(&machine, &[22]);
+    machine.sh("firewall-cmd -q --permanent --delete-policy=gate && firewall-cmd -q --reload");
+    let direct = "ipv4 filter INPUT 0 -p udp --dport 33001 -j DROP";
+    machine.sh(&format!("firewall-cmd -q --direct --add-rule {direct}"));
+    told("a direct rule of firewalld, or a rule of iptables beside it, drops what fasp needs");
+    machine.sh(&format!("firewall-cmd -q --direct --remove-rule {direct}"));
+    a_reload_in_a_trial(&machine);
+}
+
+/// Somebody else reloads firewalld while a change is on trial: the trial's ports go with it, and nothing else differs.
+fn a_reload_in_a_trial(machine: &Machine) {
+    let command = "faspwall apply -f /root/answers.toml --no-rehearsal --confirm-within 120s --json";
+    document(&machine.ssh(22, Family::V4, command));
+    machine.sh("firewall-cmd -q --reload");
+    let undone = document(&machine.run(&["faspwall", "rollback", "--json"]));
+    assert_eq!(undone["restored"], "equal", "{undone}");
+    assert!(
+        undone
+            .to_string()
+            .contains("somebody has loaded inet firewalld anew"),
+        "{undone}"
+    );
 }
 
 /// Both trials of a move, without a rehearsal; returns the code that commits it.

@@ -268,7 +268,11 @@ fn both_variants_at_once_are_opened_and_stay_open_over_a_reboot() {
 
 #[test]
 fn two_networks_keep_22_and_nobody_else() {
-    let mut machine = server(Suite::Trixie, "nft", CLOUD_4, CLOUD_6);
+    // As fail2ban leaves them, saved with the rest.
+    let bans = ":f2b-sshd - [0:0]\n-A INPUT -p tcp -m multiport --dports 22,33001 -j f2b-sshd\n\
+                -A f2b-sshd -s 203.0.113.9/32 -j REJECT --reject-with icmp-port-unreachable\n-A f2b-sshd -j RETURN\n";
+    let rules = CLOUD_4.replacen("-A INPUT", &format!("{bans}-A INPUT"), 1);
+    let mut machine = server(Suite::Trixie, "nft", &rules, CLOUD_6);
     let ours = format!("10.98.{}.0/24", machine.number());
     let answers = format!(
         "schema = 1\nrole = \"connect-server\"\n[ssh]\nport = 33001\nlegacy_22 = \"restrict\"\n\
@@ -291,6 +295,13 @@ fn two_networks_keep_22_and_nobody_else() {
         }
         let rules = saves(machine);
         assert!(rules.contains("-A faspwall -s 192.0.2.0/24"), "{when}: {rules}");
+        let at = |what: &str| {
+            rules
+                .find(what)
+                .unwrap_or_else(|| panic!("{when}: {what}: {rules}"))
+        };
+        assert!(at(":shut\"") < at("-j f2b-sshd"), "{when}: {rules}");
+        assert!(at("-j f2b-sshd") < at(":ssh\" -j ACCEPT"), "{when}: {rules}");
         let again = document(&machine.ssh(33001, Family::V4, "faspwall apply -f /root/answers.toml --json"));
         assert_eq!(again["state"], "unchanged", "{when}: {again}");
     };

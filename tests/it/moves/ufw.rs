@@ -166,7 +166,12 @@ fn on_debian_13_ssh_moves_older_denies_give_way_and_come_back_byte_for_byte() {
 fn what_is_written_is_what_ufw_writes_itself_and_its_operator_may_go_on() {
     let machine = server(Suite::Bookworm);
     let trial = apply(&machine, 120);
+    // Somebody else is at work with ufw: the commit waits until he has finished.
+    let hold =
+        "import fcntl, time; f = open('/run/ufw.lock', 'w'); fcntl.lockf(f, fcntl.LOCK_EX); time.sleep(8)";
+    machine.ok(&["systemd-run", "--quiet", "--unit=hold", "python3", "-c", hold]);
     super::hosts::finish(&machine, 33001, trial);
+    assert!(!machine.run(&["systemctl", "is-active", "--quiet", "hold"]).ok());
     let files = "cat /etc/ufw/user.rules /etc/ufw/user6.rules";
     let ours = machine.sh(files);
     // ufw writes both files anew, and loads its chains from them.
