@@ -25,7 +25,7 @@ use std::fmt::Write as _;
 use boxes::{Machine, Suite};
 
 /// Only the firewall is asked for: sshd and TCP/22 stay as they are, so that the native commands are comparable.
-const ANSWERS: &str = "schema = 1\nrole = \"connect-server\"\naccept = [\"FW001\", \"FW002\"]\n\n[ssh]\nport = 33001\nlegacy_22 = \"keep\"\ndaemon = \"leave\"\n";
+const ANSWERS: &str = "schema = 1\nrole = \"connect-server\"\naccept = [\"FW001\", \"FW002\"]\n\n[ssh]\nport = 33001\nlegacy_22 = \"keep\"\ndaemon = \"leave\"\n\n[http_fallback]\nhttps = 8443\n\n[web_ui]\nhttp = 80\nhttps = 443\n";
 /// Measurements of each kind; the shortest counts, for whatever else runs on this host only adds to it.
 const RUNS: usize = 3;
 
@@ -121,7 +121,7 @@ impl Host {
 }
 
 /// Opens a shell in a namespace with a cable in it.
-const CABLE: &str = "unshare --net --mount sh -e <<'END'\nip link add a type veth peer name b\nip address add 192.0.2.1/24 dev a\nip link set a up\nip link set b up";
+const CABLE: &str = "unshare --net --mount sh -e <<'END'\nip link add near0 type veth peer name far0\nip address add 192.0.2.1/24 dev near0\nip link set near0 up\nip link set far0 up";
 const IPTABLES_SAVE: &str = "iptables-save >/dev/null; ip6tables-save >/dev/null";
 const IPTABLES_ADD: &str = "for t in iptables ip6tables; do { echo '*filter'; for p in 'tcp --dport 33001' 'udp --dport 33001' 'tcp --dport 80' 'tcp --dport 443' 'tcp --dport 8443'; do echo \"-I INPUT -p $p -j ACCEPT\"; done; echo COMMIT; } | $t-restore --noflush; done";
 const IPTABLES_DELETE: &str = "for t in iptables ip6tables; do { echo '*filter'; for p in 'tcp --dport 33001' 'udp --dport 33001' 'tcp --dport 80' 'tcp --dport 443' 'tcp --dport 8443'; do echo \"-D INPUT -p $p -j ACCEPT\"; done; echo COMMIT; } | $t-restore --noflush; done";
