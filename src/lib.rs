@@ -2,7 +2,7 @@
 //!
 //! # Map
 //!
-//! Pure core, bottom up: [`port`], [`step`], [`transaction`], [`facts`], [`catalogue`], [`answers`], [`plan`],
+//! Pure core, bottom up: [`harmless`], [`port`], [`step`], [`transaction`], [`facts`], [`catalogue`], [`answers`], [`plan`],
 //! [`matrix`], [`product`], [`notice`], [`advice`], [`backend`], [`sshd`], [`change`]. Above them [`system`], the one door to the host, then [`engine`]
 //! (detect, apply, confirm, guard, roll back), and two that live in sealed namespaces ([`sealed`]): [`lab`] and
 //! [`rehearse`]. [`tui`] knows the pure core only; [`cli`] joins the two.
@@ -38,6 +38,7 @@ pub mod cli;
 pub mod document;
 pub mod engine;
 pub mod facts;
+pub mod harmless;
 pub mod lab;
 pub mod matrix;
 pub mod notice;

@@ -123,7 +123,7 @@ impl Letter<'_> {
     fn same(&self) -> Vec<String> {
         vec![
             format!(
-                "  Names, passwords and keys. The data still come by UDP port {}.",
+                "  Names, passwords and keys. The data come by UDP port {}.",
                 self.answers.fasp_udp
             ),
             String::from("  Sessions and transfers that are running are not cut."),

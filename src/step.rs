@@ -13,6 +13,8 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use crate::harmless::is_tricky;
+
 /// The closed list of programs that faspwall may start. There is no shell on it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
 #[serde(rename_all = "kebab-case")]
@@ -85,6 +87,10 @@ pub enum Tool {
     Ipset,
     /// journalctl(1), read for failed logins
     Journalctl,
+    /// semanage(8), package policycoreutils-python-utils: which ports SELinux lets sshd bind
+    Semanage,
+    /// fail2ban-client(1)
+    Fail2banClient,
     /// ascp(1), asked for its version
     Ascp,
     /// faspwall itself, for the guard and the lab
@@ -129,6 +135,8 @@ impl Tool {
             Self::DbusDaemon => "dbus-daemon",
             Self::Ipset => "ipset",
             Self::Journalctl => "journalctl",
+            Self::Semanage => "semanage",
+            Self::Fail2banClient => "fail2ban-client",
             Self::Ascp => "ascp",
             Self::Faspwall => "faspwall",
         }
@@ -163,6 +171,8 @@ impl Tool {
             | Self::Ip6tablesNftRestore
             | Self::IptablesLegacyRestore
             | Self::Ip6tablesLegacyRestore => "iptables",
+            Self::Semanage => "policycoreutils-python-utils",
+            Self::Fail2banClient => "fail2ban",
             Self::Ascp => "the Aspera product",
             Self::Faspwall => "faspwall",
         }
@@ -459,7 +469,7 @@ pub fn quoted(text: &str) -> String {
     }
     let clean: String = text
         .chars()
-        .map(|c| if c.is_control() && c != '\n' { '?' } else { c })
+        .map(|c| if is_tricky(c) && c != '\n' { '?' } else { c })
         .collect();
     format!("'{}'", clean.replace('\'', r"'\''"))
 }

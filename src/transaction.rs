@@ -137,6 +137,11 @@ pub enum Entry {
         /// Time of day, RFC 3339.
         at: String,
     },
+    /// Somebody typed a code that is not the one of this transaction.
+    WrongCode {
+        /// Time of day, RFC 3339.
+        at: String,
+    },
     /// Everything is permanent and was read back.
     Committed {
         /// Time of day, RFC 3339.
@@ -188,7 +193,7 @@ impl State {
     pub fn after(self, entry: &Entry) -> Self {
         match entry {
             Entry::Begin { .. } => Self::Acting(Phase::Trial1),
-            Entry::Armed { .. } | Entry::Done { .. } => self,
+            Entry::Armed { .. } | Entry::Done { .. } | Entry::WrongCode { .. } => self,
             Entry::Intent { phase, .. } => Self::Acting(*phase),
             Entry::Waiting { trial, .. } => Self::Waiting(*trial),
             Entry::Confirmed { trial, .. } => {

@@ -228,6 +228,13 @@ pub fn selinux(case: &Case<'_>) -> Option<Advice> {
     if !enforcing || !case.plan.move_sshd || port == OLD_SSH_PORT || case.facts.ssh.ports.contains(&port) {
         return None;
     }
+    if case.facts.ssh.labels.is_some() {
+        let text = format!(
+            "SELinux is on and lets sshd bind the ports of its type alone. It is told to allow TCP/{port} (semanage port) \
+             before a second sshd is tried there, and told otherwise again when the change is undone."
+        );
+        return Some(Advice::new("FW010", Severity::Note, text));
+    }
     let text = format!(
         "SELinux is enforcing and may refuse sshd the port TCP/{port}; whether it does was not tested here. Label \
          the port first:   semanage port -a -t ssh_port_t -p tcp {port}   (package policycoreutils-python-utils)."
@@ -270,6 +277,13 @@ pub fn fail2ban(case: &Case<'_>) -> Option<Advice> {
     let seen: Vec<_> = chains.chain(foreign).collect();
     if seen.is_empty() || port == OLD_SSH_PORT {
         return None;
+    }
+    if let (Some((ports, _)), true) = (&case.facts.ssh.jail, case.plan.move_sshd) {
+        let text = format!(
+            "fail2ban runs here, and its sshd jail bans on these ports: {ports}. It is told to watch TCP/{port} as well, in \
+             a file of its own that goes when the change is undone."
+        );
+        return Some(Advice::new("FW011", Severity::Note, text).seen(seen));
     }
     let text = format!(
         "fail2ban runs here, and its sshd jail bans for port 22 unless it was told otherwise: attackers on \

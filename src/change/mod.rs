@@ -18,6 +18,7 @@ use crate::backend::nftables::wall::has_wall;
 use crate::facts::{BackendId, Facts};
 use crate::plan::{Plan, Requirement};
 use crate::port::{Direction, Protocol};
+use crate::sshd::neighbours::Label;
 use crate::step::{Action, Step};
 use crate::transaction::{Phase, TxnId};
 
@@ -102,6 +103,9 @@ pub struct Before {
     /// What each backend kept, in its own text: before and after.
     #[serde(default)]
     pub kept: BTreeMap<BackendId, (String, String)>,
+    /// Of the ports that the change is to open, those that were open already: going back leaves them so.
+    #[serde(default)]
+    pub open: Vec<String>,
     /// Units that it made start at boot.
     #[serde(default)]
     pub enabled: Vec<String>,
@@ -112,6 +116,15 @@ pub struct Before {
     /// sshd's main file.
     #[serde(default)]
     pub ssh_config: PathBuf,
+    /// Ports that SELinux was told to let it bind.
+    #[serde(default)]
+    pub labels: Vec<Label>,
+    /// Whether systemd holds its port for it.
+    #[serde(default)]
+    pub ssh_socket: bool,
+    /// Options of its command line that count for its configuration, for asking it what is in force.
+    #[serde(default)]
+    pub ssh_options: Vec<String>,
 }
 
 impl Change {

@@ -17,11 +17,13 @@ use crate::backend::nftables::render;
 use crate::backend::nftables::shut::{has_our_deny, is_shut_but_for};
 use crate::backend::nftables::wall::{Gates, has_wall};
 use crate::backend::{Pieces, Translator, Wish, translator};
-use crate::facts::{BackendId, Facts, InboundDefault, Listener};
+use crate::facts::{Activation, BackendId, Facts, InboundDefault, Listener};
 use crate::notice;
 use crate::plan::{Plan, Port22, Requirement};
 use crate::port::{PortRange, Protocol};
 use crate::sshd::change::{FileChange, listen_on, ours};
+use crate::sshd::logins::refused_there;
+use crate::sshd::wrappers;
 use crate::transaction::TxnId;
 use ipnet::IpNet;
 
@@ -82,9 +84,11 @@ pub fn preview(
     let Some(live) = live else {
         return preview;
     };
-    let wall = answers.firewall.default_deny && may_wall(facts, &live, &mut preview.obstacles);
+    let refused_already = answers.firewall.default_deny && !lets_all_in(&live);
+    let wall = answers.firewall.default_deny && !refused_already && may_wall(facts, &mut preview.obstacles);
     let mut wanted = Wanted::new(facts, &preview.plan, &live, setting, wall);
     wanted.enable = enable;
+    wanted.refused_already = refused_already;
     wanted.plan_product(answers, &preview.plan);
     wanted.find_unwritable();
     preview.obstacles.extend(wanted.obstacles.iter().cloned());
@@ -156,11 +160,13 @@ fn live(facts: &Facts, plan: &Plan, obstacles: &mut Vec<String>) -> Option<Rules
     }
 }
 
-/// Whether a default-deny set can be turned on here: only where nothing refuses packets yet.
-fn may_wall(facts: &Facts, live: &Ruleset, obstacles: &mut Vec<String>) -> bool {
-    if inbound_default(&live.without_ours()) != InboundDefault::Accept {
-        return false;
-    }
+/// Whether nothing but what we added refuses what no rule names.
+fn lets_all_in(live: &Ruleset) -> bool {
+    inbound_default(&live.without_ours()) == InboundDefault::Accept
+}
+
+/// Whether a default-deny set of ours can be turned on: some firewalls have one of their own.
+fn may_wall(facts: &Facts, obstacles: &mut Vec<String>) -> bool {
     let by_hand = match facts.backend {
         Some(BackendId::Ufw) => "ufw default deny incoming",
         Some(BackendId::Firewalld) => "firewall-cmd --set-default-zone=public",
@@ -201,6 +207,12 @@ fn others(facts: &Facts, rules: &[RuleLine], wall: bool) -> (Vec<String>, Vec<St
     (list(&|l| stays(l)), list(&|l| !stays(l)))
 }
 
+/// `TCP/33001`
+fn port_of(requirement: &Requirement) -> String {
+    let protocol = requirement.protocol.to_string().to_uppercase();
+    format!("{protocol}/{}", requirement.ports)
+}
+
 /// Ids differ from run to run; the rules behind them need not.
 fn without_ids(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
@@ -227,7 +239,7 @@ fn own_ports(facts: &Facts) -> Vec<u16> {
         own.clone_from(&facts.ssh.ports);
     }
     if own.is_empty() {
-        own.clone_from(&facts.ssh.config.ports);
+        own = facts.ssh.config.listening();
     }
     own.sort_unstable();
     own.dedup();
@@ -248,9 +260,11 @@ fn another_sshd(facts: &Facts, own: &[u16], door: u16) -> Option<String> {
 
 /// Going back means to read the old files again, so they must say what is so now.
 fn unread_configuration(facts: &Facts, own: &[u16]) -> Option<String> {
-    let mut configured = facts.ssh.config.ports.clone();
-    configured.sort_unstable();
-    configured.dedup();
+    if matches!(facts.ssh.activation, Activation::Socket(_)) {
+        // systemd holds the port: what the files say is no promise.
+        return None;
+    }
+    let configured = facts.ssh.config.listening();
     if facts.ssh.config.error.is_some() || configured.is_empty() || configured == own {
         return None;
     }
@@ -288,6 +302,8 @@ struct Wanted<'a> {
     spared: Vec<IpNet>,
     /// What a default-deny set lets through, where one is to stand.
     gates: Option<Gates>,
+    /// A default-deny set was asked for where the host's own rules refuse by default.
+    refused_already: bool,
     shut_now: bool,
     sshd_files: Vec<FileChange>,
     /// aspera.conf, where it shall name the ports of the plan.
@@ -324,6 +340,7 @@ impl<'a> Wanted<'a> {
         let mut wanted = Self {
             shut_now: is_shut_but_for(live, 22, &spared) || has_our_deny(live),
             gates: wall.then(|| Gates::new(facts, &requirements, &closing, &spared)),
+            refused_already: false,
             facts,
             setting,
             live,
@@ -448,6 +465,10 @@ impl<'a> Wanted<'a> {
                 squatter.address
             ));
         }
+        self.obstacles.extend(refused_there(&self.facts.ssh));
+        let client = self.facts.session.as_ref().and_then(|session| session.client);
+        self.obstacles
+            .extend(client.and_then(|client| wrappers::refused(&self.facts.ssh, client.to_canonical())));
         if !plan.move_sshd && !self.closing.is_empty() && !self.facts.ssh.ports.contains(&door) {
             self.obstacles.push(format!(
                 "sshd does not listen on TCP/{door} and is to be left alone: closing 22 would shut everyone out. Choose daemon = \"move\", or make sshd listen there first"
@@ -533,17 +554,37 @@ impl<'a> Wanted<'a> {
             helper_port: self.helper_port(),
             enable: self.enable.clone(),
             disable: Vec::new(),
+            unlabel: Vec::new(),
             keep_22_until: plan.keep_22_until,
             requirements: self.requirements.clone(),
             at_liberty: self.at_liberty(),
         };
-        let opened = self
+        let mut seen = std::collections::BTreeSet::new();
+        let opened: Vec<String> = self
             .requirements
             .iter()
-            .map(|r| format!("{}/{}", r.protocol.to_string().to_uppercase(), r.ports));
-        let mut seen = std::collections::BTreeSet::new();
-        let opened: Vec<String> = opened.filter(|port| seen.insert(port.clone())).collect();
+            .map(port_of)
+            .filter(|port| seen.insert(port.clone()))
+            .collect();
         let closed = self.closing.iter().map(|port| format!("TCP/{port}")).collect();
-        parts.assemble(fingerprint(self.live), opened, closed, None)
+        let open = opened
+            .iter()
+            .filter(|port| self.open_already(port))
+            .cloned()
+            .collect();
+        let mut change = parts.assemble(fingerprint(self.live), opened, closed, None);
+        change.before.open = open;
+        change
+    }
+
+    /// Whether packets to a port get through today. One on which sshd does not listen yet is not open.
+    fn open_already(&self, port: &str) -> bool {
+        let new_to_sshd = |number: &u16| !self.ports_before.contains(number);
+        let mut lacking = self
+            .requirements
+            .iter()
+            .filter(|r| self.gaps.iter().any(|(id, _)| *id == r.id));
+        let mut doors = self.ports_after.iter().filter(|number| new_to_sshd(number));
+        !lacking.any(|r| port_of(r) == port) && !doors.any(|number| format!("TCP/{number}") == port)
     }
 }

@@ -61,6 +61,8 @@ fn write(
     files: &std::collections::BTreeMap<String, String>,
 ) -> Result<(), SystemError> {
     system.make_dir(dir, 0o700)?;
+    // Somebody who made it first could put links into it, and say so which files root overwrites.
+    system.seclude(dir)?;
     for (name, text) in files {
         let path: PathBuf = dir.join(name);
         if let Some(parent) = path.parent() {

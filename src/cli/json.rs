@@ -6,6 +6,7 @@ use crate::advice::Advice;
 use crate::change::Preview;
 use crate::engine::journal::Transaction;
 use crate::facts::{Activation, Facts};
+use crate::harmless;
 use crate::step::{Action, Step};
 use crate::transaction::{Kept, Outcome, Phase, Status, Trial};
 
@@ -15,10 +16,11 @@ pub fn text(value: &Value) -> String {
     // Every document starts with its schema, so that a reader knows what it has before it reads on.
     let schema = rest.as_object_mut().and_then(|fields| fields.remove("schema"));
     let body = serde_json::to_string_pretty(&rest).unwrap_or_default();
-    match (schema, body.strip_prefix("{\n")) {
+    let text = match (schema, body.strip_prefix("{\n")) {
         (Some(schema), Some(body)) => format!("{{\n  \"schema\": {schema},\n{body}\n"),
         _ => format!("{}\n", serde_json::to_string_pretty(value).unwrap_or_default()),
-    }
+    };
+    harmless::json(&text)
 }
 
 /// `faspwall detect --json`

@@ -8,6 +8,7 @@ use crate::change::{Preview, RuleState};
 use crate::engine::journal::Transaction;
 use crate::engine::restored;
 use crate::facts::{Activation, Facts, SshFacts};
+use crate::harmless;
 use crate::transaction::{Kept, Outcome, Phase, Progress, Status, Trial};
 
 /// `faspwall detect`
@@ -148,7 +149,7 @@ pub fn plan(preview: &Preview, with_diff: bool) -> String {
             (RuleState::Present, "drop") => "closed already",
             (RuleState::Present, _) => "open already",
         };
-        let name = format!("{}/{}", rule.protocol.to_uppercase(), rule.ports);
+        let name = crate::tui::words::port(rule);
         let _ = writeln!(
             text,
             "{:4}{name:<18}{from:<20}{becomes:<16}{}",
@@ -200,16 +201,10 @@ pub fn plan(preview: &Preview, with_diff: bool) -> String {
     text
 }
 
-/// Text without control characters: names of programs, users and rules are chosen by others, and a terminal obeys them.
-pub fn tame(text: &str) -> String {
-    let good = |c: char| !c.is_control() || matches!(c, '\n' | '\t');
-    text.chars().map(|c| if good(c) { c } else { '?' }).collect()
-}
-
 /// Prints to standard error. A terminal that is gone is no reason to stop in the middle of a change.
 pub fn err(text: &str) {
     use std::io::Write;
-    drop(std::io::stderr().write_all(tame(text).as_bytes()));
+    drop(std::io::stderr().write_all(harmless::lines(text).as_bytes()));
 }
 
 /// Tells on standard error what is being done; silent for programs.

@@ -12,6 +12,7 @@ use crate::engine::confirm::{Confirmed, Proof, who};
 use crate::engine::detect::{detect as look, session::session};
 use crate::engine::{Engine, EngineError};
 use crate::facts::Facts;
+use crate::harmless;
 use crate::plan::plan as plan_of;
 use crate::rehearse::Subject;
 use crate::system::System;
@@ -59,7 +60,7 @@ pub struct Apply {
 pub(super) fn out(text: &str) {
     use std::io::Write;
     // A reader that has had enough (`| head`) is no failure.
-    drop(std::io::stdout().write_all(print::tame(text).as_bytes()));
+    drop(std::io::stdout().write_all(harmless::lines(text).as_bytes()));
 }
 
 pub(super) fn facts(engine: &Engine<'_>) -> Facts {

@@ -36,9 +36,10 @@ pub fn start(desk: &'static dyn System, engine: &Engine<'static>, global: &Globa
                 size: global.size,
                 escape_wait: Options::escape_wait(env("SSH_CONNECTION").is_some()),
             };
-            let (effects, events) = worker::start(desk, engine, WINDOW_S);
+            let (effects, events, ended) = worker::start(desk, engine, WINDOW_S);
             let ending = terminal::run(shared, options, &effects, events)
                 .map_err(|e| Failure::new(failure::USAGE, e.to_string()))?;
+            ended.after(effects);
             match ending {
                 Ending::Quit(code, lines) => {
                     for line in lines {
@@ -53,9 +54,10 @@ pub fn start(desk: &'static dyn System, engine: &Engine<'static>, global: &Globa
 }
 
 fn plain(desk: &'static dyn System, engine: &Engine<'static>, shared: Shared) -> Result<u8, Failure> {
-    let (effects, events) = worker::start(desk, engine, WINDOW_S);
+    let (effects, events, ended) = worker::start(desk, engine, WINDOW_S);
     let code = line_mode::on_stdio(shared, &effects, events)
         .map_err(|e| Failure::new(failure::USAGE, format!("standard output cannot be written: {e}")))?;
+    ended.after(effects);
     Ok(code)
 }
 

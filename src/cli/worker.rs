@@ -40,15 +40,31 @@ pub struct Worker {
     watched: Option<TxnId>,
 }
 
+/// For how long the last effects are waited for when the wizard is left.
+const LAST: Duration = Duration::from_secs(2);
+
+/// Tells when the worker has ended.
+pub struct Ended(Receiver<()>);
+
+impl Ended {
+    /// Takes no more effects, and waits a moment for those that were asked for, such as to remember the answers.
+    pub fn after(self, effects: Sender<Effect>) {
+        drop(effects);
+        // Nothing is ever sent: the other end goes away with the worker.
+        let _ = self.0.recv_timeout(LAST);
+    }
+}
+
 /// Starts the worker; effects go in, events come out.
 pub fn start(
     desk: &'static dyn System,
     engine: &Engine<'static>,
     window_s: u64,
-) -> (Sender<Effect>, Receiver<Event>) {
+) -> (Sender<Effect>, Receiver<Event>, Ended) {
     let (effects_in, effects) = channel::<Effect>();
     let (events, events_out) = channel::<Event>();
     let (queue, queued) = channel::<Effect>();
+    let (alive, ended) = channel::<()>();
     let stop = Arc::new(AtomicBool::new(false));
     let engine = Engine {
         stop: Arc::clone(&stop),
@@ -77,8 +93,9 @@ pub fn start(
             watched: None,
         };
         worker.serve(&queued);
+        drop(alive);
     });
-    (effects_in, events_out)
+    (effects_in, events_out, Ended(ended))
 }
 
 impl Worker {

@@ -7,6 +7,8 @@ mod reader;
 
 use std::fmt;
 
+use crate::harmless;
+
 pub use reader::{Found, Reader, Section};
 
 /// A position in a file; lines and columns count from 1, columns in characters.
@@ -54,12 +56,7 @@ pub struct Problem<F> {
 
 impl<F: fmt::Display> fmt::Display for Problem<F> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let line = self.fault.to_string();
-        let clean: String = line
-            .chars()
-            .map(|c| if c.is_control() { '?' } else { c })
-            .collect();
-        write!(f, "{}: {clean}", self.place)
+        write!(f, "{}: {}", self.place, harmless::line(&self.fault.to_string()))
     }
 }
 

@@ -78,6 +78,9 @@ pub struct Reader<'t, F> {
     offsets: BTreeMap<String, usize>,
 }
 
+/// Mistakes of one file that are told.
+const MOST: usize = 100;
+
 impl<'t, F: From<Shape>> Reader<'t, F> {
     /// A reader of `text`, which came from `file`.
     pub fn new(file: &'t str, text: &'t str) -> Self {
@@ -130,7 +133,8 @@ impl<'t, F: From<Shape>> Reader<'t, F> {
         self.offsets.insert(path, offset);
     }
 
-    /// Everything noted, in the order of the file, one for each place and text.
+    /// What was noted, in the order of the file, one for each place and text. A file that is nothing of the kind has a
+    /// mistake in every line: the first hundred say so.
     pub fn finish(self) -> Vec<Problem<F>>
     where
         F: fmt::Display + PartialEq,
@@ -140,6 +144,7 @@ impl<'t, F: From<Shape>> Reader<'t, F> {
         problems.dedup();
         problems
             .into_iter()
+            .take(MOST)
             .map(|(offset, fault)| Problem {
                 place: Place::of(self.file, self.text, offset),
                 fault,

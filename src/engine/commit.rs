@@ -2,11 +2,13 @@
 
 use super::apply::check_open;
 use super::detect::sockets::tcp_listeners;
+use super::detect::sshd::in_force;
 use super::journal::Transaction;
 use super::{Engine, EngineError};
 use crate::backend::nftables::shut::{has_our_deny, is_shut_but_for};
 use crate::change::Change;
-use crate::step::{Invocation, Tool};
+use crate::facts::SshdConfig;
+use crate::sshd::config::Effective;
 use crate::transaction::{Entry, Outcome, Phase, Progress, TxnId};
 
 /// Seconds after which the guard takes an unfinished commit back.
@@ -92,24 +94,23 @@ impl Engine<'_> {
         if change.before.ssh_ports == change.before.ssh_ports_after {
             return Ok(());
         }
+        let holder = if change.before.ssh_socket {
+            "systemd"
+        } else {
+            "sshd"
+        };
         for port in &change.before.ssh_ports_after {
             if !tcp_listeners(self.system, *port)
                 .iter()
-                .any(|(_, name)| name == "sshd")
+                .any(|(_, name)| name == holder)
             {
-                return Err(EngineError::Refused(format!("no sshd listens on TCP/{port}")));
+                return Err(EngineError::Refused(format!("no {holder} listens on TCP/{port}")));
             }
         }
-        let main = change.before.ssh_config.display().to_string();
-        let call = Invocation::new(Tool::Sshd, ["-T", "-f", main.as_str()]);
-        let effective = self.system.run_ok(&call)?.stdout;
-        let mut ports: Vec<u16> = effective
-            .lines()
-            .filter_map(|line| line.strip_prefix("port "))
-            .filter_map(|port| port.trim().parse().ok())
-            .collect();
-        ports.sort_unstable();
-        ports.dedup();
+        if change.before.ssh_socket {
+            return Ok(());
+        }
+        let ports = self.configured_ports(change)?;
         if ports == change.before.ssh_ports_after {
             Ok(())
         } else {
@@ -118,5 +119,21 @@ impl Engine<'_> {
                 change.before.ssh_ports_after
             )))
         }
+    }
+
+    /// On which ports sshd would listen for others if it were started now.
+    fn configured_ports(&self, change: &Change) -> Result<Vec<u16>, EngineError> {
+        let mut words = change.before.ssh_options.clone();
+        if !words.iter().any(|word| word == "-f") {
+            words.extend(["-f".into(), change.before.ssh_config.display().to_string()]);
+        }
+        let answer = in_force(self.system, &words, false, &[]).map_err(EngineError::Refused)?;
+        let effective = Effective::parse(&answer);
+        let config = SshdConfig {
+            ports: effective.ports(),
+            listen_addresses: effective.listen_addresses(),
+            ..SshdConfig::default()
+        };
+        Ok(config.listening())
     }
 }

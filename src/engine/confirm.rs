@@ -13,6 +13,18 @@ use crate::transaction::{Entry, Outcome, Progress, State, Trial, TxnId};
 /// A window is never stretched beyond this many seconds from now.
 const LONGEST_S: u64 = 900;
 
+/// So many wrong codes end the use of a transaction's code: a million codes cannot be tried in a window.
+const MOST_WRONG: usize = 5;
+
+/// Whether two codes are the same; it takes as long wherever they differ.
+fn is_same(one: &str, other: &str) -> bool {
+    let differing = one
+        .bytes()
+        .zip(other.bytes())
+        .fold(0, |sum, (a, b)| sum | (a ^ b));
+    one.len() == other.len() && differing == 0
+}
+
 /// What the person typed.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Proof {
@@ -128,10 +140,18 @@ impl Engine<'_> {
         };
         let session = session(self.system);
         if let Proof::Session(Some(code)) = proof
-            && *code != transaction.code
             && code != "keep"
         {
-            return refuse(String::from("That is not the code of this transaction."));
+            if transaction.wrong_codes() >= MOST_WRONG {
+                return refuse(format!(
+                    "{MOST_WRONG} wrong codes were typed: no code counts for {} any more. Type: faspwall rollback, and apply again; or at the console: faspwall confirm keep.",
+                    transaction.id
+                ));
+            }
+            if !is_same(code, &transaction.code) {
+                self.note(&transaction.id, &Entry::WrongCode { at: self.stamp() })?;
+                return refuse(String::from("That is not the code of this transaction."));
+            }
         }
         let local = session.as_ref().is_some_and(Session::is_local);
         if local && (*proof == Proof::Keep || *proof == Proof::Session(Some(String::from("keep")))) {
@@ -224,5 +244,18 @@ pub fn who(session: Option<&Session>) -> String {
             }
         }
         None => String::from("root"),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_code_is_the_same_as_itself_and_as_no_other() {
+        assert!(is_same("012345", "012345"));
+        for other in ["", "0", "01234", "0123456", "112345", "012346"] {
+            assert!(!is_same(other, "012345"), "{other}");
+        }
     }
 }

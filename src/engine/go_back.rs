@@ -125,6 +125,7 @@ impl Engine<'_> {
             helper_port: HELPER_PORT,
             enable: Vec::new(),
             disable: before.enabled.clone(),
+            unlabel: before.labels.clone(),
             keep_22_until: None,
             requirements,
             at_liberty: at_liberty(&last.change, earlier.as_ref().map(|t| &t.change)),
@@ -134,7 +135,10 @@ impl Engine<'_> {
         Ok(parts.assemble(
             fingerprint(&ruleset),
             without(&last.change.closed, earlier.as_ref().map(|t| &t.change.closed)),
-            without(&last.change.opened, earlier.as_ref().map(|t| &t.change.opened)),
+            without(
+                &without(&last.change.opened, Some(&before.open)),
+                earlier.as_ref().map(|t| &t.change.opened),
+            ),
             Some(last.id.to_string()),
         ))
     }

@@ -6,6 +6,7 @@ use std::time::Duration;
 use super::{Engine, EngineError};
 use crate::change::Change;
 use crate::change::assemble::RUN_DIR;
+use crate::harmless;
 use crate::step::Action;
 use crate::system::Lock;
 use crate::transaction::{Entry, JOURNAL_VERSION, Phase, State, TxnId};
@@ -82,6 +83,12 @@ impl Transaction {
         guards
     }
 
+    /// How often somebody typed a code that is not its own.
+    pub fn wrong_codes(&self) -> usize {
+        let wrong = |entry: &&Entry| matches!(entry, Entry::WrongCode { .. });
+        self.entries.iter().filter(wrong).count()
+    }
+
     /// When the live trial began, in milliseconds since boot.
     pub fn waiting_since(&self) -> Option<u64> {
         self.entries.iter().rev().find_map(|e| {
@@ -125,6 +132,22 @@ impl Transaction {
     }
 }
 
+/// The entries of a journal, or the line that is none and why. A last line that was cut off by a power loss does not
+/// count: what it announced was not begun.
+pub fn read(bytes: &[u8]) -> Result<Vec<Entry>, (usize, String)> {
+    let text = String::from_utf8_lossy(bytes);
+    let mut entries: Vec<Entry> = Vec::new();
+    let lines: Vec<&str> = text.lines().collect();
+    for (number, line) in lines.iter().enumerate() {
+        match serde_json::from_str(line) {
+            Ok(entry) => entries.push(entry),
+            Err(_) if number + 1 == lines.len() && !text.ends_with('\n') => break,
+            Err(error) => return Err((number + 1, harmless::line(&error.to_string()))),
+        }
+    }
+    Ok(entries)
+}
+
 fn second_of(id: &TxnId) -> Option<i64> {
     let time = jiff::civil::DateTime::strptime("%Y%m%d-%H%M%S", id.as_str()).ok()?;
     Some(
@@ -153,33 +176,23 @@ impl Engine<'_> {
 
     /// Writes an entry and returns once it is on the disk.
     pub fn note(&self, id: &TxnId, entry: &Entry) -> Result<(), EngineError> {
-        let mut line = serde_json::to_string(entry).unwrap_or_default();
+        // Whoever looks at the file with a plain tool sees what others named their rules and programs.
+        let mut line = harmless::json(&serde_json::to_string(entry).unwrap_or_default());
         line.push('\n');
         Ok(self.system.append(&self.journal_path(id), line.as_bytes())?)
     }
 
-    /// Reads a transaction. A last line that was cut off by a power loss does not count: what it announced was not begun.
+    /// Reads a transaction.
     pub fn load(&self, id: &TxnId) -> Result<Option<Transaction>, EngineError> {
         let path = self.journal_path(id);
         let Some(bytes) = self.system.read(&path)? else {
             return Ok(None);
         };
-        let text = String::from_utf8_lossy(&bytes);
-        let mut entries: Vec<Entry> = Vec::new();
-        let lines: Vec<&str> = text.lines().collect();
-        for (number, line) in lines.iter().enumerate() {
-            match serde_json::from_str(line) {
-                Ok(entry) => entries.push(entry),
-                Err(_) if number + 1 == lines.len() && !text.ends_with('\n') => break,
-                Err(error) => {
-                    return Err(EngineError::Journal {
-                        path: path.display().to_string(),
-                        line: number + 1,
-                        what: error.to_string(),
-                    });
-                }
-            }
-        }
+        let entries = read(&bytes).map_err(|(line, what)| EngineError::Journal {
+            path: path.display().to_string(),
+            line,
+            what,
+        })?;
         let Some(Entry::Begin {
             version,
             change,

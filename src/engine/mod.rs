@@ -164,21 +164,26 @@ impl<'s> Engine<'s> {
     /// The state directory and the runtime directory, made when they are missing.
     fn make_dirs(&self) -> Result<(), EngineError> {
         self.system.make_dir(&self.state_dir, 0o700)?;
-        // The journals hold what root will do: nobody else may put one there.
+        // The journals hold what root will do: nobody else may put one there, and the codes in them are nobody else's.
         let theirs = self.system.owner(&self.state_dir) != Some(self.system.ids().0);
-        let writable = self
-            .system
-            .mode(&self.state_dir)
-            .is_some_and(|mode| mode & 0o022 != 0);
-        if theirs || writable {
+        let safe = if theirs {
+            Err(String::from("it belongs to another user"))
+        } else {
+            self.system
+                .seclude(&self.state_dir)
+                .map_err(|error| error.to_string())
+        };
+        if let Err(why) = safe {
             return Err(EngineError::Refused(format!(
-                "{} belongs to somebody else, or others may write to it: journals are not safe there. Nothing was changed. Choose another --state-dir, or: chown root, chmod 700",
+                "{} belongs to somebody else, or others may write to it ({why}): journals are not safe there. Nothing was changed. Choose another --state-dir, or: chown root, chmod 700",
                 self.state_dir.display()
             )));
         }
         self.system
             .make_dir(std::path::Path::new(crate::change::assemble::RUN_DIR), 0o755)?;
-        Ok(())
+        Ok(self
+            .system
+            .relied_on(std::path::Path::new(crate::change::assemble::RUN_DIR))?)
     }
 
     /// The time of day, RFC 3339, whole seconds.

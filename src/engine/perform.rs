@@ -24,6 +24,8 @@ impl Engine<'_> {
                 }
                 // A symbolic link stays one: what it points to is replaced.
                 let target = self.system.resolve(path).unwrap_or_else(|| path.clone());
+                // One that others may put where it is would let them say which file root writes.
+                self.system.relied_on(path)?;
                 let mode = self.system.mode(&target).unwrap_or(*mode);
                 Ok(self.system.replace(&target, content.as_bytes(), mode)?)
             }

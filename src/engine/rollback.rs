@@ -2,6 +2,7 @@
 
 use super::journal::Transaction;
 use super::{Engine, EngineError};
+use crate::harmless;
 use crate::step::{Action, Invocation, Step, Tool};
 use crate::transaction::{Entry, Outcome, TxnId};
 
@@ -72,7 +73,7 @@ impl Engine<'_> {
         let text = format!(
             "faspwall: the change {} was undone ({}). {}.",
             outcome.txn,
-            outcome.reason,
+            harmless::line(&outcome.reason),
             if outcome.remaining.is_empty() {
                 "The old rules and ports are back"
             } else {

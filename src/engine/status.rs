@@ -319,6 +319,7 @@ impl Engine<'_> {
                     Entry::Confirmed { trial, by, at } => {
                         events.push(format!("{at}  {id} trial {trial} confirmed by {by}"))
                     }
+                    Entry::WrongCode { at } => events.push(format!("{at}  {id} a wrong code was typed")),
                     Entry::Committed { at, .. } => events.push(format!("{at}  {id} permanent")),
                     Entry::RolledBack {
                         at, reason, differs, ..
@@ -359,7 +360,8 @@ fn summary(transaction: &Transaction, in_force: bool) -> Kept {
     let closed = change.closed.iter().map(|p| format!("-{p}"));
     let mut going_back = Vec::new();
     if in_force {
-        going_back.extend(change.opened.iter().map(|p| format!("- {p}  open -> as before")));
+        let opened = change.opened.iter().filter(|p| !change.before.open.contains(p));
+        going_back.extend(opened.map(|p| format!("- {p}  open -> as before")));
         going_back.extend(change.closed.iter().map(|p| format!("+ {p}  closed -> open")));
         let ports = |ports: &[u16]| {
             ports

@@ -4,6 +4,7 @@ use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
 use super::{BIN, HOME, LabError, PEER, SERVER, seal};
+use crate::harmless;
 use crate::sealed;
 use crate::step::{Invocation, Tool, quoted};
 use crate::system::{System, SystemError};
@@ -110,7 +111,10 @@ pub fn host(system: &dyn System, command: &[String]) -> Result<u8, LabError> {
     // 255 is ssh's own: the wizard never ends with it.
     if status == Some(255) {
         println!("The login from the peer ended before the command on the server did.");
-        print!("{}", system.read_text(&log()).unwrap_or_default());
+        print!(
+            "{}",
+            harmless::lines(&system.read_text(&log()).unwrap_or_default())
+        );
     }
     println!("{}", summary(system)?);
     Ok(super::start::code(status))

@@ -308,6 +308,8 @@ fn left_out(step: &Step) -> Option<&'static str> {
         Step::Run(call) | Step::Try(call) => match call.tool {
             Tool::Sshd | Tool::Ssh | Tool::SshKeygen => Some(SSHD),
             Tool::Systemctl | Tool::SystemdRun => Some(UNITS),
+            Tool::Semanage => Some("SELinux's word on ports"),
+            Tool::Fail2banClient => Some("fail2ban's jails"),
             Tool::Wall => Some("messages to other terminals"),
             _ => None,
         },

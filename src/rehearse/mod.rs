@@ -17,7 +17,7 @@
 
 mod blocker;
 mod cast;
-mod copy;
+pub mod copy;
 mod daemon;
 mod flow;
 mod host;

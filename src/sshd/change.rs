@@ -4,9 +4,13 @@
 //! `Port` accumulates over all files, everything else is taken from its first mention. So a port that shall go must be
 //! taken out wherever it is written, and a port that shall stay must be written as soon as another one is.
 
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
-use crate::facts::SshFacts;
+use super::command_line;
+use super::config;
+use super::listen::Places;
+use super::{neighbours, socket};
+use crate::facts::{Activation, SshFacts};
 
 /// Name of the drop-in: before every other, because names are read in order.
 pub const DROP_IN: &str = "/etc/ssh/sshd_config.d/00-faspwall.conf";
@@ -32,32 +36,29 @@ pub enum SshdObstacle {
     /// `sshd -T` did not answer.
     #[error("sshd cannot read its own configuration: {0}. Mend it first: sshd -t names file and line")]
     Unreadable(String),
-    /// A ListenAddress line with its own port decides.
+    /// Nobody outside can reach it.
     #[error(
-        "{file} line {line} says \"{text}\": a ListenAddress with a port decides by itself, Port lines do not count for \
-         it. Take the port out of that line, or choose daemon = \"leave\" and move sshd by hand"
+        "sshd listens on loopback addresses only (ListenAddress): another port would be out of reach as well. Let it \
+         listen on an address that others reach, or choose daemon = \"leave\""
     )]
-    ListenAddress {
-        /// The file.
-        file: String,
-        /// The line, from 1.
-        line: usize,
-        /// Its text.
-        text: String,
-    },
+    Loopback,
     /// Ports come from the command line.
     #[error(
-        "sshd was started with {0}: ports given on the command line overrule its files. Change them where it is started, or choose daemon = \"leave\""
+        "sshd was started with {0}, and that was found in none of the files from which its service takes options: ports given \
+         on the command line overrule its files. Change it where sshd is started, or choose daemon = \"leave\""
     )]
     CommandLine(String),
-    /// systemd owns the port.
+    /// No OpenSSH server that we know how to move.
     #[error(
-        "systemd holds the SSH port ({0}): sshd's own Port lines decide nothing. Change ListenStream there, or choose daemon = \"leave\""
+        "{daemon} is not moved by faspwall. By hand:\n{}\nThen set daemon = \"leave\" in [ssh]: the firewall is changed alone",
+        by_hand(.daemon, *.port).join("\n")
     )]
-    Socket(String),
-    /// No OpenSSH server.
-    #[error("{0} is not OpenSSH: its port must be changed by hand; choose daemon = \"leave\"")]
-    Other(String),
+    Other {
+        /// What it is.
+        daemon: String,
+        /// The port wanted.
+        port: u16,
+    },
     /// No sshd runs.
     #[error(
         "no sshd is listening on this host: start it first (systemctl start ssh), or choose daemon = \"leave\""
@@ -65,86 +66,78 @@ pub enum SshdObstacle {
     None,
 }
 
-/// A `Port` or `ListenAddress` line of the files.
-fn keyword(line: &str) -> (String, &str) {
-    let line = line.trim_start();
-    let end = line
-        .find(|c: char| c.is_whitespace() || c == '=')
-        .unwrap_or(line.len());
-    let (word, rest) = line.split_at(end);
-    (
-        word.to_ascii_lowercase(),
-        rest.trim_matches(|c: char| c.is_whitespace() || c == '=' || c == '"'),
-    )
-}
-
-/// Whether a ListenAddress value bears a port: `1.2.3.4:22`, `[::1]:22`, `host:22`, but not `::1`.
-fn bears_port(value: &str) -> bool {
-    let value = value.split_whitespace().next().unwrap_or_default();
-    match value.strip_prefix('[') {
-        Some(rest) => rest.contains("]:"),
-        None => value.matches(':').count() == 1,
+/// How another server is moved, from its own documentation: dropbear(8), Debian's README of dropbear, OpenWrt's wiki,
+/// Microsoft's pages on OpenSSH for Windows.
+fn by_hand(daemon: &str, port: u16) -> Vec<String> {
+    let daemon = daemon.to_ascii_lowercase();
+    if daemon.contains("dropbear") {
+        return vec![
+            format!(
+                "  Debian and Ubuntu: DROPBEAR_PORT={port} in /etc/default/dropbear (or -p {port} in DROPBEAR_EXTRA_ARGS),"
+            ),
+            String::from("    then systemctl restart dropbear"),
+            format!(
+                "  OpenWrt: uci set dropbear.@dropbear[0].Port={port}; uci commit dropbear; service dropbear restart"
+            ),
+            format!(
+                "  Keep 22 until a login has worked:   dropbear -p {port}   starts a second one beside it"
+            ),
+        ];
     }
+    if daemon.contains("windows") {
+        return vec![
+            format!(
+                "  Port {port} in %PROGRAMDATA%\\ssh\\sshd_config, above the first Match; keep Port 22 beside it at first,"
+            ),
+            String::from("    then, in PowerShell as administrator:   Restart-Service sshd"),
+            format!(
+                "  New-NetFirewallRule -Name ssh-{port} -DisplayName SSH -Protocol TCP -LocalPort {port} -Action Allow"
+            ),
+        ];
+    }
+    vec![format!(
+        "  let it listen on TCP/{port} as well, by its own documentation, and log in there once"
+    )]
 }
 
 /// Whether sshd can be moved at all, by its facts.
-pub fn movable(ssh: &SshFacts) -> Result<(), SshdObstacle> {
-    use crate::facts::Activation;
+fn movable(ssh: &SshFacts, ports: &[u16]) -> Result<(), SshdObstacle> {
     if ssh.ports.is_empty() && ssh.activation == Activation::None {
         return Err(SshdObstacle::None);
     }
-    if let Activation::Socket(unit) = &ssh.activation {
-        return Err(SshdObstacle::Socket(unit.clone()));
-    }
-    if !ssh.daemon.is_empty() && !ssh.daemon.to_ascii_lowercase().contains("openssh") {
-        return Err(SshdObstacle::Other(ssh.daemon.clone()));
+    let daemon = ssh.daemon.to_ascii_lowercase();
+    if !daemon.is_empty() && (!daemon.contains("openssh") || daemon.contains("windows")) {
+        return Err(SshdObstacle::Other {
+            daemon: ssh.daemon.clone(),
+            port: ports.last().copied().unwrap_or(22),
+        });
     }
     if let Some(error) = &ssh.config.error {
         return Err(SshdObstacle::Unreadable(error.clone()));
     }
-    let given = ssh.args.iter().find(|arg| {
-        let option = arg.to_ascii_lowercase();
-        arg.starts_with("-p")
-            || option.starts_with("-oport")
-            || option.starts_with("port=")
-            || option.starts_with("-olistenaddress")
-            || option.starts_with("listenaddress=")
-    });
-    if let Some(arg) = given {
-        return Err(SshdObstacle::CommandLine(arg.clone()));
-    }
-    for (path, content) in &ssh.config.files {
-        for (number, line) in content.lines().enumerate() {
-            let (word, value) = keyword(line);
-            if word == "listenaddress" && bears_port(value) {
-                return Err(SshdObstacle::ListenAddress {
-                    file: path.display().to_string(),
-                    line: number + 1,
-                    text: line.trim().to_owned(),
-                });
-            }
-        }
+    // With a socket systemd opens the port, whatever sshd is told.
+    let socket = matches!(ssh.activation, Activation::Socket(_));
+    if !socket && Places::of(ssh).only_loopback() {
+        return Err(SshdObstacle::Loopback);
     }
     Ok(())
 }
 
-/// Whether the main file includes the drop-in directory before its first Match.
+/// Whether the main file includes the drop-in before its first Match. A relative name is looked for in `/etc/ssh`.
 fn includes_drop_ins(main: &str) -> bool {
-    for line in main.lines() {
-        let (word, value) = keyword(line);
-        match word.as_str() {
-            "match" => return false,
-            "include"
-                if value
-                    .split_whitespace()
-                    .any(|v| v.trim_matches('"') == "/etc/ssh/sshd_config.d/*.conf") =>
-            {
-                return true;
-            }
-            _ => {}
-        }
-    }
-    false
+    let (dir, name) = DROP_IN.rsplit_once('/').unwrap_or_default();
+    let reads = |pattern: &String| {
+        let pattern = Path::new("/etc/ssh").join(pattern);
+        let file = pattern
+            .file_name()
+            .map(|n| n.to_string_lossy())
+            .unwrap_or_default();
+        pattern.parent() == Some(Path::new(dir)) && config::matches_glob(&file, name)
+    };
+    config::parse(main)
+        .iter()
+        .take_while(|line| !line.in_match)
+        .any(|line| line.keyword == "include" && line.arguments.iter().any(reads))
 }
 
 /// A main file without the lines that we put at its top, and the ports that those named.
@@ -170,8 +163,11 @@ pub fn ours(ssh: &SshFacts) -> Vec<u16> {
     let files = ssh.config.files.iter().enumerate();
     let ports = files.flat_map(|(number, (path, content))| {
         if path.as_os_str() == DROP_IN {
-            let lines = content.lines().map(keyword).filter(|(word, _)| word == "port");
-            lines.filter_map(|(_, port)| port.parse().ok()).collect()
+            let lines = config::parse(content);
+            let ports = lines.iter().filter(|line| line.keyword == "port");
+            ports
+                .filter_map(|line| line.arguments.first()?.parse().ok())
+                .collect()
         } else if number == 0 {
             without_our_top(content).1
         } else {
@@ -184,7 +180,7 @@ pub fn ours(ssh: &SshFacts) -> Vec<u16> {
 /// The files that make sshd listen on exactly `ports` (ascending). Lines of others that name a port which shall go are
 /// turned into comments that say so.
 pub fn listen_on(ssh: &SshFacts, ports: &[u16]) -> Result<Vec<FileChange>, SshdObstacle> {
-    movable(ssh)?;
+    movable(ssh, ports)?;
     let mut changes = Vec::new();
     let Some((main_path, main)) = ssh.config.files.first() else {
         return Err(SshdObstacle::Unreadable(format!(
@@ -192,8 +188,22 @@ pub fn listen_on(ssh: &SshFacts, ports: &[u16]) -> Result<Vec<FileChange>, SshdO
             ssh.config.main.display()
         )));
     };
+    let places = Places::of(ssh);
+    let before = ssh.config.listening();
     let drop_in = includes_drop_ins(main);
-    let mut wanted: Vec<u16> = ports.to_vec();
+    let socket = matches!(ssh.activation, Activation::Socket(_));
+    let started = if socket {
+        Vec::new()
+    } else {
+        command_line::rewrite(ssh, &before, ports)?
+    };
+    // Where every place has a port of its own, or -p overrules the files, their Port lines do not count.
+    let counts = places.open && (socket || !command_line::overrules_files(&ssh.args));
+    let mut wanted: Vec<u16> = if counts { ports.to_vec() } else { Vec::new() };
+    if !started.is_empty() {
+        let named = command_line::ports(&ssh.args, &before, ports);
+        wanted.retain(|port| !named.contains(port));
+    }
     for (path, content) in &ssh.config.files {
         if path.as_os_str() == DROP_IN {
             continue;
@@ -203,12 +213,13 @@ pub fn listen_on(ssh: &SshFacts, ports: &[u16]) -> Result<Vec<FileChange>, SshdO
         } else {
             content
         };
-        let after = without_ports(theirs, ports, &mut wanted);
-        let after = if path == main_path && !drop_in {
-            with_lines_on_top(&after, &wanted_lines(ports))
-        } else {
-            after
-        };
+        let mut after = places.rewrite(theirs, MARK, &before, ports);
+        if counts {
+            after = without_ports(&after, ports, &mut wanted);
+        }
+        if path == main_path && !drop_in && counts {
+            after = with_lines_on_top(&after, &wanted_lines(ports));
+        }
         if after != *content {
             changes.push(FileChange {
                 path: path.clone(),
@@ -217,7 +228,8 @@ pub fn listen_on(ssh: &SshFacts, ports: &[u16]) -> Result<Vec<FileChange>, SshdO
             });
         }
     }
-    if drop_in {
+    changes.extend(started);
+    if drop_in && counts {
         let before = ssh
             .config
             .files
@@ -237,6 +249,12 @@ pub fn listen_on(ssh: &SshFacts, ports: &[u16]) -> Result<Vec<FileChange>, SshdO
             });
         }
     }
+    if let (Activation::Socket(unit), Some(socket)) = (&ssh.activation, &ssh.socket) {
+        changes.extend(socket::listen_on(unit, socket, &ssh.ports, ports));
+    }
+    if !changes.is_empty() {
+        changes.extend(neighbours::watch(ssh, ports));
+    }
     Ok(changes)
 }
 
@@ -244,37 +262,30 @@ fn wanted_lines(ports: &[u16]) -> String {
     ports.iter().map(|port| format!("Port {port}\n")).collect()
 }
 
-/// Comments out Port lines that shall go, and in the main file without drop-ins all of them; a line that shall stay is
-/// struck from `wanted`.
+/// Comments out Port lines that shall go; a line that shall stay is struck from `wanted`.
 fn without_ports(content: &str, ports: &[u16], wanted: &mut Vec<u16>) -> String {
+    let lines = config::parse(content);
     let mut after = String::with_capacity(content.len() + 64);
-    for line in content.split_inclusive('\n') {
-        let (word, value) = keyword(line);
-        let port = value
-            .split_whitespace()
-            .next()
-            .and_then(|v| v.parse::<u16>().ok());
-        match (word.as_str(), port) {
-            ("port", Some(port)) if ports.contains(&port) => {
-                wanted.retain(|w| *w != port);
-                after.push_str(line);
+    for (index, raw) in content.split_inclusive('\n').enumerate() {
+        let line = lines
+            .iter()
+            .find(|line| line.number == index + 1 && line.keyword == "port" && !line.in_match);
+        if let Some(line) = line {
+            let port = line.arguments.first().and_then(|value| value.parse::<u16>().ok());
+            match port.filter(|port| ports.contains(port)) {
+                Some(port) => wanted.retain(|w| *w != port),
+                None => after.push_str(MARK),
             }
-            ("port", _) => {
-                after.push_str(MARK);
-                after.push_str(line);
-            }
-            _ => after.push_str(line),
         }
+        after.push_str(raw);
     }
     after
 }
 
 fn with_lines_on_top(content: &str, lines: &str) -> String {
-    let first = content.lines().map(keyword).find(|(word, _)| word == "port");
-    if first.is_some()
-        && lines
-            .lines()
-            .all(|line| content.lines().any(|l| l.trim() == line))
+    if lines
+        .lines()
+        .all(|line| content.lines().any(|l| l.trim() == line))
     {
         return content.to_owned();
     }
@@ -288,7 +299,7 @@ fn with_lines_on_top(content: &str, lines: &str) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::facts::{Activation, SshdConfig};
+    use crate::facts::SshdConfig;
 
     fn facts(files: &[(&str, &str)]) -> SshFacts {
         SshFacts {
@@ -369,10 +380,37 @@ mod tests {
     }
 
     #[test]
-    fn a_listen_address_with_a_port_is_refused_with_its_place() {
-        let main = format!("{DEBIAN}ListenAddress ::1\nListenAddress 127.0.0.1:22\n");
-        let error = listen_on(&facts(&[("/etc/ssh/sshd_config", &main)]), &[33001]).expect_err("refused");
-        assert!(error.to_string().contains("line 5"), "{error}");
+    fn a_listen_address_with_a_port_is_changed_in_its_place() {
+        let main = format!("{DEBIAN}ListenAddress ::1\nListenAddress 192.0.2.1:22\n");
+        let changes = listen_on(&facts(&[("/etc/ssh/sshd_config", &main)]), &[33001]).expect("movable");
+        let text = after(&changes, "/etc/ssh/sshd_config").expect("changed");
+        assert!(
+            text.ends_with("::1\n#faspwall ListenAddress 192.0.2.1:22\nListenAddress 192.0.2.1:33001\n"),
+            "{text}"
+        );
+        assert!(after(&changes, DROP_IN).expect("written").contains("Port 33001"));
+        let only = "ListenAddress 192.0.2.1:22\nInclude sshd_config.d/*.conf\n";
+        let changes = listen_on(&facts(&[("/etc/ssh/sshd_config", only)]), &[33001]).expect("movable");
+        assert_eq!(after(&changes, DROP_IN), None, "a Port line would not count");
+        let error = listen_on(
+            &facts(&[("/etc/ssh/sshd_config", "ListenAddress [::1]:22\n")]),
+            &[33001],
+        );
+        assert!(error.expect_err("refused").to_string().contains("loopback"));
+    }
+
+    #[test]
+    fn what_is_no_openssh_of_unix_is_told_how_to_move() {
+        for (daemon, words) in [
+            ("dropbear", "DROPBEAR_PORT=33001"),
+            ("OpenSSH_for_Windows_9.5p1", "Restart-Service sshd"),
+            ("other", "let it listen on TCP/33001"),
+        ] {
+            let mut ssh = facts(&[("/etc/ssh/sshd_config", DEBIAN)]);
+            ssh.daemon = daemon.into();
+            let error = listen_on(&ssh, &[33001]).expect_err("refused");
+            assert!(error.to_string().contains(words), "{error}");
+        }
     }
 
     #[test]

@@ -274,43 +274,6 @@ pub fn listener_command(title: &str) -> (Option<String>, Vec<String>) {
     (words.next(), words.collect())
 }
 
-/// Those of sshd's arguments that change its configuration, for asking `sshd -T` the same question: `-f`, `-o`, `-p`, `-4`, `-6` ...
-pub fn config_arguments(arguments: &[String]) -> Vec<String> {
-    let mut kept = Vec::new();
-    let mut rest = arguments.iter();
-    while let Some(argument) = rest.next() {
-        // Options with a value: sshd(8). The value may be glued on.
-        let flag: String = argument.chars().take(2).collect();
-        let takes_value = matches!(
-            flag.as_str(),
-            "-f" | "-o" | "-p" | "-h" | "-c" | "-C" | "-E" | "-g" | "-u" | "-b" | "-k"
-        );
-        let value = (takes_value && argument.len() == flag.len())
-            .then(|| rest.next())
-            .flatten();
-        if matches!(flag.as_str(), "-f" | "-o" | "-p" | "-h" | "-c" | "-4" | "-6") {
-            kept.push(argument.clone());
-            kept.extend(value.cloned());
-        }
-    }
-    kept
-}
-
-/// The file that `-f` names.
-pub fn config_file(arguments: &[String]) -> Option<PathBuf> {
-    let mut rest = arguments.iter();
-    while let Some(argument) = rest.next() {
-        if let Some(glued) = argument.strip_prefix("-f") {
-            return if glued.is_empty() {
-                rest.next().map(PathBuf::from)
-            } else {
-                Some(PathBuf::from(glued))
-            };
-        }
-    }
-    None
-}
-
 /// How many connections tried to log in and failed, in lines of sshd's log: several tries of one connection count once,
 /// and one that got in after all does not count.
 pub fn failed_logins(log: &str) -> u64 {

@@ -1,4 +1,10 @@
 //! sshd as a translator: reads what it says of itself and writes how its ports are changed. Runs nothing.
 
 pub mod change;
+pub mod command_line;
 pub mod config;
+pub mod listen;
+pub mod logins;
+pub mod neighbours;
+pub mod socket;
+pub mod wrappers;

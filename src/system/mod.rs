@@ -11,6 +11,7 @@ pub mod replay;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::harmless::is_tricky;
 use crate::step::{Invocation, Signal, Tool};
 
 /// Directories in which programs are looked for: never the caller's PATH.
@@ -45,7 +46,7 @@ impl Output {
             .find(|l| !l.trim().is_empty())
             .unwrap_or("no message")
             .trim();
-        line.chars().filter(|c| !c.is_control()).take(300).collect()
+        line.chars().filter(|c| !is_tricky(*c)).take(300).collect()
     }
 }
 
@@ -206,6 +207,17 @@ pub trait System: Send + Sync {
 
     /// Makes a directory and its parents with these permission bits.
     fn make_dir(&self, path: &Path, mode: u32) -> Result<(), SystemError>;
+
+    /// Refuses a path that users other than root and the caller could lead elsewhere.
+    fn relied_on(&self, path: &Path) -> Result<(), SystemError> {
+        let _ = path;
+        Ok(())
+    }
+
+    /// Keeps everybody but its owner out of a directory, which must be one to rely on.
+    fn seclude(&self, dir: &Path) -> Result<(), SystemError> {
+        self.relied_on(dir)
+    }
 
     /// Takes the lock file; `None` when somebody else holds it.
     fn lock(&self, path: &Path) -> Result<Option<Lock>, SystemError>;

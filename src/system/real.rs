@@ -5,6 +5,8 @@
     reason = "this is the one file with effects; everything else goes through the System trait"
 )]
 
+mod trust;
+
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
@@ -437,6 +439,14 @@ impl System for RealSystem {
             .map_err(file_error("make", path))
     }
 
+    fn relied_on(&self, path: &Path) -> Result<(), SystemError> {
+        trust::relied_on(path)
+    }
+
+    fn seclude(&self, dir: &Path) -> Result<(), SystemError> {
+        trust::seclude(dir)
+    }
+
     fn lock(&self, path: &Path) -> Result<Option<Lock>, SystemError> {
         let no_follow = i32::try_from(rustix::fs::OFlags::NOFOLLOW.bits()).unwrap_or(0);
         let file = OpenOptions::new()
@@ -650,5 +660,90 @@ mod tests {
         fs::write(&path, b"first\n{\"entry\":\"int").expect("torn");
         system.append(&path, b"second\n").expect("written");
         assert_eq!(fs::read(&path).expect("read"), b"first\nsecond\n");
+    }
+
+    /// Started by the next test, as a program of ours.
+    #[test]
+    #[ignore = "prints what it was started with"]
+    fn prints_its_surroundings() {
+        for (name, value) in std::env::vars_os() {
+            println!("has {}={}", name.display(), value.display());
+        }
+        println!("in {}", std::env::current_dir().expect("a directory").display());
+        println!("given {:?}", std::env::args().next_back());
+    }
+
+    #[test]
+    fn a_program_is_started_with_a_fixed_environment_and_no_shell() {
+        let hostile = "$(touch /tmp/x); `id` \"quoted\" *";
+        let words = [
+            "--exact",
+            "system::real::tests::prints_its_surroundings",
+            "--include-ignored",
+            "--nocapture",
+            "--skip",
+            hostile,
+        ];
+        let call = Invocation::new(Tool::Faspwall, words);
+        let output = RealSystem.run_ok(&call).expect("started");
+        let mut seen: Vec<&str> = output
+            .stdout
+            .lines()
+            .filter(|line| line.starts_with("has "))
+            .collect();
+        seen.sort_unstable();
+        assert_eq!(
+            seen,
+            ["has LC_ALL=C", &format!("has PATH={PATH}")],
+            "{}",
+            output.stdout
+        );
+        assert!(output.stdout.contains("in /\n"), "{}", output.stdout);
+        assert!(
+            output.stdout.contains(&format!("given {:?}", Some(hostile))),
+            "{}",
+            output.stdout
+        );
+    }
+
+    #[test]
+    fn no_program_is_a_shell_and_none_is_found_in_the_path_of_the_caller() {
+        let shells = [
+            "sh", "bash", "dash", "env", "eval", "su", "sudo", "python3", "perl",
+        ];
+        for tool in [
+            Tool::Nft,
+            Tool::Sshd,
+            Tool::Ip,
+            Tool::Wall,
+            Tool::Mount,
+            Tool::Systemctl,
+        ] {
+            assert!(!shells.contains(&tool.name()));
+            if let Some(path) = RealSystem.locate(tool) {
+                assert!(
+                    PATH.split(':').any(|dir| path.parent() == Some(Path::new(dir))),
+                    "{}",
+                    path.display()
+                );
+            }
+        }
+    }
+
+    #[test]
+    fn no_link_is_followed_when_a_file_is_written_appended_to_or_locked() {
+        let dir = tempfile::tempdir().expect("a directory");
+        let (target, link) = (dir.path().join("target"), dir.path().join("link"));
+        fs::write(&target, "of others").expect("written");
+        std::os::unix::fs::symlink(&target, &link).expect("made");
+        let system = RealSystem;
+        assert!(system.append(&link, b"x\n").is_err());
+        assert!(system.lock(&link).is_err());
+        // Also where somebody guessed the name of the file beside it.
+        std::os::unix::fs::symlink(&target, dir.path().join("link.faspwall-new")).expect("made");
+        system.replace(&link, b"ours", 0o600).expect("replaced");
+        assert_eq!(fs::read(&target).expect("read"), b"of others");
+        let meta = fs::symlink_metadata(&link).expect("there");
+        assert!(meta.is_file() && meta.permissions().mode() & 0o777 == 0o600);
     }
 }

@@ -7,6 +7,7 @@ use ratatui::buffer::Buffer;
 use ratatui::style::{Color, Modifier, Style};
 
 use super::Tone;
+use crate::harmless::is_tricky;
 
 /// The characters that lines are made of.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -81,7 +82,7 @@ impl Look {
                 cell.set_char(plain);
             }
             // A control character would move the cursor or worse; ratatui filters them, this makes sure.
-            if cell.symbol().chars().any(char::is_control) {
+            if cell.symbol().chars().any(is_tricky) {
                 cell.set_char('?');
             }
         }

@@ -313,7 +313,7 @@ fn fw016_knows_the_defaults_of_the_file_and_the_old_web_pages() {
     for command in [
         "asconfigurator -x \"set_node_data;transfer_protocol_options_bind_udp_port,33010\"",
         "asconfigurator -x \"set_trunk_data;id,108;trunk_mcast_port,55001\"",
-        "systemctl restart asperacentral asperahttpd asperanoded",
+        "service asperacentral restart && service asperahttpd restart && service asperanoded restart",
     ] {
         assert!(advice.text.contains(command), "{command}: {}", advice.text);
     }

@@ -7,16 +7,17 @@ use std::path::{Path, PathBuf};
 ///
 /// A layer may name only layers above it in this table, so that no cycle can even be written down; the one exception
 /// is a pair that counts as one layer: the journal stores a change, and a change is cut into the journal's phases.
-const LAYERS: [(&str, &[&str]); 23] = [
+const LAYERS: [(&str, &[&str]); 24] = [
+    ("harmless", &[]),
     ("port", &[]),
     ("matrix", &["port"]),
-    ("step", &[]),
-    ("document", &[]),
+    ("step", &["harmless"]),
+    ("document", &["harmless"]),
     ("facts", &["port"]),
     ("catalogue", &["port", "document"]),
     ("answers", &["port", "document", "facts", "catalogue"]),
     ("plan", &["port", "catalogue", "answers"]),
-    ("notice", &["port", "facts", "answers", "plan"]),
+    ("notice", &["port", "facts", "catalogue", "answers", "plan"]),
     ("product", &["port", "facts", "catalogue", "answers", "plan"]),
     (
         "advice",
@@ -42,10 +43,11 @@ const LAYERS: [(&str, &[&str]); 23] = [
             "transaction",
         ],
     ),
-    ("system", &["step"]),
+    ("system", &["harmless", "step"]),
     (
         "engine",
         &[
+            "harmless",
             "port",
             "step",
             "facts",
@@ -62,7 +64,7 @@ const LAYERS: [(&str, &[&str]); 23] = [
         ],
     ),
     ("sealed", &["step", "system"]),
-    ("lab", &["step", "system", "engine", "sealed"]),
+    ("lab", &["harmless", "step", "system", "engine", "sealed"]),
     (
         "rehearse",
         &[
@@ -82,6 +84,7 @@ const LAYERS: [(&str, &[&str]); 23] = [
     (
         "tui",
         &[
+            "harmless",
             "port",
             "matrix",
             "step",
@@ -98,6 +101,7 @@ const LAYERS: [(&str, &[&str]); 23] = [
     (
         "cli",
         &[
+            "harmless",
             "port",
             "matrix",
             "step",

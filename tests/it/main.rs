@@ -13,6 +13,8 @@ mod boxes;
 mod catalogue;
 mod catalogue_file;
 mod detect;
+mod fuzz;
+mod hostile;
 mod lab;
 mod machines;
 mod moves;

@@ -3,7 +3,7 @@
 //! Rich rules with a priority below zero, then those that refuse, then those that accept together with services and
 //! ports, then rich rules with a priority above zero, then the zone's target.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use ipnet::IpNet;
 
@@ -60,16 +60,22 @@ pub struct Services(pub BTreeMap<String, Service>);
 impl Services {
     /// The ports that services of these names stand for, those that they include as well; not those for certain
     /// destinations.
-    fn covers(&self, name: &str, probe: &Probe, depth: usize) -> bool {
-        let Some(service) = self.0.get(name).filter(|_| depth < 8) else {
-            return false;
-        };
-        let here = !service.limited
-            && (in_ports(&service.ports, probe) || service.protocols.contains(&probe.protocol.to_string()));
-        here || service
-            .includes
-            .iter()
-            .any(|name| self.covers(name, probe, depth + 1))
+    fn covers(&self, name: &str, probe: &Probe) -> bool {
+        // Services may include each other, and each other's.
+        let mut seen = BTreeSet::from([name]);
+        let mut waiting = vec![name];
+        while let Some(service) = waiting.pop() {
+            let Some(service) = self.0.get(service) else {
+                continue;
+            };
+            let protocol = service.protocols.contains(&probe.protocol.to_string());
+            if !service.limited && (protocol || in_ports(&service.ports, probe)) {
+                return true;
+            }
+            let more = service.includes.iter().map(String::as_str);
+            waiting.extend(more.filter(|name| seen.insert(name)));
+        }
+        false
     }
 
     /// Every range of ports that is named in a zone, for finding the ones that are treated differently.
@@ -102,7 +108,7 @@ pub fn access(services: &Services, zone: &Zone, probe: &Probe) -> Access {
         }
     }
     let protocol = probe.protocol.to_string();
-    if zone.services.iter().any(|name| services.covers(name, probe, 0))
+    if zone.services.iter().any(|name| services.covers(name, probe))
         || in_ports(&zone.ports, probe)
         || zone.protocols.contains(&protocol)
     {
@@ -141,7 +147,7 @@ fn fit(services: &Services, rule: &Rich, probe: &Probe) -> Fit {
     let about = match &rule.what {
         What::Everything => true,
         What::Port(ports, protocol) => in_ports(&[(*ports, protocol.clone())], probe),
-        What::Service(name) => services.covers(name, probe, 0),
+        What::Service(name) => services.covers(name, probe),
         What::Protocol(name) => *name == probe.protocol.to_string(),
         What::Other => false,
     };
@@ -173,5 +179,37 @@ fn of_end(end: Option<&End>, asked: Option<IpNet>) -> Fit {
         (true, Fit::All) => Fit::None,
         (true, Fit::None) => Fit::All,
         (true, Fit::Some) => Fit::Some,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::firewalld::zone::service_of_file;
+
+    #[test]
+    fn services_that_include_each_other_are_looked_at_once() {
+        let all: String = (0..40)
+            .map(|number| format!("<include service=\"s{number}\"/>"))
+            .collect();
+        let mut services = Services::default();
+        for number in 0..40 {
+            let port = if number == 39 {
+                "<port port=\"33001\" protocol=\"tcp\"/>"
+            } else {
+                ""
+            };
+            let text = format!("<service>{all}{port}</service>");
+            services.0.insert(format!("s{number}"), service_of_file(&text));
+        }
+        let probe = |port| Probe {
+            protocol: Protocol::Tcp,
+            port,
+            family: Family::V4,
+            from: None,
+            group: None,
+        };
+        assert!(services.covers("s0", &probe(33001)));
+        assert!(!services.covers("s0", &probe(22)));
     }
 }

@@ -4,7 +4,8 @@
 use std::fmt;
 
 use super::rich::{Action, Rich, range};
-use super::zone::Zone;
+use super::xml;
+use super::zone::{self, Zone};
 use crate::port::{PortRange, Protocol};
 use crate::step::{Invocation, Tool, quoted};
 
@@ -221,10 +222,12 @@ pub fn patched(text: &str, out: &[&Entry], add: &[&Entry]) -> Option<String> {
     let mut patched = text.to_owned();
     for entry in out {
         let lines = entry.element();
+        let comments = xml::comments(&patched);
         // Ours stand at the end, and not within a rule: there they would stand further in.
         let at = patched
             .rmatch_indices(&lines)
             .map(|(at, _)| at)
+            .filter(|at| !comments.iter().any(|comment| comment.contains(at)))
             .find(|at| !patched.get(..*at).is_some_and(|head| head.ends_with(' ')))?;
         patched.replace_range(at..at + lines.len(), "");
     }
@@ -232,15 +235,20 @@ pub fn patched(text: &str, out: &[&Entry], add: &[&Entry]) -> Option<String> {
     if added.is_empty() {
         return Some(patched);
     }
-    if let Some(at) = patched.rfind("</zone>") {
+    let comments = xml::comments(&patched);
+    let outside = |at: &usize| !comments.iter().any(|comment| comment.contains(at));
+    let end = patched.rmatch_indices("</zone>").map(|(at, _)| at).find(outside);
+    if let Some(at) = end {
         patched.insert_str(at, &added);
-        return Some(patched);
+    } else {
+        // `<zone/>`: nothing is in it yet.
+        let start = patched.rmatch_indices('<').map(|(at, _)| at).find(outside)?;
+        let at = patched.rmatch_indices("/>").map(|(at, _)| at).find(outside)?;
+        let only = at > start && patched.get(start..)?.starts_with("<zone");
+        only.then(|| patched.replace_range(at..at + 2, &format!(">\n{added}</zone>")))?;
     }
-    // `<zone/>`: nothing is in it yet.
-    let at = patched.rfind("/>")?;
-    let only = patched.rfind('<') == patched.rfind("<zone") && patched.contains("<zone");
-    only.then(|| {
-        patched.replace_range(at..at + 2, &format!(">\n{added}</zone>"));
-        patched
-    })
+    // A file that its operator has written strangely is left to firewalld.
+    let zone = zone::of_file("", &patched);
+    let there = add.iter().all(|entry| entry.is_in(&zone));
+    (there && self::patched(&patched, add, &[]).is_some()).then_some(patched)
 }

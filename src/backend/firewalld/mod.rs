@@ -9,14 +9,14 @@
 //! as it was, with our lines added. The daemon reads it again five seconds later and finds what it knows already.
 
 mod access;
-mod line;
+pub mod line;
 mod need;
 mod obstacles;
 mod places;
-mod rich;
+pub mod rich;
 pub mod state;
 mod translate;
-mod xml;
+pub mod xml;
 pub mod zone;
 mod zone_file;
 

@@ -1,6 +1,8 @@
 //! Just enough of XML for the files of firewalld. Reading never fails: what is not closed ends with the text, and what
 //! is no element is passed over.
 
+use std::ops::Range;
+
 /// An element.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Element {
@@ -64,6 +66,25 @@ pub fn parse(text: &str) -> Element {
     }
     let outer = open.pop().unwrap_or_default();
     outer.children.into_iter().next().unwrap_or_default()
+}
+
+/// Where comments stand. One that is never closed goes on to the end.
+pub fn comments(text: &str) -> Vec<Range<usize>> {
+    let mut found: Vec<Range<usize>> = Vec::new();
+    let mut at = 0;
+    while let Some(start) = text.get(at..).and_then(|rest| Some(at + rest.find('<')?)) {
+        let rest = text.get(start..).unwrap_or_default();
+        let comment = rest.strip_prefix("<!--");
+        let length = match comment {
+            Some(inner) => inner.find("-->").map_or(rest.len(), |end| end + 7),
+            None => end_of_tag(rest),
+        };
+        at = start + length;
+        if comment.is_some() {
+            found.push(start..at);
+        }
+    }
+    found
 }
 
 /// Puts the innermost open element into the one around it.

@@ -31,7 +31,7 @@ pub fn commands(text: &str) -> Vec<NativeRule> {
         Some(NativeRule {
             tool,
             table: table.to_owned(),
-            rule: rule.to_owned(),
+            rule: rule.trim_end().to_owned(),
         })
     };
     text.lines().filter_map(one).collect()
@@ -156,18 +156,23 @@ fn with_lines(content: &str, table: &str, lines: &str) -> String {
     }
     if let Some(place) = place {
         let (head, tail) = content.split_at(place);
-        return format!("{head}{lines}{tail}");
+        return format!("{head}{}{lines}{tail}", line_end(head));
     }
-    let end = if content.is_empty() || content.ends_with('\n') {
-        ""
-    } else {
-        "\n"
-    };
+    let end = line_end(content);
     let chains: String = built_in(table)
         .iter()
         .map(|chain| format!(":{chain} ACCEPT [0:0]\n"))
         .collect();
     format!("{content}{end}{MADE}\n*{table}\n{chains}{lines}COMMIT\n")
+}
+
+/// What ends the last line of a text, where nothing does.
+fn line_end(text: &str) -> &'static str {
+    if text.is_empty() || text.ends_with('\n') {
+        ""
+    } else {
+        "\n"
+    }
 }
 
 /// The file without our rules, and without the tables that were made for nothing else.
@@ -179,11 +184,16 @@ pub fn without_ours(content: &str) -> String {
     let mut text = String::with_capacity(content.len());
     let mut at = 0;
     while let Some(line) = kept.get(at) {
+        if line.trim() != MADE {
+            text.push_str(line);
+            at += 1;
+            continue;
+        }
         let rest = kept.get(at..).unwrap_or_default();
         let end = rest.iter().position(|line| line.trim() == "COMMIT");
         let section = rest.get(..end.map_or(1, |end| end + 1)).unwrap_or_default();
         let empty = section.iter().all(|line| !line.trim_start().starts_with('-'));
-        if line.trim() == MADE && empty {
+        if empty {
             at += section.len();
         } else {
             text.push_str(line);

@@ -68,7 +68,7 @@ impl Packet<'static> {
 }
 
 /// Whether a match holds for the packet.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Answer {
     /// It does.
     Yes,

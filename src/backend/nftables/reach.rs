@@ -1,5 +1,7 @@
 //! Follows a stranger's packet through the chains: which base chain could drop it, and which rule would.
 
+use std::collections::BTreeMap;
+
 use serde_json::Value;
 
 use super::model::{Chain, Rule, Ruleset};
@@ -19,6 +21,7 @@ pub struct Fate {
     pub certain: bool,
 }
 
+#[derive(Debug, Clone, Copy)]
 enum Flow {
     /// Every packet was decided on.
     Ended,
@@ -35,6 +38,9 @@ struct Walk<'r> {
     accepts: bool,
     /// Whether address translation is looked for; then the interface is taken for the one that the packet comes in by.
     translation: bool,
+    /// What came of a chain that was walked already: a ruleset whose chains each call the next one twice has more ways
+    /// through it than can be walked.
+    known: BTreeMap<(usize, Answer, usize), Flow>,
 }
 
 /// The fate of the packet in a base chain. `chain` must have a hook.
@@ -45,6 +51,7 @@ pub fn fate<'r>(ruleset: &'r Ruleset, chain: &Chain, packet: Packet<'r>) -> Fate
         fate: Fate::default(),
         accepts: false,
         translation: false,
+        known: BTreeMap::new(),
     };
     let flow = walk.chain(chain, Answer::Yes, 0);
     let policy = chain.base.as_ref().map_or("accept", |b| b.policy.as_str());
@@ -64,6 +71,7 @@ pub fn diverted<'r>(ruleset: &'r Ruleset, chain: &Chain, packet: Packet<'r>) -> 
         fate: Fate::default(),
         accepts: false,
         translation: true,
+        known: BTreeMap::new(),
     };
     walk.chain(chain, Answer::Yes, 0);
     walk.fate
@@ -113,6 +121,17 @@ impl Walk<'_> {
         } else if self.fate.dropped_by.is_none() {
             self.fate.dropped_by = Some(reason);
         }
+    }
+
+    /// The same chain with the same certainty has the same end, and tells nothing new.
+    fn called(&mut self, chain: &Chain, certainty: Answer, depth: usize) -> Flow {
+        let which = (std::ptr::from_ref(chain).addr(), certainty, depth);
+        if let Some(flow) = self.known.get(&which) {
+            return *flow;
+        }
+        let flow = self.chain(chain, certainty, depth);
+        self.known.insert(which, flow);
+        flow
     }
 
     fn chain(&mut self, chain: &Chain, certainty: Answer, depth: usize) -> Flow {
@@ -230,7 +249,7 @@ impl Walk<'_> {
                 if depth >= DEPTH {
                     return Some(Flow::GoesOn);
                 }
-                let flow = self.chain(target, certainty.and(holds), depth + 1);
+                let flow = self.called(target, certainty.and(holds), depth + 1);
                 Some(match (holds, flow) {
                     (Answer::Yes, Flow::Ended) => Flow::Ended,
                     (Answer::Yes, _) if verdict == "goto" => Flow::Left,
@@ -342,4 +361,39 @@ fn verdict_name(expression: &Value) -> Option<&'static str> {
     ["accept", "drop", "reject", "return", "jump", "goto", "queue"]
         .into_iter()
         .find(|name| expression.get(name).is_some() || expression.as_str() == Some(name))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::backend::iptables::{Variant, save};
+    use crate::backend::nftables::inspect::inspect_view;
+    use crate::backend::nftables::packet::Kind;
+    use crate::port::Protocol;
+
+    /// Each of twelve chains calls the next one ten times: a million million ways lead to the end.
+    #[test]
+    fn a_ruleset_with_more_ways_than_can_be_walked_is_read_at_once() {
+        let mut text = String::from("*filter\n:INPUT DROP [0:0]\n");
+        for number in 0..=12 {
+            text.push_str(&format!(":c{number} - [0:0]\n"));
+        }
+        text.push_str("-A INPUT -j c0\n");
+        for number in 0..12 {
+            for port in 0..10 {
+                text.push_str(&format!(
+                    "-A c{number} -m mark --mark {port} -j c{}\n",
+                    number + 1
+                ));
+            }
+        }
+        text.push_str("-A c12 -p tcp -m tcp --dport 33001 -j REJECT\nCOMMIT\n");
+        let inspection = inspect_view(save::read(&text, "ip", Variant::Nft));
+        let ruleset = &inspection.ruleset;
+        let chain = ruleset.chains.first().expect("a chain");
+        let opening = |port| Packet::inbound(Protocol::Tcp, Family::V4, port, Kind::Opening);
+        let of = |port| fate(ruleset, chain, opening(port));
+        assert!(of(33001).dropped_by.is_some_and(|why| why.contains("c12")));
+        assert_eq!(of(22).dropped_by.as_deref(), Some("policy drop"));
+    }
 }

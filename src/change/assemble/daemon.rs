@@ -5,7 +5,13 @@ use std::path::{Path, PathBuf};
 use super::{Parts, RUN_DIR, gone, nft};
 use crate::backend::nftables::render::BRIDGE_TABLE;
 use crate::facts::Activation;
+use crate::sshd::change::FileChange;
+use crate::sshd::neighbours::{self, Label};
+use crate::sshd::{command_line, listen};
 use crate::step::{Action, Invocation, Signal, Step, Tool};
+
+/// Name of the helper of the handover; the other second sshd is the door.
+pub(super) const HELPER: &str = "bridge";
 
 /// New logins already go elsewhere; those on their way in are let through before a listener ends.
 fn drain(port: u16) -> Action {
@@ -21,32 +27,82 @@ fn drain(port: u16) -> Action {
     )
 }
 
+fn await_tcp(port: u16, listening: bool, comm: &str) -> Step {
+    Step::AwaitTcp {
+        port,
+        listening,
+        comm: comm.to_owned(),
+        timeout_ms: 8_000,
+    }
+}
+
+/// A service of sshd takes its directory in /run with it when it stops, and no sshd lets anybody in without it.
+fn with_directory_kept(service: &str, steps: Vec<Step>) -> Vec<Step> {
+    let reload = || Step::Try(Invocation::new(Tool::Systemctl, ["daemon-reload"]));
+    let keep = PathBuf::from(format!("/run/systemd/system/{service}.d/faspwall.conf"));
+    let before = [
+        Step::put(&keep, Some("[Service]\nRuntimeDirectoryPreserve=yes\n"), 0o644),
+        reload(),
+    ];
+    let after = [Step::Remove(keep), reload()];
+    before.into_iter().chain(steps).chain(after).collect()
+}
+
 impl Parts<'_> {
-    pub(super) fn config_path(&self) -> String {
+    fn config_path(&self) -> String {
         self.facts.ssh.config.main.display().to_string()
+    }
+
+    /// The host's own file, and what else the daemon was told about its configuration but for ports and places.
+    fn config_words(&self) -> Vec<String> {
+        let mut words = vec![String::from("-f"), self.config_path()];
+        words.extend(command_line::carried(&self.facts.ssh.args));
+        words
+    }
+
+    /// Has sshd look whether it accepts its configuration.
+    pub(super) fn test_configuration(&self) -> Step {
+        let words = ["-t".to_owned()].into_iter().chain(self.config_words());
+        if !matches!(self.facts.ssh.activation, Activation::Socket(_)) {
+            return Step::Run(Invocation::new(Tool::Sshd, words));
+        }
+        // sshd wants a directory in /run that is there only while a service of it runs: it gets one of its own.
+        let apart = [
+            "--quiet",
+            "--pipe",
+            "--wait",
+            "--collect",
+            "--property=TemporaryFileSystem=/run",
+            "--property=TemporaryFileSystem=/run/sshd",
+            "--",
+        ];
+        let words = apart
+            .map(str::to_owned)
+            .into_iter()
+            .chain([self.program()])
+            .chain(words);
+        Step::Run(Invocation::new(Tool::SystemdRun, words))
+    }
+
+    fn program(&self) -> String {
+        let program = self.facts.ssh.program.as_ref();
+        program.map_or("/usr/sbin/sshd".into(), |path| path.display().to_string())
     }
 
     /// A second sshd with the host's own configuration on another port, and how it is ended. Only the listener is
     /// ended: logins through it live on.
     pub(super) fn second_sshd(&self, name: &str, port: u16) -> (Step, Vec<Step>) {
         let pid_file = format!("{RUN_DIR}/{name}-{}.pid", self.id);
-        let sshd_args = [
-            "-f",
-            &self.config_path(),
-            "-p",
-            &port.to_string(),
-            "-o",
-            &format!("PidFile={pid_file}"),
-        ]
-        .map(str::to_owned);
+        let mut sshd_args = self.config_words();
+        sshd_args.extend(["-p".into(), port.to_string()]);
+        sshd_args.extend(["-o".into(), format!("PidFile={pid_file}")]);
+        sshd_args.extend(if name == HELPER {
+            listen::helper_options(&self.facts.ssh, port)
+        } else {
+            listen::door_options(&self.facts.ssh, port, &self.ssh_ports.0, &self.ssh_ports.1)
+        });
         if self.facts.os.systemd {
             let unit = format!("faspwall-{name}-{}", self.id);
-            let program = self
-                .facts
-                .ssh
-                .program
-                .as_ref()
-                .map_or("/usr/sbin/sshd".into(), |p| p.display().to_string());
             let mut args: Vec<String> = vec![
                 format!("--unit={unit}"),
                 "--collect".into(),
@@ -56,10 +112,18 @@ impl Parts<'_> {
                     "--description=faspwall: sshd on {port} for transaction {}",
                     self.id
                 ),
-                "--".into(),
-                program,
-                "-D".into(),
             ];
+            if matches!(self.facts.ssh.activation, Activation::Socket(_)) {
+                // As the service has it, which need not be running.
+                args.extend(
+                    [
+                        "--property=RuntimeDirectory=sshd",
+                        "--property=RuntimeDirectoryPreserve=yes",
+                    ]
+                    .map(str::to_owned),
+                );
+            }
+            args.extend(["--".into(), self.program(), "-D".into()]);
             args.extend(sshd_args);
             let stop = Invocation::new(Tool::Systemctl, ["stop", "--quiet", &format!("{unit}.service")]);
             (
@@ -87,6 +151,7 @@ impl Parts<'_> {
     /// `verb` is systemd's: an undo must also start an sshd that ended over its new configuration.
     pub(super) fn reload(&self, verb: &str) -> Vec<Step> {
         match &self.facts.ssh.activation {
+            Activation::Service(unit) if self.changes_options() => self.restart_service(unit),
             Activation::Service(unit) => {
                 vec![Step::Run(Invocation::new(Tool::Systemctl, [verb, unit.as_str()]))]
             }
@@ -112,8 +177,66 @@ impl Parts<'_> {
                     },
                 ]
             }
-            Activation::Socket(_) | Activation::None => Vec::new(),
+            Activation::Socket(unit) => self.restart_socket(unit),
+            Activation::None => Vec::new(),
         }
+    }
+
+    /// A socket cannot be started while its service runs, which holds the port as well, and a restart of both in one call
+    /// is a matter of luck: both go down, then the socket comes up and starts the service when somebody knocks. Logins live
+    /// on, and the service's directory stays for logins that the helper takes meanwhile.
+    fn restart_socket(&self, unit: &str) -> Vec<Step> {
+        let call = |words: &[&str]| Invocation::new(Tool::Systemctl, words.iter().copied());
+        let reload = || Step::Try(call(&["daemon-reload"]));
+        let service = self
+            .facts
+            .ssh
+            .socket
+            .as_ref()
+            .and_then(|socket| socket.service.as_deref());
+        let Some(service) = service else {
+            return vec![reload(), Step::Run(call(&["restart", unit]))];
+        };
+        with_directory_kept(
+            service,
+            vec![
+                Step::Run(call(&["stop", unit, service])),
+                Step::Run(call(&["start", unit])),
+            ],
+        )
+    }
+
+    /// Whether a file is changed that gives sshd its command line: a reload would keep the old one.
+    fn changes_options(&self) -> bool {
+        let starts = |file: &FileChange| {
+            let path = &file.path;
+            self.facts.ssh.start.iter().any(|(known, _)| known == path)
+        };
+        self.sshd_files.iter().any(starts)
+    }
+
+    fn restart_service(&self, unit: &str) -> Vec<Step> {
+        with_directory_kept(
+            unit,
+            vec![Step::Run(Invocation::new(Tool::Systemctl, ["restart", unit]))],
+        )
+    }
+
+    pub(super) fn changes_jail(&self) -> bool {
+        let jail = |file: &FileChange| file.path.as_os_str() == neighbours::JAIL;
+        self.sshd_files.iter().any(jail)
+    }
+
+    /// SELinux's word on the ports that sshd is to bind: before a second sshd does.
+    pub(super) fn labels(&self) -> Vec<Label> {
+        let list = self.facts.ssh.labels.as_deref();
+        let new = self
+            .ssh_ports
+            .1
+            .iter()
+            .filter(|port| !self.ssh_ports.0.contains(port));
+        list.map(|list| new.filter_map(|port| Label::needed(list, *port)).collect())
+            .unwrap_or_default()
     }
 
     /// For the way back: an sshd that could not bind its new port has ended, and cannot be reloaded.
@@ -137,17 +260,19 @@ impl Parts<'_> {
     pub(super) fn revive(&self) -> Vec<Step> {
         let mut steps = self.reload("reload-or-restart");
         steps.extend(self.start_if_silent());
-        steps.extend(self.ssh_ports.0.iter().map(|port| self.await_sshd(*port, true)));
+        steps.extend(self.ssh_ports.0.iter().map(|port| self.await_holder(*port)));
         steps
     }
 
+    /// A second sshd listens, or no longer does.
     pub(super) fn await_sshd(&self, port: u16, listening: bool) -> Step {
-        Step::AwaitTcp {
-            port,
-            listening,
-            comm: String::from("sshd"),
-            timeout_ms: 8_000,
-        }
+        await_tcp(port, listening, "sshd")
+    }
+
+    /// Whoever holds sshd's port for good listens there: sshd itself, or systemd for it.
+    fn await_holder(&self, port: u16) -> Step {
+        let socket = matches!(self.facts.ssh.activation, Activation::Socket(_));
+        await_tcp(port, true, if socket { "systemd" } else { "sshd" })
     }
 
     pub(super) fn move_sshd(&self) -> Vec<Action> {
@@ -161,6 +286,9 @@ impl Parts<'_> {
             if number == 0 {
                 undo.extend(self.revive());
             }
+            if file.path.as_os_str() == neighbours::JAIL {
+                undo.push(Step::Try(neighbours::fail2ban(&["reload"])));
+            }
             let verb = if file.after.is_some() { "write" } else { "remove" };
             actions.push(Action::new(
                 format!("{verb} {}", file.path.display()),
@@ -168,13 +296,12 @@ impl Parts<'_> {
                 undo,
             ));
         }
-        let test = Invocation::new(Tool::Sshd, ["-t", "-f", &self.config_path()]);
         actions.push(Action::new(
             "sshd accepts its new configuration",
-            Step::Run(test),
+            self.test_configuration(),
             vec![],
         ));
-        let (start, stop) = self.second_sshd("bridge", self.helper_port);
+        let (start, stop) = self.second_sshd(HELPER, self.helper_port);
         actions.push(Action::new(
             "start a helper sshd, so that nobody meets a closed door meanwhile",
             start,
@@ -197,11 +324,19 @@ impl Parts<'_> {
                 door,
                 "end the trial's sshd; logins through it live on",
             ));
-            actions.push(Action::new(
-                format!("see TCP/{door} free"),
-                self.await_sshd(door, false),
-                vec![],
-            ));
+            // A listener for this host alone stays where it is.
+            if !self
+                .facts
+                .listeners
+                .iter()
+                .any(|l| l.port == door && l.loopback())
+            {
+                actions.push(Action::new(
+                    format!("see TCP/{door} free"),
+                    self.await_sshd(door, false),
+                    vec![],
+                ));
+            }
         }
         for step in self.reload("reload") {
             actions.push(Action::new("let sshd read its configuration again", step, vec![]));
@@ -209,7 +344,7 @@ impl Parts<'_> {
         for port in &self.ssh_ports.1 {
             actions.push(Action::new(
                 format!("see sshd listen on TCP/{port}"),
-                self.await_sshd(*port, true),
+                self.await_holder(*port),
                 vec![],
             ));
         }
@@ -218,6 +353,13 @@ impl Parts<'_> {
             gone(&[BRIDGE_TABLE]),
             vec![],
         ));
+        if self.changes_jail() {
+            actions.push(Action::new(
+                "let fail2ban read its jails again",
+                Step::Try(neighbours::fail2ban(&["reload"])),
+                vec![],
+            ));
+        }
         actions
     }
 }

@@ -10,13 +10,16 @@ mod daemon;
 use std::collections::BTreeMap;
 use std::path::PathBuf;
 
+use self::daemon::HELPER;
 use super::{Before, Change};
 use crate::backend::Pieces;
 use crate::backend::nftables::render::{self, BRIDGE_TABLE, TRIAL_TABLE, Timed};
 use crate::backend::nftables::wall::{Gates, trial_wall, wall_set};
-use crate::facts::{BackendId, Facts};
+use crate::facts::{Activation, BackendId, Facts};
 use crate::plan::Requirement;
 use crate::sshd::change::FileChange;
+use crate::sshd::command_line;
+use crate::sshd::neighbours::{self, Label};
 use crate::step::{Action, Invocation, Step, Tool};
 use crate::transaction::TxnId;
 use ipnet::IpNet;
@@ -69,6 +72,8 @@ pub struct Parts<'a> {
     pub enable: Vec<String>,
     /// Units that are not to start at boot any more: a way back.
     pub disable: Vec<String>,
+    /// Ports that SELinux is no longer to know as sshd's: a way back.
+    pub unlabel: Vec<Label>,
     /// The day on which a kept TCP/22 is to be closed.
     pub keep_22_until: Option<jiff::civil::Date>,
     /// What must be let through afterwards.
@@ -121,10 +126,16 @@ impl Parts<'_> {
                 Step::Run(nft_check(&self.bridge_text())),
                 vec![],
             ));
-            let test = Invocation::new(Tool::Sshd, ["-t", "-f", &self.config_path()]);
             checks.push(Action::new(
                 "sshd accepts its present configuration",
-                Step::Run(test),
+                self.test_configuration(),
+                vec![],
+            ));
+        }
+        if self.changes_jail() && self.facts.ssh.jail.is_some() {
+            checks.push(Action::new(
+                "fail2ban accepts its present configuration",
+                Step::Run(neighbours::fail2ban(&["-t"])),
                 vec![],
             ));
         }
@@ -149,6 +160,9 @@ impl Parts<'_> {
         actions.extend(self.pieces.open.clone());
         if self.lift {
             actions.extend(self.pieces.lift.clone());
+        }
+        if self.moves_sshd() {
+            actions.extend(self.labels().iter().map(Label::action));
         }
         if let (Some(door), true) = (self.door, self.needs_door()) {
             let (start, stop) = self.second_sshd("door", door);
@@ -256,7 +270,14 @@ impl Parts<'_> {
         ));
         if self.moves_sshd() {
             let say = "end the helper sshd; logins through it live on";
-            actions.extend(self.end_second_sshd("bridge", self.helper_port, say));
+            actions.extend(self.end_second_sshd(HELPER, self.helper_port, say));
+        }
+        for label in &self.unlabel {
+            let say = format!(
+                "SELinux no longer allows sshd the port TCP/{}, as before",
+                label.port
+            );
+            actions.push(Action::new(say, label.undo(), vec![]));
         }
         actions.extend(self.pieces.seal.clone());
         if self.facts.os.systemd {
@@ -349,10 +370,22 @@ impl Parts<'_> {
                 sshd_files: self.sshd_files.iter().map(|file| file.path.clone()).collect(),
                 product_files: self.product_files.iter().map(|file| file.path.clone()).collect(),
                 kept: self.kept.clone(),
+                open: Vec::new(),
                 enabled: self.enable.clone(),
                 ssh_ports: self.ssh_ports.0.clone(),
                 ssh_ports_after: self.ssh_ports.1.clone(),
                 ssh_config: self.facts.ssh.config.main.clone(),
+                labels: if self.moves_sshd() {
+                    self.labels()
+                } else {
+                    Vec::new()
+                },
+                ssh_socket: matches!(self.facts.ssh.activation, Activation::Socket(_)),
+                ssh_options: command_line::config_arguments(&command_line::after(
+                    &self.facts.ssh.args,
+                    &self.ssh_ports.0,
+                    &self.ssh_ports.1,
+                )),
             },
         }
     }

@@ -88,6 +88,21 @@ impl Wanted<'_> {
                 state: RuleState::Add,
             });
         }
+        if self.refused_already {
+            return Some(RuleLine {
+                id: String::from("default-deny"),
+                action: String::from("drop"),
+                direction: String::from("in"),
+                protocol: String::from("any"),
+                ports: String::from("others"),
+                sources: Vec::new(),
+                why: String::from(
+                    "this host's own rules refuse what none of them names: default_deny adds nothing here",
+                ),
+                source: String::from("the answers: default_deny = true, and the rules of this host"),
+                state: RuleState::Present,
+            });
+        }
         if self.gates.is_some() {
             return Some(RuleLine {
                 id: String::from("default-deny"),

@@ -94,7 +94,8 @@ fn flag(link: &Value, wanted: &str) -> bool {
         .any(|flag| flag.as_str() == Some(wanted))
 }
 
-fn parse_addresses(json: &str) -> Vec<IpAddr> {
+/// Addresses in what `ip -j address` printed, of the links that are up.
+pub fn parse_addresses(json: &str) -> Vec<IpAddr> {
     let mut found: Vec<IpAddr> = objects(json)
         .iter()
         .filter(|link| flag(link, "UP") && !is_internal(text(link, "ifname")))
@@ -108,7 +109,8 @@ fn parse_addresses(json: &str) -> Vec<IpAddr> {
     found
 }
 
-fn parse_links(json: &str, routes: &[String], reached: Option<IpAddr>) -> Vec<Link> {
+/// Links in what `ip -j -d address show` and two `ip -j route show` printed.
+pub fn parse_links(json: &str, routes: &[String], reached: Option<IpAddr>) -> Vec<Link> {
     let routes: Vec<Value> = routes.iter().flat_map(|text| objects(text)).collect();
     objects(json)
         .iter()

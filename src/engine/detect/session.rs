@@ -5,7 +5,7 @@
 //! Where the tree ends at a daemon, the walk goes on from whoever holds the other end of the terminal.
 
 mod logins;
-mod words;
+pub mod words;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;

@@ -1,22 +1,22 @@
 //! sshd on this host: who listens, who starts it, which configuration is in force.
 
+mod units;
+
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use self::units::{SOCKETS, Unit, option_files, parse_units, socket, units};
 use super::PROBE_LIMIT;
 use super::processes::{self, Processes};
 use crate::facts::{Activation, Listener, SshFacts, SshdConfig};
 use crate::port::Protocol;
+use crate::sshd::command_line::{self, Given};
 use crate::sshd::config::{self, Effective};
 use crate::step::{Invocation, Tool};
 use crate::system::System;
 
 /// The log of a day may be long; nobody waits for it longer than this.
 const LOG_LIMIT: Duration = Duration::from_secs(2);
-
-/// Units that start sshd: Debian's names and everybody else's.
-const SERVICES: [&str; 2] = ["ssh.service", "sshd.service"];
-const SOCKETS: [&str; 2] = ["ssh.socket", "sshd.socket"];
 
 /// Looks at sshd. `listeners` are the open sockets of the host.
 pub fn sshd(system: &dyn System, processes: &Processes, listeners: &[Listener], systemd: bool) -> SshFacts {
@@ -49,10 +49,29 @@ pub fn sshd(system: &dyn System, processes: &Processes, listeners: &[Listener], 
     let (sshd_config, effective) = read_config(system, &facts.args, systemd);
     facts.activation = activation(system, facts.pid, &units, effective.value("pidfile"));
     facts.config = sshd_config;
+    if let Activation::Socket(unit) = &facts.activation {
+        facts.socket = Some(socket(system, unit));
+    }
+    facts.start = start_files(system, &facts);
     if !system.is_root() {
         seen_without_root(processes, listeners, &units, &mut facts);
     }
     facts
+}
+
+/// The files from which sshd's service takes its options, where those say on what it listens: they are changed there.
+fn start_files(system: &dyn System, facts: &SshFacts) -> Vec<(PathBuf, String)> {
+    let Activation::Service(unit) = &facts.activation else {
+        return Vec::new();
+    };
+    if !command_line::options(&facts.args).iter().any(Given::listens) {
+        return Vec::new();
+    }
+    let paths = option_files(system, unit).into_iter();
+    // What a package brought is written anew with the next version.
+    let own = paths.filter(|path| path.starts_with("/etc"));
+    own.filter_map(|path| Some((path.clone(), system.read_text(&path)?)))
+        .collect()
 }
 
 /// Without root nobody tells who owns a socket: then the service's process counts, and ports that are both configured
@@ -74,54 +93,6 @@ fn seen_without_root(processes: &Processes, listeners: &[Listener], units: &[Uni
     if facts.ports.is_empty() && facts.pid.is_some() {
         facts.ports = facts.config.ports.iter().copied().filter(open).collect();
     }
-}
-
-/// What `systemctl show` says about one unit.
-#[derive(Debug, Default, Clone, PartialEq, Eq)]
-struct Unit {
-    id: String,
-    active: bool,
-    main_pid: Option<u32>,
-    listen: Vec<u16>,
-}
-
-fn units(system: &dyn System) -> Vec<Unit> {
-    let names = SERVICES.into_iter().chain(SOCKETS);
-    let properties = ["-p", "Id,ActiveState,MainPID,Listen"];
-    let call = Invocation::new(
-        Tool::Systemctl,
-        ["show"].into_iter().chain(properties).chain(["--"]).chain(names),
-    )
-    .within(PROBE_LIMIT);
-    let output = system.run(&call).unwrap_or_default();
-    parse_units(&output.stdout)
-}
-
-fn parse_units(text: &str) -> Vec<Unit> {
-    let mut found: Vec<Unit> = Vec::new();
-    for block in text.split("\n\n") {
-        let mut unit = Unit::default();
-        for line in block.lines() {
-            match line.split_once('=') {
-                Some(("Id", id)) => unit.id = id.to_owned(),
-                Some(("ActiveState", state)) => unit.active = state == "active",
-                Some(("MainPID", pid)) => unit.main_pid = pid.parse().ok().filter(|pid| *pid != 0),
-                Some(("Listen", address)) => unit.listen.extend(listen_port(address)),
-                _ => {}
-            }
-        }
-        // An alias, such as sshd.service on Debian, shows the unit that it stands for.
-        if !unit.id.is_empty() && !found.iter().any(|known| known.id == unit.id) {
-            found.push(unit);
-        }
-    }
-    found
-}
-
-/// The port in `[::]:22 (Stream)` or `22 (Stream)`; not one in a path.
-fn listen_port(text: &str) -> Option<u16> {
-    let address = text.strip_suffix(" (Stream)")?;
-    address.rsplit(':').next()?.parse().ok()
 }
 
 fn is_ssh_program(listener: &Listener) -> bool {
@@ -212,24 +183,13 @@ impl config::Source for Files<'_> {
 }
 
 fn read_config(system: &dyn System, args: &[String], systemd: bool) -> (SshdConfig, Effective) {
-    let main = config::config_file(args).unwrap_or_else(|| "/etc/ssh/sshd_config".into());
+    let main = command_line::config_file(args).unwrap_or_else(|| "/etc/ssh/sshd_config".into());
     let mut found = SshdConfig {
         files: config::files(&main, &Files(system)),
         main,
         ..SshdConfig::default()
     };
-    let arguments: Vec<String> = std::iter::once("-T".to_owned())
-        .chain(config::config_arguments(args))
-        .collect();
-    let mut answer = ask(system, Invocation::new(Tool::Sshd, arguments.clone()));
-    if systemd
-        && answer
-            .as_ref()
-            .is_err_and(|e| e.contains("privilege separation directory"))
-    {
-        answer = ask_apart(system, arguments);
-    }
-    match answer {
+    match in_force(system, args, systemd, &[]) {
         Ok(text) => {
             let effective = Effective::parse(&text);
             found.ports = effective.ports();
@@ -241,6 +201,31 @@ fn read_config(system: &dyn System, args: &[String], systemd: bool) -> (SshdConf
             found.ports = config::ports_in_files(&found.files);
             (found, Effective::default())
         }
+    }
+}
+
+/// What `sshd -T` says for these arguments of a daemon, and more of our own.
+pub fn in_force(
+    system: &dyn System,
+    args: &[String],
+    systemd: bool,
+    more: &[String],
+) -> Result<String, String> {
+    let arguments: Vec<String> = std::iter::once("-T".to_owned())
+        .chain(command_line::config_arguments(args))
+        .chain(more.iter().cloned())
+        .collect();
+    let answer = ask(system, Invocation::new(Tool::Sshd, arguments.clone()));
+    match answer {
+        // With a Match block that looks at ports it answers only for a certain connection.
+        Err(error) if more.is_empty() && error.contains("connection test specification") => {
+            let any = "user=root,host=localhost,addr=127.0.0.1,laddr=127.0.0.1,lport=22";
+            in_force(system, args, systemd, &["-C".to_owned(), any.to_owned()])
+        }
+        Err(error) if systemd && error.contains("privilege separation directory") => {
+            ask_apart(system, arguments)
+        }
+        answer => answer,
     }
 }
 
@@ -348,20 +333,7 @@ mod tests {
     use super::*;
     use proptest::prelude::*;
 
-    const SHOW_12: &str = include_str!("../../../tests/machines/debian-12/systemctl-show");
     const SHOW_SOCKET: &str = include_str!("../../../tests/machines/debian-13-ssh-socket/systemctl-show");
-
-    #[test]
-    fn units_of_a_real_host_are_read() {
-        let units = parse_units(SHOW_12);
-        assert_eq!(units[0].id, "ssh.service");
-        assert!(units[0].active && units[0].main_pid == Some(36));
-        let socket = units.iter().find(|u| u.id == "ssh.socket").expect("a unit");
-        assert_eq!(
-            (socket.active, socket.listen.as_slice()),
-            (false, [22].as_slice())
-        );
-    }
 
     #[test]
     fn a_listening_socket_unit_is_recognised() {
@@ -392,7 +364,6 @@ mod tests {
         #[test]
         fn no_text_makes_the_readers_panic(text in "(?s)[ -~\n]{0,160}") {
             let _ = parse_units(&text);
-            let _ = listen_port(&text);
             let _ = service_of_cgroup(&text);
         }
     }

@@ -3,6 +3,7 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
+use crate::sshd::command_line::{config_arguments, config_file};
 
 const MAIN_12: &str = include_str!("../../../tests/machines/debian-12/sshd_config");
 const TEST_12: &str = include_str!("../../../tests/machines/debian-12/sshd-T");
@@ -162,7 +163,7 @@ fn the_listener_shows_its_command() {
     assert_eq!(config_arguments(&arguments), ["-p", "33001", "-f", "/tmp/c"]);
     assert_eq!(config_file(&arguments), Some("/tmp/c".into()));
     let plain = listener_command("/usr/sbin/sshd -De -oPort=5 -E /var/log/x -o UseDNS=no").1;
-    assert_eq!(config_arguments(&plain), ["-oPort=5", "-o", "UseDNS=no"]);
+    assert_eq!(config_arguments(&plain), ["-o", "Port=5", "-o", "UseDNS=no"]);
     assert_eq!(config_file(&plain), None);
 }
 

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use super::names::{Names, is_inside};
 use super::{About, Call, Content, Ended, Recording, SCHEMA};
+use crate::harmless::{self, is_tricky};
 use crate::system::Output;
 
 /// The file with what is true of the whole recording.
@@ -127,7 +128,8 @@ pub fn files(recording: &Recording) -> Result<BTreeMap<String, String>, LayoutEr
     for line in directories(recording).iter().chain(&small(recording)) {
         writer.line(line);
     }
-    let about = toml::to_string(&recording.about).map_err(|error| LayoutError::About(error.to_string()))?;
+    let about = toml::to_string(&recording.about)
+        .map_err(|error| LayoutError::About(harmless::line(&error.to_string())))?;
     writer.files.insert(ABOUT.to_owned(), about);
     writer.files.insert(INDEX.to_owned(), writer.index);
     Ok(writer.files)
@@ -144,7 +146,7 @@ impl Writer {
     fn line(&mut self, line: &Line) {
         // Lists, texts and numbers: nothing that JSON has no form for.
         let json = serde_json::to_string(line).unwrap_or_default();
-        self.index.push_str(&escaped(&json));
+        self.index.push_str(&harmless::json(&json));
         self.index.push('\n');
     }
 
@@ -190,7 +192,7 @@ impl Writer {
             return None;
         }
         let one_line = !text.trim_end_matches('\n').contains('\n');
-        if (one_line && text.len() <= SHORT) || !harmless(text) {
+        if (one_line && text.len() <= SHORT) || !is_plain(text) {
             return Some(Text::Short(text.to_owned()));
         }
         let file = name(&mut self.names);
@@ -276,7 +278,7 @@ pub fn recording(read: &mut dyn FnMut(&str) -> Option<String>) -> Result<Recordi
     for (number, line) in index.lines().enumerate() {
         let wrong = |what: String| LayoutError::Line {
             line: number + 1,
-            what,
+            what: harmless::line(&what),
         };
         let line: Line = serde_json::from_str(line).map_err(|error| wrong(error.to_string()))?;
         recording.take(line, &mut read).map_err(wrong)?;
@@ -286,7 +288,8 @@ pub fn recording(read: &mut dyn FnMut(&str) -> Option<String>) -> Result<Recordi
 
 fn about(read: &mut dyn FnMut(&str) -> Option<String>, name: &str) -> Result<About, LayoutError> {
     let text = read(name).ok_or_else(|| LayoutError::Missing(name.to_owned()))?;
-    let about: About = toml::from_str(&text).map_err(|error| LayoutError::About(error.to_string()))?;
+    let about: About =
+        toml::from_str(&text).map_err(|error| LayoutError::About(harmless::line(&error.to_string())))?;
     if about.schema > SCHEMA {
         return Err(LayoutError::Newer(about.schema));
     }
@@ -296,9 +299,9 @@ fn about(read: &mut dyn FnMut(&str) -> Option<String>, name: &str) -> Result<Abo
 /// Where the texts of a similar recording are. Nothing but another recording may be read beside this one.
 fn twin(read: &mut dyn FnMut(&str) -> Option<String>, name: &str) -> Result<String, LayoutError> {
     if !is_inside(name) || name.contains('/') {
-        return Err(LayoutError::About(format!(
+        return Err(LayoutError::About(harmless::line(&format!(
             "like = {name:?} is no name of a directory"
-        )));
+        ))));
     }
     let dir = format!("../{name}");
     about(read, &format!("{dir}/{ABOUT}")).map(|_| dir)
@@ -380,27 +383,8 @@ fn full(text: Option<Text>, read: &mut dyn FnMut(&str) -> Option<String>) -> Res
     }
 }
 
-/// Characters that a terminal obeys, or that make a text look like another one.
-fn is_tricky(c: char) -> bool {
-    c.is_control()
-        || matches!(c, '\u{200b}'..='\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2060}'..='\u{2069}' | '\u{feff}')
-}
-
-fn harmless(text: &str) -> bool {
+fn is_plain(text: &str) -> bool {
     !text.chars().any(|c| is_tricky(c) && !matches!(c, '\n' | '\t'))
-}
-
-/// JSON escapes the oldest control characters only.
-fn escaped(json: &str) -> String {
-    json.chars()
-        .map(|c| {
-            if is_tricky(c) {
-                format!("\\u{:04x}", u32::from(c))
-            } else {
-                c.to_string()
-            }
-        })
-        .collect()
 }
 
 #[cfg(test)]

@@ -21,7 +21,7 @@ const VARIABLES: [&str; 3] = ["SSH_CONNECTION", "TMUX", "USER"];
 const UP_TO_START: usize = 20;
 
 /// Names whose values are secrets, as a part of a longer name.
-const SECRET_NAME: &str = r"[\w.:-]*(?:passw(?:or)?d|passphrase|passwd|secret|credential|encryption_key|private_?key|access_?key|api_?key|auth_?key|token)[\w.:-]*";
+const SECRET_NAME: &str = r"[\w.:-]*(?:passw(?:or)?d|passphrase|passwd|secret|credential|encryption_key|private_?key|access_?key|community|api_?key|auth_?key|token)[\w.:-]*";
 
 /// One kind of secret: its name in words, one and many, and its form. What the group `secret` matches is replaced, or
 /// all of it where there is no such group.
@@ -60,6 +60,11 @@ static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
             "token",
             "tokens",
             r"\beyJ[\w-]{6,}\.[\w-]{6,}\.[\w-]*|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bgh[pousr]_[A-Za-z0-9]{20,}",
+        ),
+        kind(
+            "community string",
+            "community strings",
+            r"(?im)^\s*(?:(?:ro|rw)community6?|trapcommunity|com2sec6?\s+\S+\s+\S+|(?:trap|trap2|inform)sink\s+\S+)\s+(?P<secret>\S+)",
         ),
         kind(
             "token",

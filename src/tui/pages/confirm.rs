@@ -170,7 +170,10 @@ fn view_steps(canvas: &mut Canvas<'_, '_>, shared: &Shared, trial: &Trial, mut y
         return y + 1;
     };
     canvas.text(1, y, "1. Leave this session open.");
-    canvas.text(1, y + 1, "2. In a NEW window log in on the new port:");
+    let door = trial
+        .door
+        .map_or_else(String::new, |door| format!(" on TCP/{door}"));
+    canvas.text(1, y + 1, format!("2. In a NEW window log in{door}:"));
     canvas.styled(
         8,
         y + 2,

@@ -278,7 +278,7 @@ impl LegacyPage {
                 ),
             );
         }
-        if let Some(failed) = shared.facts.ssh.failed_logins {
+        if let Some(failed) = shared.facts.ssh.failed_logins.filter(|failed| *failed > 0) {
             let line = format!(
                 "sshd logged {} failed logins in the last 24 hours here.",
                 grouped(failed)
@@ -388,7 +388,10 @@ impl Page for LegacyPage {
     fn update(&mut self, event: &Event, shared: &mut Shared) -> Option<Nav> {
         match event {
             Event::Key(key) => return self.key(*key, shared),
-            Event::Entered => self.chosen = Some(self.chosen(shared)),
+            Event::Entered => {
+                self.focus.off_buttons(PARTS, LIST);
+                self.chosen = Some(self.chosen(shared));
+            }
             // The words that leave 22 open have to be typed.
             Event::Paste(text) if self.focus.part() == LIST && self.chosen(shared) == Choice::Restrict => {
                 let mut field = self.networks(shared);

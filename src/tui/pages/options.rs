@@ -397,6 +397,7 @@ impl Page for OptionsPage {
                 self.told.pass(*millis, || stop);
             }
             Event::Entered => {
+                self.focus.off_buttons(PARTS, 0);
                 if !shown(self.focus.part(), shared) {
                     let first = (0..PARTS).find(|part| shown(*part, shared));
                     self.focus = Focus::on(first.unwrap_or(EVERYONE));

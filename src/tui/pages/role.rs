@@ -253,7 +253,10 @@ impl Page for RolePage {
                 self.preselect(shared);
                 self.told.at_once(shared.answers.role.clone());
             }
-            Event::Entered => self.told.at_once(shared.answers.role.clone()),
+            Event::Entered => {
+                self.focus.off_buttons(PARTS, 0);
+                self.told.at_once(shared.answers.role.clone());
+            }
             _ => {}
         }
         None

@@ -9,8 +9,10 @@ use crate::tui::{Button, Effect, Event, Key, Nav, Page, Question, Shared, Tone, 
 
 const BUTTONS: usize = 2;
 const GO_BACK: usize = 1;
-/// Rows of the panel that tells what going back would do, with its frame.
+/// Rows of the panel that tells what going back would do, with its frame: at least.
 const PANEL: u16 = 8;
+/// Rows of the list that a longer panel leaves.
+const LIST: u16 = 3;
 /// The row on which the list begins.
 const TOP: u16 = 2;
 
@@ -34,8 +36,14 @@ impl Default for Snapshots {
     }
 }
 
-fn list_height(body: u16) -> u16 {
-    body.saturating_sub(TOP + PANEL + 2).max(1)
+/// The same on a page of that height, for a change of which so many lines are told.
+fn panel_height(body: u16, lines: usize) -> u16 {
+    let most = body.saturating_sub(TOP + LIST + 2).max(PANEL);
+    (cells(lines) + 2).clamp(PANEL, most)
+}
+
+fn list_height(body: u16, lines: usize) -> u16 {
+    body.saturating_sub(TOP + panel_height(body, lines) + 2).max(1)
 }
 
 fn can_go_back(kept: &Kept) -> bool {
@@ -58,6 +66,11 @@ impl Snapshots {
         shared.kept.get(self.at.min(shared.kept.len().saturating_sub(1)))
     }
 
+    /// How many lines are told of the marked change.
+    fn lines(&self, shared: &Shared) -> usize {
+        self.chosen(shared).map_or(0, |kept| kept.going_back.len())
+    }
+
     fn go_back(&self, shared: &Shared) -> Option<Nav> {
         let kept = self.chosen(shared).filter(|kept| can_go_back(kept))?;
         Some(Nav::Ask(Question {
@@ -74,7 +87,7 @@ impl Snapshots {
         if self.focus.handle(key, 1, BUTTONS) == Handled::Yes {
             return None;
         }
-        let height = list_height(self.height.saturating_sub(5));
+        let height = list_height(self.height.saturating_sub(5), self.lines(shared));
         if move_in_list(&mut self.at, key, shared.kept.len(), usize::from(height)) == Handled::Yes {
             self.focus = Focus::default();
             self.scroll.reveal(self.at, height);
@@ -89,7 +102,7 @@ impl Snapshots {
     }
 
     fn view_list(&self, canvas: &mut Canvas<'_, '_>, shared: &Shared) {
-        let height = list_height(canvas.height());
+        let height = list_height(canvas.height(), self.lines(shared));
         let what = usize::from(canvas.width()).saturating_sub(51);
         let head = format!(
             "{} {} {} {}",
@@ -143,6 +156,10 @@ impl Page for Snapshots {
                 self.height = *height;
                 None
             }
+            Event::Entered => {
+                self.focus.off_buttons(1, 0);
+                None
+            }
             Event::Kept(_) => {
                 self.at = self.at.min(shared.kept.len().saturating_sub(1));
                 None
@@ -157,10 +174,11 @@ impl Page for Snapshots {
         canvas.text(canvas.width().saturating_sub(cells(count.len()) + 2), 0, count);
         self.view_list(&mut canvas, shared);
         let width = canvas.width().saturating_sub(2);
-        let y = TOP + list_height(canvas.height());
+        let panel = panel_height(canvas.height(), self.lines(shared));
+        let y = TOP + list_height(canvas.height(), self.lines(shared));
         let Some(kept) = self.chosen(shared) else { return };
         let title = format!("going back to BEFORE {} would", words::minute(&kept.at));
-        let inside = canvas.panel(Rect::new(1, y, width, PANEL), &title);
+        let inside = canvas.panel(Rect::new(1, y, width, panel), &title);
         let mut lines: Vec<String> = kept
             .going_back
             .iter()
@@ -180,7 +198,7 @@ impl Page for Snapshots {
         }
         canvas.text(
             3,
-            y + PANEL + 1,
+            y + panel + 1,
             "Going back uses the same countdown as applying.",
         );
     }
@@ -198,7 +216,7 @@ impl Page for Snapshots {
         match cuts_new_logins(kept, shared) {
             Some(port) => (
                 Tone::Warn,
-                format!("your session uses {port}: it stays open, new logins would need another port"),
+                format!("your session stays, but new logins to {port} are refused then"),
             ),
             None => (
                 Tone::Plain,

@@ -195,6 +195,7 @@ impl Page for SshPage {
     fn update(&mut self, event: &Event, shared: &mut Shared) -> Option<Nav> {
         match event {
             Event::Key(key) => return self.key(*key, shared),
+            Event::Entered => self.focus.off_buttons(PARTS, PORT),
             Event::Paste(text) if self.focus.part() == PORT => {
                 let mut field = self.field(shared);
                 field.insert(&text.chars().filter(char::is_ascii_digit).collect::<String>());

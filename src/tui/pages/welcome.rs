@@ -7,7 +7,7 @@ use super::checks::{Check, checks, tally};
 use super::row;
 use crate::answers::Answers;
 use crate::tui::widgets::{Canvas, Focus, Handled, Mark, Scroll, cells, move_in_list, wrap};
-use crate::tui::{Button, Effect, Event, Key, Nav, Page, PageId, Shared, Tone, theme};
+use crate::tui::{Button, Effect, Event, Key, Nav, Page, PageId, Shared, Tone, theme, words};
 
 const CHECKS: usize = 0;
 const START: usize = 1;
@@ -188,12 +188,7 @@ impl Page for Welcome {
         );
         for (start, y) in starts.iter().zip(part.bottom() + 1..) {
             let text = match (start, &shared.remembered) {
-                (Start::Resume, Some(earlier)) => {
-                    format!(
-                        "Resume the answers of {} (stopped on page {})",
-                        earlier.when, earlier.page
-                    )
-                }
+                (Start::Resume, Some(earlier)) => words::resume(earlier),
                 (Start::Look, _) => "Only look: show the status, change nothing".to_owned(),
                 _ => "Start fresh".to_owned(),
             };

@@ -22,6 +22,7 @@ mod tests;
 use std::collections::VecDeque;
 use std::mem;
 
+use crate::harmless;
 use crate::transaction::TxnId;
 use crate::tui::{Attempt, Effect, Event, Shared, words};
 
@@ -158,16 +159,13 @@ impl Plain {
     fn say(&mut self, text: impl Into<String>) {
         for line in text.into().lines() {
             // A trailing blank would make a prompt of it; a control character could move the cursor of the terminal.
-            let clean: String = words::untabbed(line)
-                .chars()
-                .map(|c| if c.is_control() { '?' } else { c })
-                .collect();
+            let clean = harmless::lines(&words::untabbed(line));
             self.out.push(clean.trim_end().to_owned());
         }
     }
 
     fn prompt(&mut self, text: &str) {
-        self.out.push(format!("{} ", text.trim_end()));
+        self.out.push(format!("{} ", harmless::lines(text.trim_end())));
     }
 
     fn wait_for(&mut self, busy: Busy, effect: Effect) {

@@ -157,10 +157,7 @@ impl Plain {
         self.say("What now?");
         let mut number = 1;
         if let Some(earlier) = &self.shared.remembered {
-            let line = format!(
-                "  1  Resume the answers of {}, stopped on page {}",
-                earlier.when, earlier.page
-            );
+            let line = format!("  1  {}", words::resume(earlier));
             self.say(line);
             number = 2;
         }

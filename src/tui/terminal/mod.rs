@@ -2,7 +2,7 @@
 //! says; all of them send into one channel, and the calling thread draws. Nothing happens while nothing happens.
 
 mod backend;
-mod input;
+pub mod input;
 mod reader;
 #[cfg(test)]
 mod tests;

@@ -28,6 +28,14 @@ impl Focus {
         self.at.checked_sub(parts)
     }
 
+    /// Takes the focus from a button to a part, when a page is shown again: the button that led away from it is not
+    /// pressed again by the next Enter.
+    pub fn off_buttons(&mut self, parts: usize, to: usize) {
+        if self.button(parts).is_some() {
+            self.at = to;
+        }
+    }
+
     /// Tab and Shift-Tab go round; on the buttons, Left and Right go between them and Up goes back to the page.
     pub fn handle(&mut self, key: Key, parts: usize, buttons: usize) -> Handled {
         let all = (parts + buttons).max(1);

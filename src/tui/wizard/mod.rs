@@ -9,7 +9,7 @@ use self::route::{next_page, page_before};
 use super::keymap::{self, Command};
 use super::overlay::{Answer, Overlay};
 use super::theme::Look;
-use super::{Attempt, Effect, Event, Key, Nav, Page, PageId, Shared, Tone, frame, pages};
+use super::{Attempt, Effect, Event, Key, Nav, Page, PageId, Shared, Tone, frame, pages, words};
 use crate::transaction::{Progress, Status, Trial};
 
 pub use self::route::asks_about_22;
@@ -362,12 +362,22 @@ impl Wizard {
             list.pop();
         }
         list.push(progress.clone());
+        let mut effects = Vec::new();
+        if let Progress::Committed(outcome) = progress
+            && words::forward(outcome, &self.shared.answers)
+        {
+            effects.push(Effect::Remember(
+                Box::new(self.shared.answers.clone()),
+                frame::title(page),
+            ));
+        }
         if page == self.page {
-            return Vec::new();
+            return effects;
         }
         self.overlay = None;
         self.behind.clear();
-        self.enter(page)
+        effects.extend(self.enter(page));
+        effects
     }
 
     /// Shows a page and asks the world for what it needs.

@@ -196,7 +196,9 @@ fn kept_steps(outcome: &Outcome, answers: &Answers) -> Vec<String> {
     steps
 }
 
-/// Whether the change did what the answers ask; a way back closes what they ask for.
+/// Whether the change did what the answers ask; a way back closes what they ask for, or opens 22 again.
 pub fn forward(outcome: &Outcome, answers: &Answers) -> bool {
-    !outcome.closed.contains(&format!("TCP/{}", answers.ssh.port))
+    let opens_22 = outcome.opened.iter().any(|port| port == "TCP/22");
+    let closes_ours = outcome.closed.contains(&format!("TCP/{}", answers.ssh.port));
+    !closes_ours && (answers.ssh.port == 22 || !opens_22)
 }

@@ -14,6 +14,7 @@ use crate::change::{Change, Preview, RuleLine, RuleState};
 use crate::facts::{BackendFact, Facts};
 use crate::transaction::Trial;
 use crate::tui::widgets::cell;
+use crate::tui::{PageId, Remembered, frame};
 
 pub use commands::{CommandKind, CommandLine, commands};
 pub use ending::{Ending, forward, next_steps, summary};
@@ -93,8 +94,11 @@ pub fn becomes(rule: &RuleLine) -> &'static str {
     }
 }
 
-/// `TCP/33001`
+/// `TCP/33001`, or `all others` for what no rule names.
 pub fn port(rule: &RuleLine) -> String {
+    if rule.protocol == "any" {
+        return format!("all {}", rule.ports);
+    }
     format!("{}/{}", rule.protocol.to_uppercase(), rule.ports)
 }
 
@@ -223,6 +227,16 @@ pub fn joined(ports: &[String]) -> String {
     } else {
         ports.join(", ")
     }
+}
+
+/// What is offered of an earlier start, and how far it came.
+pub fn resume(earlier: &Remembered) -> String {
+    let came = if earlier.page == frame::title(PageId::Done) {
+        "they were applied".to_owned()
+    } else {
+        format!("stopped on page {}", earlier.page)
+    };
+    format!("Resume the answers of {} ({came})", earlier.when)
 }
 
 /// State of a firewall in one or two words.

@@ -47,7 +47,7 @@ pub const HEAD: [&str; 7] = ["test", "from", "port", "wanted", "before", "after"
 
 /// A row of the table; the column of addresses takes what the others leave.
 pub fn columns(width: u16, cells: [&str; 7]) -> String {
-    const FIXED: [usize; 7] = [12, 0, 10, 9, 7, 7, 7];
+    const FIXED: [usize; 7] = [14, 0, 9, 9, 7, 7, 7];
     let rest = usize::from(width)
         .saturating_sub(FIXED.iter().sum::<usize>() + FIXED.len() - 1)
         .max(12);
@@ -77,8 +77,8 @@ pub fn tests(rehearsal: &Rehearsal, facts: &Facts) -> Vec<Test> {
         .as_ref()
         .and_then(|session| session.server_port)
         .or_else(|| facts.ssh.ports.first().copied());
-    tests.push(flow(rehearsal.flow_tracked, port, "known to conntrack"));
-    tests.push(flow(rehearsal.flow_untracked, port, "unknown to it"));
+    tests.push(flow(rehearsal.flow_tracked, port, "seen by conntrack"));
+    tests.push(flow(rehearsal.flow_untracked, port, "not seen by it"));
     tests.push(undo(&rehearsal.undo));
     tests.extend(blockers.into_iter().map(blocked));
     tests

@@ -359,6 +359,10 @@ impl Drop for Machine {
             let tail: Vec<&str> = console.lines().rev().take(15).collect();
             eprintln!("last lines of the machine's console:");
             tail.iter().rev().for_each(|line| eprintln!("  {line}"));
+            if self.nspawn.is_some() && self.systemd {
+                let told = self.run(&["journalctl", "--no-pager", "-n", "60", "-o", "short-precise"]);
+                eprintln!("last lines of its journal:\n{}", told.stdout);
+            }
         }
         if self.nspawn.is_some() {
             self.power_loss();

@@ -18,6 +18,7 @@ mod power;
 mod preview;
 mod refused;
 mod same;
+mod sshd;
 mod two_phases;
 mod ufw;
 mod unconfirmed;
@@ -160,6 +161,7 @@ pub fn code(trial: &Value) -> String {
 }
 
 /// The JSON document of a call that succeeded.
+#[track_caller]
 pub fn document(ran: &Ran) -> Value {
     assert!(ran.ok(), "{ran:?}");
     serde_json::from_str(&ran.stdout).unwrap_or_else(|e| panic!("{e}: {ran:?}"))

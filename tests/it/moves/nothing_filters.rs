@@ -7,7 +7,7 @@ use super::{
 };
 
 /// A machine without a filter, on which a service waits that nobody asked for.
-fn open_host(suite: Suite) -> Machine {
+pub fn open_host(suite: Suite) -> Machine {
     let machine = Machine::boot(suite);
     machine.install();
     let asked = format!("{ANSWERS}\n[firewall]\ndefault_deny = true\nenable_at_boot = true\n");

@@ -69,10 +69,22 @@ fn a_confirmation_that_proves_nothing_is_refused_with_the_reason_and_changes_not
 #[test]
 fn the_word_keep_is_taken_at_a_local_console_only() {
     let machine = server(Suite::Bookworm);
+    // A directory that others may look into is taken back before anything is kept there.
+    machine.sh("mkdir -p /var/lib/faspwall && chmod 755 /var/lib/faspwall");
     let trial = apply(&machine, 120);
+    let loose =
+        "find /var/lib/faspwall ! -type l \\( -type d ! -perm 700 -o -type f ! -perm 600 -o ! -user root \\)";
+    assert_eq!(machine.sh(loose).trim(), "", "what others can read");
     let before = picture(&machine);
     let remote = confirm(&machine, 22, "keep");
     assert_eq!(remote.status, Some(9), "{remote:?}");
+    // Codes cannot be tried one after the other: after five wrong ones not even the right one counts.
+    let right = code(&trial);
+    let wrong = if right == "123456" { "654321" } else { "123456" };
+    for _ in 0..5 {
+        assert_refused(&machine.run(&["faspwall", "confirm", wrong]), 9, "not the code");
+    }
+    assert_refused(&confirm(&machine, 33001, &right), 9, "no code counts");
     assert_eq!(picture(&machine), before);
     for state in ["awaiting-confirmation", "committed"] {
         let kept = document(&machine.run(&["faspwall", "confirm", "keep", "--json"]));

@@ -72,7 +72,8 @@ pub fn units(system: &dyn System) -> BTreeMap<String, Unit> {
     parse_units(&system.run(&call).unwrap_or_default().stdout)
 }
 
-pub(super) fn parse_units(text: &str) -> BTreeMap<String, Unit> {
+/// The units in what `systemctl show` printed, by their names.
+pub fn parse_units(text: &str) -> BTreeMap<String, Unit> {
     let mut found = BTreeMap::new();
     for block in text.split("\n\n") {
         let (mut id, mut unit) = (String::new(), Unit::default());

@@ -41,6 +41,14 @@ fn secrets_of_every_form_are_taken_out() {
         ("https://joe:hunter2@example.org/x", "hunter2", "example.org/x"),
         ("Authorization: Bearer abcdefgh.ijk", "abcdefgh", "Authorization"),
         ("x eyJhbGciOiJIUzI1.eyJzdWIiOiIx.c2ln y", "c2ln", "y"),
+        ("rocommunity s3cr3t 192.0.2.0/24", "s3cr3t", "192.0.2.0/24"),
+        ("com2sec local default s3cr3t", "s3cr3t", "local default"),
+        ("snmp_community: s3cr3t", "s3cr3t", "snmp_community"),
+        (
+            "<node_password>hunter2</node_password>",
+            "hunter2",
+            "node_password",
+        ),
         ("key AKIAIOSFODNN7EXAMPLE.", "AKIAIOSF", "key"),
     ];
     for (text, secret, kept) in cases {

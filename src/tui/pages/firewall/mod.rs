@@ -329,7 +329,10 @@ impl Page for Firewall {
                 self.told.at_once(self.row);
                 self.focus = Focus::default();
             }
-            Event::Entered => self.told.at_once(self.row),
+            Event::Entered => {
+                self.focus.off_buttons(self.parts, 0);
+                self.told.at_once(self.row);
+            }
             _ => {}
         }
         None

@@ -1,5 +1,6 @@
 //! What would change, in words, as a diff, as commands, and why. Nothing is applied here.
 
+mod steps;
 mod tabs;
 
 use ratatui::Frame;
@@ -16,6 +17,10 @@ use tabs::Tab;
 const AROUND: u16 = 4;
 const APPLY: usize = 2;
 const REHEARSE: usize = 3;
+
+/// Around the first words of what stands in the way.
+const FAILS: &str = "cannot be applied: ";
+const MORE: &str = " (F2)";
 
 /// What is typed into the line below the text.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -199,9 +204,19 @@ impl PreviewPage {
 
     fn explain(&mut self, rows: &[Row], shared: &Shared) -> Option<Nav> {
         let at = self.reader().at(rows.len());
+        let preview = shared.preview.as_ref()?;
         let entry = rows.get(at).and_then(|row| row.entry);
-        let rule = entry.and_then(|entry| shared.preview.as_ref()?.rules.get(entry));
-        let Some(rule) = rule else {
+        if let (Tab::Commands, Some(entry)) = (self.tab, entry) {
+            return steps::in_full(preview, shared, entry);
+        }
+        let refusals = words::refusals(preview);
+        if entry.is_none() && !refusals.is_empty() {
+            return Some(Nav::Show {
+                title: "What stands in the way, and what to do about it".to_owned(),
+                text: refusals.join("\n\n"),
+            });
+        }
+        let Some(rule) = entry.and_then(|entry| preview.rules.get(entry)) else {
             self.tab = Tab::Why;
             return None;
         };
@@ -313,6 +328,10 @@ impl Page for PreviewPage {
                 self.size = (*width, *height);
                 None
             }
+            Event::Entered => {
+                self.focus.off_buttons(1, 0);
+                None
+            }
             Event::Previewed(_) => {
                 self.readers = [Reader::default(); 4];
                 self.refused = None;
@@ -374,12 +393,20 @@ impl Page for PreviewPage {
             Last::Finish => (Tone::Good, "nothing to do: this host is as planned".to_owned()),
             Last::Blocked => {
                 let codes = words::blocking(preview);
-                let how = if codes.is_empty() {
-                    "see the lines marked ERROR".to_owned()
-                } else {
-                    format!("change the answers, or press a to accept {}", codes.join(", "))
-                };
-                (Tone::Bad, format!("cannot be applied: {how}"))
+                if !codes.is_empty() {
+                    let how = format!("change the answers, or press a to accept {}", codes.join(", "));
+                    return (Tone::Bad, format!("cannot be applied: {how}"));
+                }
+                let why = words::refusals(preview);
+                let first = why
+                    .first()
+                    .and_then(|line| line.lines().next())
+                    .unwrap_or_default();
+                let room = usize::from(self.size.0).saturating_sub(7 + FAILS.len() + MORE.len());
+                (
+                    Tone::Bad,
+                    format!("{FAILS}{}{MORE}", cell(first, room).trim_end()),
+                )
             }
         }
     }
@@ -436,7 +463,7 @@ impl Page for PreviewPage {
             ),
             (
                 "3 Commands",
-                "the very steps that are performed, in order, and how each is taken back.",
+                "the very steps that are performed, in order, and how each is taken back. F2 shows all of a long one.",
             ),
             (
                 "4 Why",

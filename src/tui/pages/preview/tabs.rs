@@ -2,12 +2,13 @@
 
 use std::net::SocketAddr;
 
+use super::steps;
 use crate::advice::{Advice, Severity};
 use crate::change::{Preview, RuleLine};
 use crate::tui::pages::reader::{Row, folded, paragraph};
 use crate::tui::theme;
 use crate::tui::widgets::cell;
-use crate::tui::words::{self, CommandKind};
+use crate::tui::words;
 use crate::tui::{Shared, Tone};
 
 /// A tab.
@@ -49,7 +50,7 @@ pub fn rows(tab: Tab, preview: &Preview, shared: &Shared, width: u16) -> Vec<Row
     match tab {
         Tab::Rules => rules(preview, shared, width),
         Tab::Diff => diff(preview, width),
-        Tab::Commands => commands(preview, shared, width),
+        Tab::Commands => steps::rows(preview, shared, width),
         Tab::Why => why(preview, width),
     }
 }
@@ -79,7 +80,7 @@ pub fn summary(tab: Tab, preview: &Preview, shared: &Shared) -> String {
         }
         Tab::Commands => {
             let path = crate::step::quoted(&shared.answers_path.to_string_lossy());
-            format!("same as: faspwall apply -f {path}")
+            format!("or: faspwall apply -f {path}")
         }
         Tab::Why => format!("{} reasons", preview.rules.len() + preview.advice.len()),
     }
@@ -297,43 +298,6 @@ fn native(preview: &Preview, width: u16) -> Vec<Row> {
     let mut rows = vec![Row::default(), Row::styled(head, theme::BOLD)];
     for line in preview.native.lines() {
         rows.extend(folded(&format!("  {line}"), width, 6, theme::PLAIN));
-    }
-    rows
-}
-
-fn commands(preview: &Preview, shared: &Shared, width: u16) -> Vec<Row> {
-    let Some(change) = &preview.change else {
-        return vec![Row::text(
-            "no commands: nothing is to be done, or it cannot be done",
-        )];
-    };
-    let mut rows = Vec::new();
-    for line in words::commands(change, shared.window_s) {
-        match line.kind {
-            CommandKind::Head => {
-                if !rows.is_empty() {
-                    rows.push(Row::default());
-                }
-                rows.push(Row::styled(line.text, theme::BOLD).stop());
-            }
-            CommandKind::Pause => rows.extend(paragraph(&line.text, width, "", 3, theme::WARN)),
-            CommandKind::Say => rows.extend(paragraph(
-                line.text.trim_start_matches("# "),
-                width,
-                "     #",
-                7,
-                theme::PLAIN,
-            )),
-            CommandKind::Command => {
-                let number = line.number.map_or_else(String::new, |number| number.to_string());
-                rows.extend(folded(
-                    &format!("{number:>3}  {}", line.text),
-                    width,
-                    9,
-                    theme::PLAIN,
-                ));
-            }
-        }
     }
     rows
 }

@@ -1,6 +1,7 @@
 //! The wizard on a real machine, in a real terminal of 80x24, over a real login on port 22.
 
 mod hosts;
+mod open;
 mod walk;
 
 use super::{Suite, assert_as_before, assert_open, fingerprint, server, status, ufw};

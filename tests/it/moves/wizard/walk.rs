@@ -38,7 +38,7 @@ pub fn to_the_firewall(terminal: &Terminal) -> String {
 }
 
 /// From the firewall to the first trial; returns what the preview and the rehearsal said.
-pub fn to_the_trial(terminal: &Terminal) -> String {
+pub fn rehearsal_and_trial(terminal: &Terminal) -> String {
     let mut pages = next(terminal, "the plan can be rehearsed");
     pages += &rehearsed(terminal);
     assert!(pages.contains("ok safe to apply"), "{pages}");
@@ -107,7 +107,7 @@ pub fn there_and_back(mut machine: Machine, host: &Host) {
         page.contains(&format!("ok {} carries the rules", host.firewall)),
         "{page}"
     );
-    to_the_trial(&terminal);
+    rehearsal_and_trial(&terminal);
     assert_let_in(&machine, &both, true, "in trial 1");
     assert_others(&machine, &before, &[], "in trial 1");
     first.assert_alive("in trial 1");
