@@ -9,6 +9,24 @@
 //! its list that a copy by hand takes; beside `apply` and `undo` the commands that open five ports and shut them again.
 //! The program reads, keeps and compares the whole ruleset for each of these, arms a guard and writes a journal: what
 //! that costs shows best where the native command does the least.
+//!
+//! Debian 12, two cores that some thirty other programs kept busy: read the ratios, an idle host is several times faster.
+//! Milliseconds.
+//!
+//! | host | rules | look | plan | x | copy | rehearse | x | open | apply | x | close | undo | x |
+//! |---|---|---|---|---|---|---|---|---|---|---|---|---|---|
+//! | nftables | 100 | 8 | 199 | 26.4 | 161 | 1002 | 6.2 | 5 | 433 | 82.1 | 17 | 82 | 4.9 |
+//! | nftables | 1000 | 357 | 908 | 2.5 | 1489 | 5627 | 3.8 | 60 | 1252 | 20.8 | 140 | 607 | 4.3 |
+//! | iptables-nft | 100 | 40 | 704 | 17.8 | 658 | 2812 | 4.3 | 6 | 1444 | 223.4 | 40 | 595 | 15.0 |
+//! | iptables-nft | 1000 | 45 | 1770 | 39.3 | 359 | 5781 | 16.1 | 53 | 3847 | 72.5 | 140 | 1356 | 9.7 |
+//! | iptables-legacy | 100 | 34 | 616 | 17.9 | 420 | 2417 | 5.8 | 52 | 1412 | 27.0 | 74 | 593 | 8.0 |
+//! | iptables-legacy | 1000 | 52 | 2412 | 46.2 | 264 | 3684 | 14.0 | 40 | 3105 | 77.6 | 38 | 681 | 17.8 |
+//! | ufw | 100 | 852 | 932 | 1.1 | 1619 | 3423 | 2.1 | 8376 | 1780 | 0.2 | 10231 | 635 | 0.1 |
+//! | ufw | 1000 | 544 | 1737 | 3.2 | 1085 | 5940 | 5.5 | 5264 | 3757 | 0.7 | 6258 | 1002 | 0.2 |
+//! | firewalld | 100 | 2531 | 3059 | 1.2 | 21894 | 29793 | 1.4 | 5811 | 6868 | 1.2 | 5312 | 2400 | 0.5 |
+//!
+//! With 10,000 rules and 20,000 set elements on nftables, processor time of all processes of a rehearsal: 5.6 s, of which
+//! nft takes more than half; `nft -j list ruleset` alone takes 0.4 s of it, and loading the copy 0.26 s.
 #![allow(
     clippy::disallowed_types,
     clippy::disallowed_methods,
