@@ -209,17 +209,7 @@ pub fn apply(asked: &Asked<'_>, order: &Apply) -> Result<u8, Failure> {
         return Err(refusal(&facts, &preview));
     }
     let Some(change) = &preview.change else {
-        let until = preview.plan.keep_22_until;
-        let moved = engine.keep_22_until(&answers, until)?;
-        out(&if order.json {
-            json::text(&json::unchanged(order.command, until.filter(|_| moved)))
-        } else {
-            let reminder = until.filter(|_| moved).map_or_else(String::new, |day| {
-                format!("; you are reminded to close TCP/22 on {day}")
-            });
-            format!("nothing to do: the host is as the answers ask{reminder}\n")
-        });
-        return Ok(0);
+        return nothing_to_do(engine, &preview, order);
     };
     let cuts = facts.session.as_ref().is_some_and(|s| s.is_remote()) && (change.door.is_some());
     let accepted = answers
@@ -265,6 +255,21 @@ pub fn apply(asked: &Asked<'_>, order: &Apply) -> Result<u8, Failure> {
         return Ok(0);
     }
     live(engine, order.command, order.json)
+}
+
+/// The host is as asked; a kept TCP/22 may still get another day.
+fn nothing_to_do(engine: &Engine<'_>, preview: &Preview, order: &Apply) -> Result<u8, Failure> {
+    let until = preview.plan.keep_22_until;
+    let moved = engine.keep_22_until(&preview.answers, until)?;
+    out(&if order.json {
+        json::text(&json::unchanged(order.command, until.filter(|_| moved)))
+    } else {
+        let reminder = until.filter(|_| moved).map_or_else(String::new, |day| {
+            format!("; you are reminded to close TCP/22 on {day}")
+        });
+        format!("nothing to do: the host is as the answers ask{reminder}\n")
+    });
+    Ok(0)
 }
 
 /// Prints the trial that is live now.

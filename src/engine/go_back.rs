@@ -91,19 +91,7 @@ impl Engine<'_> {
         setting: &Setting,
     ) -> Result<Change, EngineError> {
         self.need_root("rollback")?;
-        let Some(last) = self.in_force() else {
-            return Err(EngineError::Refused(String::from(
-                "nothing that faspwall kept is in force: there is nothing to go back from. faspwall snapshots lists what was kept",
-            )));
-        };
-        if let Some(id) = id
-            && *id != last.id
-        {
-            return Err(EngineError::Refused(format!(
-                "{id} is not the change in force: that is {}. Go back one at a time: faspwall rollback {}",
-                last.id, last.id
-            )));
-        }
+        let last = self.to_take_back(id)?;
         let earlier = self.in_force_before(Some(&last.id));
         let before = last.change.before.clone();
         let mut sshd_files = Vec::new();
@@ -150,8 +138,12 @@ impl Engine<'_> {
             keep_22_until: None,
             requirements,
             at_liberty: at_liberty(&last.change, earlier.as_ref().map(|t| &t.change)),
+            left_to_do: if product_files.is_empty() {
+                Vec::new()
+            } else {
+                last.change.left_to_do.clone()
+            },
             product_files,
-            left_to_do: last.change.left_to_do.clone(),
         };
         Ok(parts.assemble(
             fingerprint(&ruleset),
@@ -162,6 +154,24 @@ impl Engine<'_> {
             ),
             Some(last.id.to_string()),
         ))
+    }
+
+    /// The change in force, when it is the one that is asked for.
+    fn to_take_back(&self, id: Option<&TxnId>) -> Result<Transaction, EngineError> {
+        let Some(last) = self.in_force() else {
+            return Err(EngineError::Refused(String::from(
+                "nothing that faspwall kept is in force: there is nothing to go back from. faspwall snapshots lists what was kept",
+            )));
+        };
+        if let Some(id) = id
+            && *id != last.id
+        {
+            return Err(EngineError::Refused(format!(
+                "{id} is not the change in force: that is {}. Go back one at a time: faspwall rollback {}",
+                last.id, last.id
+            )));
+        }
+        Ok(last)
     }
 
     /// Others go on writing into the product's file: only what we changed in it goes back.
