@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::journal::Transaction;
 use super::{Engine, EngineError};
-use crate::answers::Answers;
+use crate::answers::{Answers, Legacy22};
 use crate::backend::nftables::Ruleset;
 use crate::backend::nftables::inspect::fingerprint;
 use crate::backend::{Pieces, Wish, translator};
@@ -17,7 +17,7 @@ use crate::facts::{BackendId, Facts};
 use crate::plan::Requirement;
 use crate::product::taken_back;
 use crate::sshd::change::FileChange;
-use crate::transaction::{State, TxnId};
+use crate::transaction::{Entry, State, TxnId};
 
 /// Where the helper sshd of the handover listens.
 const HELPER_PORT: u16 = 61_022;
@@ -80,6 +80,27 @@ impl Engine<'_> {
         Ok(last)
     }
 
+    /// Another day for a TCP/22 that is kept already: nothing on the host changes but the reminder. Tells whether it did.
+    pub fn keep_22_until(
+        &self,
+        answers: &Answers,
+        until: Option<jiff::civil::Date>,
+    ) -> Result<bool, EngineError> {
+        let _lock = self.lock(std::time::Duration::from_secs(5))?;
+        let Some(last) = self.in_force() else {
+            return Ok(false);
+        };
+        if answers.ssh.legacy_22 != Legacy22::Keep || last.change.keep_22_until == until {
+            return Ok(false);
+        }
+        let entry = Entry::KeepUntil {
+            until,
+            at: self.stamp(),
+        };
+        self.note(&last.id, &entry)?;
+        Ok(true)
+    }
+
     /// The change that takes a committed transaction back.
     pub fn way_back(
         &self,
@@ -135,8 +156,12 @@ impl Engine<'_> {
             keep_22_until: None,
             requirements,
             at_liberty: at_liberty(&last.change, earlier.as_ref().map(|t| &t.change)),
+            left_to_do: if product_files.is_empty() {
+                Vec::new()
+            } else {
+                last.change.left_to_do.clone()
+            },
             product_files,
-            left_to_do: last.change.left_to_do.clone(),
         };
         Ok(parts.assemble(
             fingerprint(&ruleset),

@@ -182,8 +182,8 @@ impl<'t> Tree<'t> {
 
     /// The text of an element without the blanks around it.
     pub fn value(&self, node: &Node) -> &str {
-        let full = node.texts.iter().map(|range| self.text[range.clone()].trim());
-        full.filter(|text| !text.is_empty()).last().unwrap_or_default()
+        let mut full = node.texts.iter().map(|range| self.text[range.clone()].trim());
+        full.rfind(|text| !text.is_empty()).unwrap_or_default()
     }
 
     /// The blanks before a tag that begins its line; `None` when something else stands before it.
