@@ -87,9 +87,11 @@ impl Pasted {
 
 /// Tells the two kinds of text apart.
 fn copy_of(system: &dyn System, text: &str) -> Result<Copy, RehearseError> {
+    // An editor of another system may have been at it: no tool reads its line ends and its mark in front.
+    let text = &text.trim_start_matches('\u{feff}').replace("\r\n", "\n");
     let mut copy = Copy::default();
     if !text.lines().any(|line| line.trim() == "COMMIT") {
-        if !text.contains("table ") {
+        if !text.split_whitespace().any(|word| word == "table") {
             let hint = "it is neither what nft list ruleset nor what iptables-save prints";
             return Err(RehearseError::Broken(format!(
                 "the ruleset cannot be read: {hint}"

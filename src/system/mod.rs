@@ -34,18 +34,19 @@ impl Output {
         self.status == Some(0)
     }
 
-    /// The first line of what it complained about, without control characters.
+    /// The first line that says what it complained about, without control characters.
     pub fn complaint(&self) -> String {
         let text = if self.stderr.trim().is_empty() {
             &self.stdout
         } else {
             &self.stderr
         };
-        let line = text
-            .lines()
-            .find(|l| !l.trim().is_empty())
-            .unwrap_or("no message")
-            .trim();
+        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let mut line = lines.next().unwrap_or("no message").to_owned();
+        // iptables-restore names itself in a line of its own.
+        if let (true, Some(next)) = (line.ends_with(':'), lines.next()) {
+            line = format!("{line} {next}");
+        }
         line.chars().filter(|c| !is_tricky(*c)).take(300).collect()
     }
 }

@@ -9,13 +9,16 @@ mod trust;
 
 use std::fs::{self, File, OpenOptions};
 use std::io::{self, Read, Write};
+use std::os::fd::{AsFd, OwnedFd};
 use std::os::unix::fs::{DirBuilderExt, FileExt, MetadataExt, OpenOptionsExt, PermissionsExt};
 use std::os::unix::process::CommandExt;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
-use std::sync::mpsc::{self, RecvTimeoutError};
 use std::thread;
 use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
 
 use super::{Lock, Output, PATH, System, SystemError};
 use crate::step::{Invocation, Signal, Tool};
@@ -83,34 +86,54 @@ fn file_error(what: &'static str, path: &Path) -> impl FnOnce(io::Error) -> Syst
     move |source| SystemError::File { what, path, source }
 }
 
-/// Feeds a child's input and reads both its outputs on threads of their own; the channel closes when both have ended.
-fn drain_pipes(child: &mut Child, call: &Invocation) -> mpsc::Receiver<(bool, Vec<u8>)> {
+/// How long is waited for output before it is asked whether the program has ended.
+const LOOK: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 20_000_000,
+};
+/// Only what is there by now.
+const NO_WAIT: Timespec = Timespec {
+    tv_sec: 0,
+    tv_nsec: 0,
+};
+
+/// Feeds a child's input on a thread of its own.
+fn feed(child: &mut Child, call: &Invocation) {
     if let (Some(mut pipe), Some(text)) = (child.stdin.take(), call.stdin.clone()) {
         // A child that does not read its input must not block us; the pipe error shows in its status.
         thread::spawn(move || drop(pipe.write_all(text.as_bytes())));
     }
-    let (sender, receiver) = mpsc::channel::<(bool, Vec<u8>)>();
-    let pipes: [(bool, Option<Box<dyn Read + Send>>); 2] = [
-        (true, child.stdout.take().map(boxed)),
-        (false, child.stderr.take().map(boxed)),
-    ];
-    for (is_stdout, pipe) in pipes {
-        let sender = sender.clone();
-        thread::spawn(move || {
-            let mut pipe = pipe;
-            let mut buffer = [0u8; 65536];
-            while let Some(pipe) = pipe.as_mut() {
-                match pipe.read(&mut buffer) {
-                    Ok(n) if n > 0 => {
-                        drop(sender.send((is_stdout, buffer.get(..n).unwrap_or_default().to_vec())))
-                    }
-                    Err(e) if e.kind() == io::ErrorKind::Interrupted => {}
-                    _ => break,
-                }
-            }
-        });
+}
+
+/// One of a child's outputs.
+struct Pipe {
+    is_stdout: bool,
+    file: File,
+}
+
+/// Both outputs of a child. The kernel says when there is something in them, so nothing that a child has printed can be
+/// missed because this process did not get its turn in time.
+fn outputs(child: &mut Child) -> Vec<Pipe> {
+    let pipe = |is_stdout: bool, end: OwnedFd| Pipe {
+        is_stdout,
+        file: File::from(end),
+    };
+    let stdout = child.stdout.take().map(|end| pipe(true, end.into()));
+    let stderr = child.stderr.take().map(|end| pipe(false, end.into()));
+    stdout.into_iter().chain(stderr).collect()
+}
+
+/// Which of these have something to read, or have ended.
+fn ready(pipes: &[Pipe], wait: &Timespec) -> io::Result<Vec<bool>> {
+    let ask = |pipe| PollFd::from_borrowed_fd(AsFd::as_fd(pipe), PollFlags::IN);
+    let mut asked: Vec<PollFd<'_>> = pipes.iter().map(|pipe| ask(&pipe.file)).collect();
+    loop {
+        match poll(&mut asked, Some(wait)) {
+            Ok(_) => return Ok(asked.iter().map(|one| !one.revents().is_empty()).collect()),
+            Err(Errno::INTR) => {}
+            Err(error) => return Err(error.into()),
+        }
     }
-    receiver
 }
 
 /// Feeds and drains a child; kills it at the limit. A grandchild that keeps the pipes open does not hold us up: once
@@ -126,28 +149,43 @@ fn finish_told(
     told: &mut dyn FnMut(&str),
 ) -> Result<Output, SystemError> {
     let limit = Duration::from_millis(call.timeout_ms);
-    let receiver = drain_pipes(&mut child, call);
+    feed(&mut child, call);
+    let mut pipes = outputs(&mut child);
     let (mut stdout, mut stderr) = (Vec::new(), Vec::new());
     let start = Instant::now();
-    let mut ended_at = None;
     let mut lines = Lines::default();
-    loop {
-        match receiver.recv_timeout(Duration::from_millis(50)) {
-            Ok((true, bytes)) => {
-                stdout.extend_from_slice(&bytes);
-                lines.tell(&bytes, told);
-            }
-            Ok((false, bytes)) => stderr.extend_from_slice(&bytes),
-            Err(RecvTimeoutError::Disconnected) => break,
-            Err(RecvTimeoutError::Timeout) => {
-                if ended_at.is_none() && matches!(child.try_wait(), Ok(Some(_))) {
-                    ended_at = Some(Instant::now());
-                }
-                if ended_at.is_some_and(|t: Instant| t.elapsed() > Duration::from_millis(100)) {
-                    break;
-                }
-            }
+    let mut buffer = vec![0u8; 65_536];
+    while !pipes.is_empty() {
+        // Asked before the look into the pipes: what an ended child has printed is in them by then.
+        let ended = matches!(child.try_wait(), Ok(Some(_)));
+        let wait = if ended { &NO_WAIT } else { &LOOK };
+        let ready = ready(&pipes, wait).map_err(|source| SystemError::Start {
+            tool: call.tool,
+            source,
+        })?;
+        if ended && !ready.contains(&true) {
+            break;
         }
+        let mut at = ready.into_iter();
+        pipes.retain_mut(|pipe| {
+            if at.next() != Some(true) {
+                return true;
+            }
+            match pipe.file.read(&mut buffer) {
+                Ok(n) if n > 0 => {
+                    let piece = buffer.get(..n).unwrap_or_default();
+                    if pipe.is_stdout {
+                        stdout.extend_from_slice(piece);
+                        lines.tell(piece, told);
+                    } else {
+                        stderr.extend_from_slice(piece);
+                    }
+                    true
+                }
+                Err(error) => error.kind() == io::ErrorKind::Interrupted,
+                _ => false,
+            }
+        });
         if start.elapsed() > limit {
             drop(child.kill());
             drop(child.wait());
@@ -203,10 +241,6 @@ impl Lines {
             self.rest.extend_from_slice(part);
         }
     }
-}
-
-fn boxed(pipe: impl Read + Send + 'static) -> Box<dyn Read + Send> {
-    Box::new(pipe)
 }
 
 /// The length of a file up to its last line end: what comes after was cut off in the middle of writing.
@@ -667,6 +701,26 @@ mod tests {
             let length = rustix::fs::getxattr(&path, "user.note", &mut value).expect("kept");
             assert_eq!(&value[..length], b"theirs");
         }
+    }
+
+    #[test]
+    fn all_that_a_program_prints_is_read_though_another_keeps_its_pipes() {
+        let mut command = Command::new("sh");
+        command
+            .args(["-c", "sleep 60 & head -c 3000000 /dev/zero; echo $! >&2"])
+            .stdin(Stdio::null())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped());
+        let call = Invocation::new(Tool::Nft, Vec::<String>::new());
+        let start = Instant::now();
+        let output = finish(command.spawn().expect("sh"), &call).expect("it ended");
+        assert_eq!(output.stdout.len(), 3_000_000);
+        assert!(
+            start.elapsed() < Duration::from_secs(30),
+            "nobody waits for the other"
+        );
+        let other = output.stderr.trim().parse().expect("a number");
+        RealSystem.signal(other, Signal::Term).expect("it runs still");
     }
 
     #[test]

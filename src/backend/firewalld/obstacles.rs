@@ -73,6 +73,7 @@ pub fn of_wish(state: &State, wish: &Wish<'_>, zones: &[&Zone]) -> Vec<String> {
         }
         found.extend(bans_among_spared(zone, wish));
     }
+    found.extend(banned_peers(state, wish));
     found.extend(of_policies(wish));
     found.extend(of_direct_rules(wish));
     found.dedup();
@@ -144,6 +145,33 @@ fn bans_among_spared(zone: &Zone, wish: &Wish<'_>) -> Option<String> {
         zone.name,
         banned.text()
     ))
+}
+
+/// A zone that lets nobody in is a ban of its sources, and is left alone: a network that is wanted must not be in it.
+fn banned_peers(state: &State, wish: &Wish<'_>) -> Vec<String> {
+    let mut found = Vec::new();
+    for permanent in [false, true] {
+        let serving = state.serving(permanent, wish.facts);
+        let bans = state
+            .zones(permanent)
+            .iter()
+            .filter(|zone| !zone.lets_in() && !serving.contains(&zone.name));
+        for (zone, net) in bans.flat_map(|zone| zone.networks().map(move |net| (zone, net))) {
+            let inbound = wish.requirements.iter().filter(|r| r.direction == Direction::In);
+            let meant = inbound.filter(|r| r.peers.iter().any(|peer| net.contains(peer)));
+            found.extend(meant.take(1).map(|requirement| {
+                format!(
+                    "{}/{} is wanted for {}, and firewalld puts {net} into the zone {}, which lets nobody in. If that is not wanted any more, take it out of there:   firewall-cmd --zone={} --remove-source={net}   and once more with --permanent. Else leave it out of the networks that may come",
+                    requirement.protocol.to_string().to_uppercase(),
+                    requirement.ports,
+                    requirement.peers.iter().map(ToString::to_string).collect::<Vec<_>>().join(", "),
+                    zone.name,
+                    zone.name
+                )
+            }));
+        }
+    }
+    found
 }
 
 /// Policies stand before zones, and only they and direct rules can drop what leaves this host.

@@ -19,10 +19,11 @@ use std::collections::BTreeSet;
 pub struct Iptables;
 
 /// Chains of front-ends that look after their tables themselves.
-const FRONT_ENDS: [(&str, BackendId); 3] = [
+const FRONT_ENDS: [(&str, BackendId); 4] = [
     ("ufw-before-input", BackendId::Ufw),
     ("ufw6-before-input", BackendId::Ufw),
     ("INPUT_ZONES", BackendId::Firewalld),
+    ("INPUT_POLICIES", BackendId::Firewalld),
 ];
 /// In a dry run: a moment that any version of the tool takes.
 const SOME_DAY: &str = "2037-12-31T23:59:59";

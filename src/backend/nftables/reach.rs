@@ -161,14 +161,53 @@ impl Walk<'_> {
 
     fn chain(&mut self, chain: &Chain, certainty: Answer, depth: usize) -> Flow {
         let ruleset = self.ruleset;
+        let mut gone: Vec<Vec<&Value>> = Vec::new();
         for rule in ruleset.rules_of(chain) {
+            let stated = conditions(rule);
+            if stated.as_ref().is_some_and(|stated| gone.contains(stated)) {
+                continue;
+            }
             match self.rule(chain, rule, certainty, depth) {
                 Flow::Ended => return Flow::Ended,
                 Flow::Left => return Flow::GoesOn,
                 Flow::GoesOn => {}
             }
+            if let Some(stated) = stated
+                && self.takes_all(chain, rule, &stated, certainty, depth)
+            {
+                gone.push(stated);
+            }
         }
         Flow::GoesOn
+    }
+
+    /// Whether a rule that may be about the packet decides on it then: a rule with the same conditions further down
+    /// never sees it. Firewalld 2 writes a jump to a zone and a refusal of all that comes back from there.
+    fn takes_all(
+        &mut self,
+        chain: &Chain,
+        rule: &Rule,
+        stated: &[&Value],
+        certainty: Answer,
+        depth: usize,
+    ) -> bool {
+        let place = Place {
+            ruleset: self.ruleset,
+            family: &rule.family,
+            table: &rule.table,
+        };
+        let answers = stated.iter().map(|one| self.packet.matches(place, one));
+        let holds = answers.fold(Answer::Yes, Answer::and);
+        let target = rule.expressions.last().and_then(|last| {
+            let jump = last.get("jump").or_else(|| last.get("goto"))?;
+            self.ruleset.chain_beside(chain, jump.get("target")?.as_str()?)
+        });
+        match target {
+            Some(target) if holds == Answer::Maybe && depth < DEPTH => {
+                matches!(self.called(target, certainty.and(holds), depth + 1), Flow::Ended)
+            }
+            _ => false,
+        }
     }
 
     fn rule(&mut self, chain: &Chain, rule: &Rule, certainty: Answer, depth: usize) -> Flow {
@@ -340,6 +379,24 @@ impl Walk<'_> {
     }
 }
 
+/// The conditions of a rule that has no others than on interfaces and headers, which are the same all the way down a
+/// chain.
+fn conditions(rule: &Rule) -> Option<Vec<&Value>> {
+    let lasting = |condition: &&Value| {
+        let left = condition.get("left");
+        let key = left.and_then(|left| left.get("meta")?.get("key")?.as_str());
+        left.is_some_and(|left| left.get("payload").is_some())
+            || matches!(key, Some("iif" | "iifname" | "oif" | "oifname"))
+    };
+    let (_, before) = rule.expressions.split_last()?;
+    let stated: Option<Vec<&Value>> = before
+        .iter()
+        .filter(|one| one.get("counter").is_none() && one.get("iptables").is_none())
+        .map(|one| one.get("match").filter(lasting))
+        .collect();
+    stated.filter(|stated| !stated.is_empty())
+}
+
 /// Where ufw sends a source that asks too often: a ban of that source for a while.
 const UFW_LIMITS: [&str; 2] = ["ufw-user-limit", "ufw6-user-limit"];
 
@@ -395,6 +452,23 @@ mod tests {
     use crate::backend::nftables::inspect::inspect_view;
     use crate::backend::nftables::packet::Kind;
     use crate::port::Protocol;
+
+    /// Firewalld 2: what comes in by a link goes to the link's zone, and what comes back from there is refused.
+    #[test]
+    fn what_a_zone_lets_in_does_not_come_to_the_refusal_behind_it() {
+        let text = "*filter\n:INPUT ACCEPT [0:0]\n:zone - [0:0]\n-A INPUT -i eth9 -j zone\n-A INPUT -i eth9 -j REJECT\n\
+                    -A zone -p tcp -m tcp --dport 33001 -j ACCEPT\nCOMMIT\n";
+        let inspection = inspect_view(save::read(text, "ip", Variant::Nft));
+        let ruleset = &inspection.ruleset;
+        let chain = ruleset.chains.first().expect("a chain");
+        let opening = |port| Packet::inbound(Protocol::Tcp, Family::V4, port, Kind::Opening);
+        assert_eq!(fate(ruleset, chain, opening(33001)).dropped_by, None);
+        assert!(fate(ruleset, chain, opening(22)).dropped_by.is_some());
+        let another = text.replace("eth9 -j REJECT", "eth8 -j REJECT");
+        let inspection = inspect_view(save::read(&another, "ip", Variant::Nft));
+        let fate = fate(&inspection.ruleset, chain, opening(33001));
+        assert!(fate.dropped_by.is_some(), "of another link");
+    }
 
     /// Each of twelve chains calls the next one ten times: a million million ways lead to the end.
     #[test]

@@ -181,7 +181,8 @@ pub fn front_end_of_chains<'n>(names: impl Iterator<Item = &'n str>) -> Option<M
     for name in names {
         let manager = match name {
             "ufw-before-input" | "ufw6-before-input" => Manager::Ufw,
-            "INPUT_ZONES" | "IN_public" => Manager::Firewalld,
+            // The first one is of firewalld 1, the second of firewalld 2.
+            "INPUT_ZONES" | "INPUT_POLICIES" | "IN_public" => Manager::Firewalld,
             "LOCALINPUT" | "DENYIN" => Manager::Csf,
             "PVEFW-INPUT" => Manager::Proxmox,
             // The empty chain by which Shorewall knows that it has been started.

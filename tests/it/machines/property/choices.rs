@@ -11,7 +11,8 @@ use proptest::sample::{select, subsequence};
 #[derive(Debug, Clone)]
 pub struct Choice {
     role: String,
-    ssh: u16,
+    /// The SSH port.
+    pub ssh: u16,
     old: Legacy22,
     spared: Vec<IpNet>,
     udp: (u16, u16),
@@ -34,7 +35,7 @@ fn networks() -> Vec<IpNet> {
 }
 
 /// Any choice.
-pub fn some() -> impl Strategy<Value = Choice> {
+pub fn some() -> impl Strategy<Value = Choice> + use<> {
     let roles: Vec<String> = Catalogue::builtin()
         .roles
         .iter()
@@ -97,7 +98,9 @@ impl Choice {
             answers.http_fallback.http = self.fallback;
             answers.http_fallback.https = self.fallback.map(|port| port + 400);
         }
-        if role.uses(PortAnswer::VlinkUdp) && self.vlink {
+        // A group is IPv4, so somebody of that family must be allowed to come.
+        let reached = self.sources.is_empty() || self.sources.iter().any(|net| matches!(net, IpNet::V4(_)));
+        if role.uses(PortAnswer::VlinkUdp) && self.vlink && reached {
             answers.vlink = Some(Vlink::default());
         }
         answers.firewall.sources.clone_from(&self.sources);

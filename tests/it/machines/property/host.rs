@@ -12,6 +12,7 @@ use faspwall::system::replay::Replay;
 use faspwall::system::{Lock, Output, System, SystemError};
 
 use super::super::replay::open;
+use super::Subject;
 
 /// Programs that print a ruleset, and those that load it again.
 const SAVES: [(&str, Tool); 4] = [
@@ -88,11 +89,6 @@ impl Host {
         self.files.lock().expect("a lock").clear();
     }
 
-    /// Everything that undo must bring back: rules as the tools print them, and files.
-    pub fn state(&self) -> String {
-        self.rules() + &self.changed_files()
-    }
-
     fn changed_files(&self) -> String {
         let mut text = String::new();
         for (path, content) in self.files.lock().expect("a lock").iter() {
@@ -107,33 +103,6 @@ impl Host {
         text
     }
 
-    /// The rules in force, as the tools print them.
-    pub fn rules(&self) -> String {
-        let mut text = String::new();
-        let nft = Invocation::new(Tool::Nft, ["-s", "list", "ruleset"]);
-        text.push_str(&without_idle_tables(
-            &RealSystem.run_ok(&nft).expect("nft").stdout,
-        ));
-        for (names, save) in [
-            ("/proc/net/ip_tables_names", Tool::IptablesLegacySave),
-            ("/proc/net/ip6_tables_names", Tool::Ip6tablesLegacySave),
-        ] {
-            // Asking would make the tables.
-            if RealSystem
-                .read_text(names.as_ref())
-                .is_some_and(|text| !text.is_empty())
-            {
-                let output = RealSystem.run_ok(&Invocation::new(save, Vec::<String>::new()));
-                text.push_str(&without_counters(&output.expect("a save").stdout));
-            }
-        }
-        for save in [Tool::IptablesNftSave, Tool::Ip6tablesNftSave] {
-            let output = RealSystem.run_ok(&Invocation::new(save, Vec::<String>::new()));
-            text.push_str(&without_counters(&output.expect("a save").stdout));
-        }
-        text
-    }
-
     fn written(&self, path: &Path) -> Option<Option<String>> {
         self.files.lock().expect("a lock").get(path).cloned()
     }
@@ -144,6 +113,46 @@ impl Host {
             .expect("a lock")
             .insert(path.to_owned(), content);
     }
+}
+
+impl Subject for Host {
+    fn system(&self) -> &dyn System {
+        self
+    }
+
+    fn state(&self) -> String {
+        rules_in_force() + &self.changed_files()
+    }
+}
+
+/// The rules in force in this namespace, as the tools print them.
+pub fn rules_in_force() -> String {
+    let mut text = String::new();
+    let nft = Invocation::new(Tool::Nft, ["-s", "list", "ruleset"]);
+    text.push_str(&without_idle_tables(
+        &RealSystem.run_ok(&nft).expect("nft").stdout,
+    ));
+    for (names, save) in [
+        ("/proc/net/ip_tables_names", Tool::IptablesLegacySave),
+        ("/proc/net/ip6_tables_names", Tool::Ip6tablesLegacySave),
+    ] {
+        // Asking would make the tables.
+        if RealSystem
+            .read_text(names.as_ref())
+            .is_some_and(|text| !text.is_empty())
+        {
+            let output = RealSystem.run_ok(&Invocation::new(save, Vec::<String>::new()));
+            text.push_str(&without_counters(&output.expect("a save").stdout));
+        }
+    }
+    for save in [Tool::IptablesNftSave, Tool::Ip6tablesNftSave] {
+        let output = RealSystem.run_ok(&Invocation::new(save, Vec::<String>::new()));
+        let output = output.expect("a save");
+        // Rules that it cannot print are no rules that are gone.
+        assert!(!output.stdout.contains("incompatible"), "{output:?}");
+        text.push_str(&without_counters(&output.stdout));
+    }
+    text
 }
 
 /// The rules in what iptables-save prints, and chains that do not accept by policy. A table that the tool has made for

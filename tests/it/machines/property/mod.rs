@@ -3,9 +3,14 @@
 //!
 //! A host is its recording, but for its firewall: the ruleset is loaded into the kernel, the tools are asked there, and
 //! files that are written are kept in memory. sshd stays as it is: a bare namespace has none.
+//!
+//! A front end (`ufw`, `firewalld`) is the real one in the tree of a Debian, and its rules are random as well.
 
 mod choices;
+mod firewalld;
 mod host;
+mod tree;
+mod ufw;
 mod wider;
 
 use std::process::Command;
@@ -16,12 +21,14 @@ use faspwall::change::{Change, Preview};
 use faspwall::engine::Engine;
 use faspwall::engine::detect::detect;
 use faspwall::step::Action;
+use faspwall::system::System;
 use faspwall::transaction::Phase;
+use proptest::strategy::Strategy;
 use proptest::test_runner::{Config, RngSeed, TestCaseError, TestRunner};
 
 use super::folder;
 use choices::Choice;
-use host::Host;
+use host::{Host, rules_in_force};
 
 /// Says inside of a namespace which host is meant.
 const ASK: &str = "FASPWALL_TEST_PROPERTY";
@@ -29,29 +36,53 @@ const ASK: &str = "FASPWALL_TEST_PROPERTY";
 const SEED: &str = "FASPWALL_TEST_SEED";
 const CASES: &str = "FASPWALL_TEST_CASES";
 
+/// What a change is tried on.
+trait Subject {
+    /// The host.
+    fn system(&self) -> &dyn System;
+    /// Everything that undo must bring back: rules as the tools print them, and files.
+    fn state(&self) -> String;
+}
+
 /// Not a test by itself: what happens inside of the namespace.
 #[test]
 fn inside() {
     let Ok(name) = std::env::var(ASK) else { return };
-    let number =
-        |name: &str, usual: u64| std::env::var(name).map_or(usual, |text| text.parse().expect("a number"));
     let host = Host::load(&folder().join(&name));
-    let cases = u32::try_from(number(CASES, 10)).expect("a number of cases");
+    search(&name, 10, &choices::some(), |choice| {
+        host.reset();
+        try_one(&host, &choice)
+    });
+}
+
+/// Tries as many cases as usual, or as many as are asked for. What a case says is whether it changed something.
+fn search<S: Strategy>(name: &str, usual: u32, some: &S, each: impl Fn(S::Value) -> Result<bool, String>) {
+    let number = |name: &str| Some(std::env::var(name).ok()?.parse::<u64>().expect("a number"));
+    let cases = number(CASES).map_or(usual, |cases| u32::try_from(cases).expect("a number of cases"));
+    let seed = number(SEED).unwrap_or(4711);
     let mut runner = TestRunner::new(Config {
         cases,
-        max_shrink_iters: 60,
+        max_shrink_iters: 20,
         failure_persistence: None,
-        rng_seed: RngSeed::Fixed(number(SEED, 4711)),
+        rng_seed: RngSeed::Fixed(seed),
         ..Config::default()
     });
     let changed = std::cell::Cell::new(0);
-    let result = runner.run(&choices::some(), |choice| {
-        let done = try_one(&host, &choice).map_err(TestCaseError::fail)?;
+    let result = runner.run(some, |one| {
+        let case = format!("{one:?}");
+        let done = each(one).map_err(|complaint| {
+            // Looking for a smaller case takes its time.
+            println!("{name}: {case}:\n{complaint}");
+            TestCaseError::fail(complaint)
+        })?;
+        if !done {
+            println!("not applied: {case}");
+        }
         changed.set(changed.get() + u32::from(done));
         Ok(())
     });
     if let Err(failure) = result {
-        panic!("{name}: {failure}");
+        panic!("{name}, {SEED}={seed} {CASES}={cases}: {failure}");
     }
     let changed = changed.get();
     println!("{name}: {changed} of {cases} answers changed something");
@@ -61,30 +92,30 @@ fn inside() {
     );
 }
 
-fn preview(host: &Host, choice: &Choice) -> Preview {
-    let engine = engine(host);
-    let facts = detect(host, &mut |_| {});
-    engine
+fn preview(host: &dyn Subject, choice: &Choice) -> Preview {
+    let mut facts = detect(host.system(), &mut |_| {});
+    // sshd listens on the new port already and is left alone: what is tried is the firewall's part.
+    facts.ssh.ports = vec![22, choice.ssh];
+    engine(host)
         .prepare(Catalogue::builtin(), &choice.answers(), &facts, 120)
         .expect("valid answers")
 }
 
-fn engine(host: &Host) -> Engine<'_> {
-    Engine::new(host, "/var/lib/faspwall".into())
+fn engine(host: &dyn Subject) -> Engine<'_> {
+    Engine::new(host.system(), "/var/lib/faspwall".into())
 }
 
 /// One set of answers; whether anything was changed. `Err` tells what was promised and not kept.
-fn try_one(host: &Host, choice: &Choice) -> Result<bool, String> {
-    host.reset();
+fn try_one(host: &dyn Subject, choice: &Choice) -> Result<bool, String> {
     let before = host.state();
     let first = preview(host, choice);
     // A port that a container has published goes there: that is told, and not ours to change.
     let published = first.advice.iter().any(|advice| advice.code == "FW008");
     let Some(change) = first.change.clone().filter(|_| !published) else {
-        println!("not applied: {:?}", first.obstacles);
+        println!("obstacles: {:?}", first.obstacles);
         return Ok(false);
     };
-    let result = carry_out(host, choice, &first, &change, &before);
+    let result = carry_out(host, choice, &first, &change);
     let undone = undo(host, &all_actions(&change)).and_then(|()| {
         let after = host.state();
         if after == before {
@@ -96,22 +127,17 @@ fn try_one(host: &Host, choice: &Choice) -> Result<bool, String> {
     result.and(undone).map(|()| true)
 }
 
-fn carry_out(
-    host: &Host,
-    choice: &Choice,
-    first: &Preview,
-    change: &Change,
-    before: &str,
-) -> Result<(), String> {
+fn carry_out(host: &dyn Subject, choice: &Choice, first: &Preview, change: &Change) -> Result<(), String> {
     let requirements = &first.plan.requirements;
+    let before = &rules_in_force();
     for phase in [Phase::Check, Phase::Trial1, Phase::Trial2] {
         perform(host, change.actions(phase))?;
         open(host, &format!("{phase:?}"), first)?;
-        narrow(host, &format!("{phase:?}"), before, first)?;
+        narrow(&format!("{phase:?}"), before, first)?;
     }
     perform(host, change.actions(Phase::Commit))?;
     open(host, "commit", first)?;
-    narrow(host, "commit", before, first)?;
+    narrow("commit", before, first)?;
     let second = preview(host, choice);
     if let Some(change) = &second.change {
         let say: Vec<String> = all_actions(change).into_iter().map(|action| action.say).collect();
@@ -124,7 +150,7 @@ fn carry_out(
     Ok(())
 }
 
-fn perform(host: &Host, actions: &[Action]) -> Result<(), String> {
+fn perform(host: &dyn Subject, actions: &[Action]) -> Result<(), String> {
     let engine = engine(host);
     for action in actions {
         engine
@@ -134,7 +160,7 @@ fn perform(host: &Host, actions: &[Action]) -> Result<(), String> {
     Ok(())
 }
 
-fn undo(host: &Host, actions: &[Action]) -> Result<(), String> {
+fn undo(host: &dyn Subject, actions: &[Action]) -> Result<(), String> {
     let engine = engine(host);
     for action in actions.iter().rev() {
         for step in &action.undo {
@@ -153,7 +179,7 @@ fn all_actions(change: &Change) -> Vec<Action> {
         .collect()
 }
 
-fn open(host: &Host, when: &str, preview: &Preview) -> Result<(), String> {
+fn open(host: &dyn Subject, when: &str, preview: &Preview) -> Result<(), String> {
     if when == "Check" {
         return Ok(());
     }
@@ -169,12 +195,12 @@ fn open(host: &Host, when: &str, preview: &Preview) -> Result<(), String> {
     Err(format!(
         "after {when} shut: {}\n{}",
         shut.join("; "),
-        host.rules()
+        rules_in_force()
     ))
 }
 
-fn narrow(host: &Host, when: &str, before: &str, preview: &Preview) -> Result<(), String> {
-    let wide = wider::too_wide(before, &host.rules(), &preview.plan.requirements);
+fn narrow(when: &str, before: &str, preview: &Preview) -> Result<(), String> {
+    let wide = wider::than_asked(before, &rules_in_force(), &preview.plan);
     if wide.is_empty() {
         Ok(())
     } else {
@@ -190,10 +216,17 @@ fn differences(before: &str, after: &str) -> String {
 }
 
 fn holds_on(name: &str) {
-    let output = Command::new("unshare")
+    let mut command = Command::new("unshare");
+    command
         .args(["--net", "--"])
-        .arg(std::env::current_exe().expect("this program"))
-        .args(["--exact", "machines::property::inside", "--nocapture"])
+        .arg(std::env::current_exe().expect("this program"));
+    holds(name, command, "inside");
+}
+
+/// Runs one of the parts of this module that are tests only inside of a namespace.
+fn holds(name: &str, mut namespace: Command, part: &str) {
+    let output = namespace
+        .args(["--exact", &format!("machines::property::{part}"), "--nocapture"])
         .env(ASK, name)
         .output()
         .expect("unshare, package util-linux");

@@ -2,39 +2,107 @@
 
 use std::net::IpAddr;
 
-use faspwall::plan::Requirement;
+use faspwall::plan::{Plan, Port22, Requirement};
 use faspwall::port::{Direction, PortRange};
 use ipnet::IpNet;
 
-/// Lines of `after` that are not in `before` and accept what nobody asked for.
-pub fn too_wide(before: &str, after: &str, asked: &[Requirement]) -> Vec<String> {
-    let mut known: Vec<&str> = before.lines().map(str::trim).collect();
+/// What was changed that nobody asked for: accepts that let in more, refusals that shut more, and rules of others that
+/// are gone although they said something else as well.
+pub fn than_asked(before: &str, after: &str, plan: &Plan) -> Vec<String> {
     let mut wide = Vec::new();
+    let asked = &plan.requirements;
+    for (way, line) in beyond(after, before) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let wanted = || asked.iter().any(|one| covers(one, way, &words));
+        if accepts(&words) && !pin(&words) && !is_spared(plan, &words) && !wanted() {
+            wide.push(format!("lets in: {line}"));
+        }
+        if refuses(&words) && !is_closing(plan, &words) {
+            wide.push(format!("shuts: {line}"));
+        }
+    }
+    for (way, line) in beyond(before, after) {
+        let words: Vec<&str> = line.split_whitespace().collect();
+        let whole =
+            |one: &Requirement| covers(one, way, &words) && !(one.peers.is_empty() && has_address(&words));
+        if refuses(&words) && !asked.iter().any(whole) {
+            wide.push(format!("refuses no more: {line}"));
+        }
+        if accepts(&words) && !is_closing(plan, &words) {
+            wide.push(format!("lets in no more: {line}"));
+        }
+    }
+    wide
+}
+
+/// Rules of one text that are not in the other, with the way of the packets that they see.
+fn beyond<'t>(text: &'t str, other: &str) -> Vec<(Way, &'t str)> {
+    let mut known: Vec<&str> = other.lines().map(str::trim).collect();
+    let mut found = Vec::new();
     let mut way = Way::Unknown;
-    for line in after.lines().map(str::trim) {
+    for line in text.lines().map(str::trim) {
         let words: Vec<&str> = line.split_whitespace().collect();
         way = match words.as_slice() {
-            ["chain", ..] => Way::Unknown,
+            ["chain", name, ..] => Way::of(&name.to_lowercase()),
             ["type", _, "hook", hook, ..] => Way::of(hook),
             ["-A", chain, ..] => Way::of(&chain.to_lowercase()),
             _ => way,
         };
         if let Some(at) = known.iter().position(|old| *old == line) {
             known.swap_remove(at);
-            continue;
-        }
-        // A table that a tool makes for its first rule has chains that accept by policy.
-        let heading = line.starts_with("type ") || line.starts_with(':');
-        let accepts = words.iter().any(|word| ["accept", "ACCEPT"].contains(word));
-        // The operator's own connection, both its ends.
-        let one = |keys: &[&str]| values(&words, keys).len() == 1;
-        let pin =
-            one(&["sport", "--sport"]) && one(&["dport", "--dport"]) && one(&["saddr", "-s", "daddr", "-d"]);
-        if accepts && !heading && !pin && !asked.iter().any(|one| covers(one, way, &words)) {
-            wide.push(line.to_owned());
+        } else if !(line.starts_with("type ") || line.starts_with(':')) {
+            // A table that a tool makes for its first rule has chains that accept by policy.
+            found.push((way, line));
         }
     }
-    wide
+    found
+}
+
+fn accepts(words: &[&str]) -> bool {
+    words.iter().any(|word| ["accept", "ACCEPT"].contains(word))
+}
+
+fn refuses(words: &[&str]) -> bool {
+    words
+        .iter()
+        .any(|word| ["drop", "reject", "DROP", "REJECT"].contains(word))
+}
+
+fn has_address(words: &[&str]) -> bool {
+    ["saddr", "-s", "daddr", "-d"]
+        .iter()
+        .any(|key| words.contains(key))
+}
+
+/// The operator's own connection, both its ends.
+fn pin(words: &[&str]) -> bool {
+    let one = |keys: &[&str]| values(words, keys).len() == 1;
+    one(&["sport", "--sport"]) && one(&["dport", "--dport"]) && has_address(words)
+}
+
+/// Whether a rule lets in to the old port those who are spared, and nobody else.
+fn is_spared(plan: &Plan, words: &[&str]) -> bool {
+    let Port22::Restrict(nets) = &plan.port_22 else {
+        return false;
+    };
+    let from = values(words, &["saddr", "-s"]);
+    is_closing(plan, words) && !from.is_empty() && from.iter().all(|word| within(nets, word))
+}
+
+/// Whether an address or network is part of one of these.
+fn within<'n>(nets: impl IntoIterator<Item = &'n IpNet>, word: &str) -> bool {
+    let address = |word: &str| word.parse::<IpAddr>().map(IpNet::from);
+    let net = word.parse::<IpNet>().or_else(|_| address(word));
+    net.is_ok_and(|net| nets.into_iter().any(|place| place.contains(&net)))
+}
+
+/// Whether a rule speaks of the old port that is to be shut and of nothing else.
+fn is_closing(plan: &Plan, words: &[&str]) -> bool {
+    let closes = plan.ssh_port != 22 && plan.port_22 != Port22::Keep;
+    let ports = values(words, &["dport", "--dport", "--dports"]);
+    // The port may be in a set whose elements time out.
+    let old = ports.iter().all(|port| *port == "22") && words.iter().any(|word| word.ends_with("dport"));
+    closes && words.contains(&"tcp") && old
 }
 
 /// The way of the packets that a chain sees.
@@ -47,10 +115,14 @@ enum Way {
 
 impl Way {
     fn of(hook: &str) -> Self {
-        match hook {
-            "input" | "prerouting" | "ingress" => Self::In,
-            "output" | "postrouting" => Self::Out,
-            _ => Self::Unknown,
+        // Chains of ufw and of firewalld bear the way in their names.
+        let has = |words: &[&str]| words.iter().any(|word| hook.contains(word));
+        if has(&["input", "prerouting", "ingress", "filter_in_", "in_"]) {
+            Self::In
+        } else if has(&["output", "postrouting"]) {
+            Self::Out
+        } else {
+            Self::Unknown
         }
     }
 }
@@ -75,12 +147,7 @@ fn covers(asked: &Requirement, way: Way, words: &[&str]) -> bool {
     };
     let ports = values(words, keys);
     let addresses = values(words, &["saddr", "-s", "daddr", "-d"]);
-    let known = |word: &&str| {
-        let address = |word: &str| word.parse::<IpAddr>().map(IpNet::from);
-        let net = word.parse::<IpNet>().or_else(|_| address(word));
-        let places = asked.peers.iter().chain(&asked.group);
-        net.is_ok_and(|net| places.clone().any(|place| place.contains(&net)))
-    };
+    let known = |word: &&str| within(asked.peers.iter().chain(&asked.group), word);
     words.contains(&protocol.as_str())
         && !ports.is_empty()
         && ports.iter().all(inside)
