@@ -35,6 +35,7 @@ impl Engine<'_> {
             let _ufw = self.lock_of_ufw(&transaction.change)?;
             self.untouched(&transaction.change)?;
             self.walk(&transaction, Phase::Commit, report)?;
+            self.end_second_sshds(id);
             self.verify(&transaction)?;
             Ok(transaction)
         };

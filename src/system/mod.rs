@@ -3,6 +3,8 @@
 //! Everything else is either pure or reaches the host through [`System`]. `clippy.toml` bans the functions behind it
 //! everywhere but in [`real`].
 
+#[cfg(feature = "fault-injection")]
+pub mod fault;
 pub mod real;
 pub mod recorder;
 pub mod recording;
