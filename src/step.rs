@@ -374,6 +374,20 @@ impl Step {
     }
 }
 
+/// The lines that change, as patch(1) takes them; those beside them are not shown.
+fn print_revision(f: &mut fmt::Formatter<'_>, path: &Path, before: &str, after: &str) -> fmt::Result {
+    let lines = similar::TextDiff::from_lines(before, after)
+        .unified_diff()
+        .context_radius(0)
+        .to_string();
+    write!(
+        f,
+        "patch --binary {} <<'END'\n--- before\n+++ after\n{}\nEND",
+        shown(path),
+        lines.trim_end()
+    )
+}
+
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
@@ -387,18 +401,7 @@ impl fmt::Display for Step {
                     content.trim_end()
                 )
             }
-            Self::Revise { path, before, after } => {
-                let lines = similar::TextDiff::from_lines(before, after)
-                    .unified_diff()
-                    .context_radius(0)
-                    .to_string();
-                write!(
-                    f,
-                    "patch --binary {} <<'END'\n--- before\n+++ after\n{}\nEND",
-                    shown(path),
-                    lines.trim_end()
-                )
-            }
+            Self::Revise { path, before, after } => print_revision(f, path, before, after),
             Self::Remove(path) => write!(f, "rm -f {}", shown(path)),
             Self::SweepNft {
                 tag,

@@ -149,6 +149,13 @@ pub enum Entry {
         /// How the host was compared; empty when nothing is worth saying.
         notes: Vec<String>,
     },
+    /// After the commit: a kept TCP/22 is to be closed on another day, or on none.
+    KeepUntil {
+        /// The day.
+        until: Option<jiff::civil::Date>,
+        /// Time of day, RFC 3339.
+        at: String,
+    },
     /// Undo has begun.
     RollingBack {
         /// Why.
@@ -193,7 +200,9 @@ impl State {
     pub fn after(self, entry: &Entry) -> Self {
         match entry {
             Entry::Begin { .. } => Self::Acting(Phase::Trial1),
-            Entry::Armed { .. } | Entry::Done { .. } | Entry::WrongCode { .. } => self,
+            Entry::Armed { .. } | Entry::Done { .. } | Entry::WrongCode { .. } | Entry::KeepUntil { .. } => {
+                self
+            }
             Entry::Intent { phase, .. } => Self::Acting(*phase),
             Entry::Waiting { trial, .. } => Self::Waiting(*trial),
             Entry::Confirmed { trial, .. } => {

@@ -207,12 +207,6 @@ fn others(facts: &Facts, rules: &[RuleLine], wall: bool) -> (Vec<String>, Vec<St
     (list(&|l| stays(l)), list(&|l| !stays(l)))
 }
 
-/// `TCP/33001`
-fn port_of(requirement: &Requirement) -> String {
-    let protocol = requirement.protocol.to_string().to_uppercase();
-    format!("{protocol}/{}", requirement.ports)
-}
-
 /// Ids differ from run to run; the rules behind them need not.
 fn without_ids(text: &str) -> String {
     let mut plain = String::with_capacity(text.len());
@@ -563,7 +557,7 @@ impl<'a> Wanted<'a> {
         let opened: Vec<String> = self
             .requirements
             .iter()
-            .map(port_of)
+            .map(shown::port_of)
             .filter(|port| seen.insert(port.clone()))
             .collect();
         let closed = self.closing.iter().map(|port| format!("TCP/{port}")).collect();
@@ -575,16 +569,5 @@ impl<'a> Wanted<'a> {
         let mut change = parts.assemble(fingerprint(self.live), opened, closed, None);
         change.before.open = open;
         change
-    }
-
-    /// Whether packets to a port get through today. One on which sshd does not listen yet is not open.
-    fn open_already(&self, port: &str) -> bool {
-        let new_to_sshd = |number: &u16| !self.ports_before.contains(number);
-        let mut lacking = self
-            .requirements
-            .iter()
-            .filter(|r| self.gaps.iter().any(|(id, _)| *id == r.id));
-        let mut doors = self.ports_after.iter().filter(|number| new_to_sshd(number));
-        !lacking.any(|r| port_of(r) == port) && !doors.any(|number| format!("TCP/{number}") == port)
     }
 }

@@ -129,8 +129,17 @@ pub fn plan(preview: &Preview, facts: &Facts) -> Value {
 }
 
 /// `faspwall apply --json` when the host is as asked.
-pub fn unchanged(command: &str) -> Value {
-    json!({"schema": format!("faspwall.{command}/1"), "transaction": null, "state": "unchanged", "changed": false, "next": "nothing to do"})
+///
+/// With a day, the reminder for a kept TCP/22 was set to it.
+pub fn unchanged(command: &str, keep_22_until: Option<jiff::civil::Date>) -> Value {
+    json!({
+        "schema": format!("faspwall.{command}/1"),
+        "transaction": null,
+        "state": "unchanged",
+        "changed": false,
+        "keep_22_until": keep_22_until,
+        "next": "nothing to do",
+    })
 }
 
 /// A live trial.

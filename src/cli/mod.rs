@@ -80,6 +80,23 @@ pub struct File {
     pub file: PathBuf,
 }
 
+/// How a change is tried before it is permanent.
+#[derive(Debug, Clone, Args)]
+pub struct Trying {
+    /// How long each trial waits for its confirmation: 120s, 5m.
+    #[arg(long, value_name = "TIME", default_value = "120s", value_parser = seconds)]
+    confirm_within: u64,
+    /// Commit at once, without proof.
+    #[arg(long)]
+    no_confirm: bool,
+    /// Do not try the change on a sealed copy first.
+    #[arg(long)]
+    no_rehearsal: bool,
+    /// As JSON.
+    #[arg(long)]
+    json: bool,
+}
+
 /// What can be typed.
 #[derive(Debug, Subcommand)]
 pub enum Command {
@@ -132,34 +149,16 @@ pub enum Command {
         /// The answers.
         #[command(flatten)]
         file: File,
-        /// How long each trial waits for its confirmation: 120s, 5m.
-        #[arg(long, value_name = "TIME", default_value = "120s", value_parser = seconds)]
-        confirm_within: u64,
-        /// Commit at once, without proof.
-        #[arg(long)]
-        no_confirm: bool,
-        /// Do not try the change on a sealed copy first.
-        #[arg(long)]
-        no_rehearsal: bool,
-        /// As JSON.
-        #[arg(long)]
-        json: bool,
+        /// How it is tried.
+        #[command(flatten)]
+        trial: Trying,
     },
     /// Close a TCP/22 that was kept for a while: the second step of a move in two, with trial and way back.
     #[command(name = "close-22")]
     Close22 {
-        /// How long each trial waits for its confirmation: 120s, 5m.
-        #[arg(long, value_name = "TIME", default_value = "120s", value_parser = seconds)]
-        confirm_within: u64,
-        /// Commit at once, without proof.
-        #[arg(long)]
-        no_confirm: bool,
-        /// Do not try the change on a sealed copy first.
-        #[arg(long)]
-        no_rehearsal: bool,
-        /// As JSON.
-        #[arg(long)]
-        json: bool,
+        /// How it is tried.
+        #[command(flatten)]
+        trial: Trying,
     },
     /// Print the text for the users of this host: what changes for them, when, and what they have to do.
     Notice {
@@ -435,43 +434,13 @@ fn perform(
             rehearse::rehearse(&asked, &order)
         }
         Command::RehearseInside { stage } => Ok(crate::rehearse::inside(desk, &stage)?),
-        Command::Apply {
-            file,
-            confirm_within,
-            no_confirm,
-            no_rehearsal,
-            json,
-        } => {
-            let order = unattended::Apply {
-                command: "apply",
-                file: Some(file.file),
-                window_s: confirm_within,
-                no_confirm,
-                no_rehearsal,
-                json,
-            };
-            unattended::apply(&asked, &order)
+        Command::Apply { file, trial } => {
+            unattended::apply(&asked, &unattended::Apply::new("apply", Some(file.file), &trial))
         }
-        Command::Close22 {
-            confirm_within,
-            no_confirm,
-            no_rehearsal,
-            json,
-        } => {
-            let order = unattended::Apply {
-                command: "close-22",
-                file: None,
-                window_s: confirm_within,
-                no_confirm,
-                no_rehearsal,
-                json,
-            };
-            unattended::apply(&unattended::Asked { desk, engine, global }, &order)
+        Command::Close22 { trial } => {
+            unattended::apply(&asked, &unattended::Apply::new("close-22", None, &trial))
         }
-        Command::Notice { file, json } => {
-            let asked = unattended::Asked { desk, engine, global };
-            notice::notice(&asked, file.as_deref(), json)
-        }
+        Command::Notice { file, json } => notice::notice(&asked, file.as_deref(), json),
         Command::Confirm { code, json } => unattended::confirm(engine, code, json, global.verbose),
         Command::Extend { time, json } => unattended::extend(engine, time, json),
         Command::Rollback {

@@ -2,7 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
-use super::{Failure, Global, failure, json, print};
+use super::{Failure, Global, Trying, failure, json, print};
 use crate::advice::{Advice, review};
 use crate::answers::Answers;
 use crate::catalogue::Catalogue;
@@ -55,6 +55,20 @@ pub struct Apply {
     pub no_rehearsal: bool,
     /// As JSON.
     pub json: bool,
+}
+
+impl Apply {
+    /// From what was typed.
+    pub fn new(command: &'static str, file: Option<PathBuf>, typed: &Trying) -> Self {
+        Self {
+            command,
+            file,
+            window_s: typed.confirm_within,
+            no_confirm: typed.no_confirm,
+            no_rehearsal: typed.no_rehearsal,
+            json: typed.json,
+        }
+    }
 }
 
 pub(super) fn out(text: &str) {
@@ -195,12 +209,7 @@ pub fn apply(asked: &Asked<'_>, order: &Apply) -> Result<u8, Failure> {
         return Err(refusal(&facts, &preview));
     }
     let Some(change) = &preview.change else {
-        out(&if order.json {
-            json::text(&json::unchanged(order.command))
-        } else {
-            String::from("nothing to do: the host is as the answers ask\n")
-        });
-        return Ok(0);
+        return nothing_to_do(engine, &preview, order);
     };
     let cuts = facts.session.as_ref().is_some_and(|s| s.is_remote()) && (change.door.is_some());
     let accepted = answers
@@ -246,6 +255,21 @@ pub fn apply(asked: &Asked<'_>, order: &Apply) -> Result<u8, Failure> {
         return Ok(0);
     }
     live(engine, order.command, order.json)
+}
+
+/// The host is as asked; a kept TCP/22 may still get another day.
+fn nothing_to_do(engine: &Engine<'_>, preview: &Preview, order: &Apply) -> Result<u8, Failure> {
+    let until = preview.plan.keep_22_until;
+    let moved = engine.keep_22_until(&preview.answers, until)?;
+    out(&if order.json {
+        json::text(&json::unchanged(order.command, until.filter(|_| moved)))
+    } else {
+        let reminder = until.filter(|_| moved).map_or_else(String::new, |day| {
+            format!("; you are reminded to close TCP/22 on {day}")
+        });
+        format!("nothing to do: the host is as the answers ask{reminder}\n")
+    });
+    Ok(0)
 }
 
 /// Prints the trial that is live now.

@@ -10,6 +10,7 @@ use crate::backend::nftables::Ruleset;
 use crate::backend::nftables::inspect::fingerprint;
 use crate::backend::nftables::render::gaps;
 use crate::change::Change;
+use crate::step::Step;
 use crate::transaction::{Entry, JOURNAL_VERSION, Outcome, Phase, Progress, State, TxnId};
 
 /// How many steps take longer than a window allows for: the guard's time is set anew once the trial is live.
@@ -57,6 +58,7 @@ impl Engine<'_> {
             return Err(EngineError::RulesetChanged(Vec::new()));
         }
         self.untouched(change)?;
+        self.relied_on(change)?;
         for check in &change.check {
             self.perform(&check.step).map_err(untouched(&check.say))?;
         }
@@ -234,6 +236,25 @@ pub(super) fn check_open(live: &Ruleset, transaction: &Transaction) -> Result<()
 }
 
 /// For what fails while the host is still as it was.
+impl Engine<'_> {
+    /// Refuses to write or remove files in places where others could say which file that is. Looked at before anything
+    /// is done: an undo must not stumble over it.
+    fn relied_on(&self, change: &Change) -> Result<(), EngineError> {
+        let phases = [Phase::Check, Phase::Trial1, Phase::Trial2, Phase::Commit];
+        let actions = phases.into_iter().flat_map(|phase| change.actions(phase));
+        for step in actions.flat_map(|action| std::iter::once(&action.step).chain(&action.undo)) {
+            if let Step::Write { path, .. } | Step::Remove(path) = step {
+                self.system.relied_on(path).map_err(|error| {
+                    EngineError::Refused(format!(
+                        "{error}. Nothing was changed. Take it from the others (chown root, chmod go-w), and apply again"
+                    ))
+                })?;
+            }
+        }
+        Ok(())
+    }
+}
+
 fn untouched(what: &str) -> impl Fn(EngineError) -> EngineError {
     move |error| match error {
         EngineError::System(source) => EngineError::Check {

@@ -1,5 +1,8 @@
 //! Makes a confirmed change permanent, reads everything back, and only then says so.
 
+use std::path::Path;
+use std::time::Duration;
+
 use super::apply::check_open;
 use super::detect::sockets::tcp_listeners;
 use super::detect::sshd::in_force;
@@ -7,12 +10,17 @@ use super::journal::Transaction;
 use super::{Engine, EngineError};
 use crate::backend::nftables::shut::{has_our_deny, is_shut_but_for};
 use crate::change::Change;
-use crate::facts::SshdConfig;
+use crate::facts::{BackendId, SshdConfig};
 use crate::sshd::config::Effective;
+use crate::system::Lock;
 use crate::transaction::{Entry, Outcome, Phase, Progress, TxnId};
 
 /// Seconds after which the guard takes an unfinished commit back.
 const COMMIT_WINDOW_S: u64 = 180;
+/// Held by ufw while it changes its files (`create_lock` in its util.py).
+const UFW_LOCK: &str = "/run/ufw.lock";
+/// How long one of its calls may take before we give up.
+const UFW_PATIENCE: Duration = Duration::from_secs(10);
 
 impl Engine<'_> {
     /// Commits. The lock must be held, the confirmation noted.
@@ -24,8 +32,10 @@ impl Engine<'_> {
         let run = |report: &mut dyn FnMut(Progress)| -> Result<Transaction, EngineError> {
             self.arm(id, COMMIT_WINDOW_S)?;
             let transaction = self.loaded(id)?;
+            let _ufw = self.lock_of_ufw(&transaction.change)?;
             self.untouched(&transaction.change)?;
             self.walk(&transaction, Phase::Commit, report)?;
+            self.end_second_sshds(id);
             self.verify(&transaction)?;
             Ok(transaction)
         };
@@ -45,6 +55,28 @@ impl Engine<'_> {
         self.disarm(&transaction);
         self.prune_quietly();
         Ok(self.outcome_of(&transaction))
+    }
+
+    /// While files of ufw are written, ufw itself waits: each of the two would lose what the other one writes. Where
+    /// there is no such lock, nobody waits.
+    pub(super) fn lock_of_ufw(&self, change: &Change) -> Result<Option<Lock>, EngineError> {
+        if !change.before.kept.contains_key(&BackendId::Ufw) {
+            return Ok(None);
+        }
+        let until = self.system.boottime() + UFW_PATIENCE;
+        loop {
+            match self.system.lock_record(Path::new(UFW_LOCK)) {
+                Ok(Some(lock)) => return Ok(Some(lock)),
+                Err(_) => return Ok(None),
+                Ok(None) if self.system.boottime() >= until => {
+                    return Err(EngineError::Refused(format!(
+                        "somebody changes ufw at this moment, and has done so for {} s ({UFW_LOCK} is held). Let that end, and apply again",
+                        UFW_PATIENCE.as_secs()
+                    )));
+                }
+                Ok(None) => self.system.sleep(Duration::from_millis(20)),
+            }
+        }
     }
 
     /// Fails when a file to be written is no longer what it was when the change was previewed: what somebody wrote since

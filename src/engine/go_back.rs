@@ -6,7 +6,7 @@ use std::path::Path;
 
 use super::journal::Transaction;
 use super::{Engine, EngineError};
-use crate::answers::Answers;
+use crate::answers::{Answers, Legacy22};
 use crate::backend::nftables::Ruleset;
 use crate::backend::nftables::inspect::fingerprint;
 use crate::backend::{Pieces, Wish, translator};
@@ -17,7 +17,7 @@ use crate::facts::{BackendId, Facts};
 use crate::plan::Requirement;
 use crate::product::taken_back;
 use crate::sshd::change::FileChange;
-use crate::transaction::{State, TxnId};
+use crate::transaction::{Entry, State, TxnId};
 
 /// Where the helper sshd of the handover listens.
 const HELPER_PORT: u16 = 61_022;
@@ -62,14 +62,8 @@ impl Engine<'_> {
         Ok(answers.closing_22())
     }
 
-    /// The change that takes a committed transaction back.
-    pub fn way_back(
-        &self,
-        id: Option<&TxnId>,
-        facts: &Facts,
-        setting: &Setting,
-    ) -> Result<Change, EngineError> {
-        self.need_root("rollback")?;
+    /// The committed transaction that can be taken back: only the last one.
+    fn to_take_back(&self, id: Option<&TxnId>) -> Result<Transaction, EngineError> {
         let Some(last) = self.in_force() else {
             return Err(EngineError::Refused(String::from(
                 "nothing that faspwall kept is in force: there is nothing to go back from. faspwall snapshots lists what was kept",
@@ -83,6 +77,39 @@ impl Engine<'_> {
                 last.id, last.id
             )));
         }
+        Ok(last)
+    }
+
+    /// Another day for a TCP/22 that is kept already: nothing on the host changes but the reminder. Tells whether it did.
+    pub fn keep_22_until(
+        &self,
+        answers: &Answers,
+        until: Option<jiff::civil::Date>,
+    ) -> Result<bool, EngineError> {
+        let _lock = self.lock(std::time::Duration::from_secs(5))?;
+        let Some(last) = self.in_force() else {
+            return Ok(false);
+        };
+        if answers.ssh.legacy_22 != Legacy22::Keep || last.change.keep_22_until == until {
+            return Ok(false);
+        }
+        let entry = Entry::KeepUntil {
+            until,
+            at: self.stamp(),
+        };
+        self.note(&last.id, &entry)?;
+        Ok(true)
+    }
+
+    /// The change that takes a committed transaction back.
+    pub fn way_back(
+        &self,
+        id: Option<&TxnId>,
+        facts: &Facts,
+        setting: &Setting,
+    ) -> Result<Change, EngineError> {
+        self.need_root("rollback")?;
+        let last = self.to_take_back(id)?;
         let earlier = self.in_force_before(Some(&last.id));
         let before = last.change.before.clone();
         let mut sshd_files = Vec::new();
@@ -129,14 +156,18 @@ impl Engine<'_> {
             keep_22_until: None,
             requirements,
             at_liberty: at_liberty(&last.change, earlier.as_ref().map(|t| &t.change)),
+            left_to_do: if product_files.is_empty() {
+                Vec::new()
+            } else {
+                last.change.left_to_do.clone()
+            },
             product_files,
-            left_to_do: last.change.left_to_do.clone(),
         };
         Ok(parts.assemble(
             fingerprint(&ruleset),
             without(&last.change.closed, earlier.as_ref().map(|t| &t.change.closed)),
             without(
-                &without(&last.change.opened, Some(&before.open)),
+                &newly_open(&last.change),
                 earlier.as_ref().map(|t| &t.change.opened),
             ),
             Some(last.id.to_string()),
@@ -249,6 +280,11 @@ fn at_liberty(last: &Change, earlier: Option<&Change>) -> Vec<Requirement> {
 }
 
 /// What an earlier change had done already stays so.
+/// What the change opened that was not open before: going back leaves the rest as it is.
+fn newly_open(change: &Change) -> Vec<String> {
+    without(&change.opened, Some(&change.before.open))
+}
+
 fn without(ports: &[String], earlier: Option<&Vec<String>>) -> Vec<String> {
     let known = |port: &&String| earlier.is_none_or(|earlier| !earlier.contains(port));
     ports.iter().filter(known).cloned().collect()

@@ -49,7 +49,7 @@ impl Engine<'_> {
         self.note(id, &entry)
     }
 
-    fn runs_systemd(&self) -> bool {
+    pub(super) fn runs_systemd(&self) -> bool {
         self.system.mode(Path::new("/run/systemd/system")).is_some()
             && self.system.locate(Tool::SystemdRun).is_some()
     }
@@ -139,10 +139,17 @@ impl Engine<'_> {
     pub(super) fn disarm(&self, transaction: &Transaction) {
         if self.runs_systemd() {
             let all = format!("faspwall-guard-{}-*.timer", transaction.id);
-            drop(
-                self.system
-                    .run(&Invocation::new(Tool::Systemctl, ["stop", "--quiet", &all])),
-            );
+            let stop = Invocation::new(Tool::Systemctl, ["stop", "--quiet", &all]);
+            // One that stays finds nothing to do when its time comes, and goes: once more is enough.
+            if self.system.run_ok(&stop).is_err() {
+                drop(self.system.run(&stop));
+            }
+            let of_an_earlier_boot = transaction.deadline().is_some_and(|d| d.boot != self.boot_id());
+            if of_an_earlier_boot {
+                // A boot check that was killed would be listed as failed for as long as the machine runs.
+                let forget = ["reset-failed", "--quiet", "faspwall-recover.service"];
+                drop(self.system.run(&Invocation::new(Tool::Systemctl, forget)));
+            }
         }
     }
 

@@ -213,6 +213,12 @@ impl Engine<'_> {
             });
         }
         let state = entries.iter().fold(State::default(), State::after);
+        let mut change = change;
+        for entry in &entries {
+            if let Entry::KeepUntil { until, .. } = entry {
+                change.keep_22_until = *until;
+            }
+        }
         Ok(Some(Transaction {
             id: id.clone(),
             entries,

@@ -16,6 +16,7 @@ pub mod perform;
 pub mod prepare;
 pub mod rollback;
 pub mod snapshot;
+mod stand_in;
 pub mod status;
 
 use std::path::PathBuf;

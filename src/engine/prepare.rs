@@ -17,6 +17,12 @@ use crate::sshd::logins::depends_on_port;
 use crate::sshd::neighbours;
 use crate::step::{Invocation, Tool};
 
+/// From 9.8 on another program of OpenSSH serves a connection, and asks the wrappers: Debian's place, and that of others.
+const SESSION_PROGRAMS: [&str; 2] = [
+    "/usr/lib/openssh/sshd-session",
+    "/usr/libexec/openssh/sshd-session",
+];
+
 /// A path as a word of `ExecStart=`.
 fn in_unit(path: &Path) -> String {
     let text = path.display().to_string();
@@ -108,12 +114,14 @@ impl Engine<'_> {
         if !says(&files.0) && !says(&files.1) {
             return None;
         }
-        let program = self.system.read(facts.ssh.program.as_ref()?).ok()??;
+        let listener = facts.ssh.program.as_deref().into_iter();
+        let mut programs = listener.chain(SESSION_PROGRAMS.map(Path::new));
         let name = b"libwrap.so";
-        program
-            .windows(name.len())
-            .any(|part| part == name)
-            .then_some(files)
+        let linked = |program: &Path| {
+            let bytes = self.system.read(program).ok().flatten().unwrap_or_default();
+            bytes.windows(name.len()).any(|part| part == name)
+        };
+        programs.any(linked).then_some(files)
     }
 
     /// What sshd says about a login through the new port, where its configuration looks at ports at all.

@@ -6,6 +6,9 @@ use crate::harmless;
 use crate::step::{Action, Invocation, Step, Tool};
 use crate::transaction::{Entry, Outcome, TxnId};
 
+/// How often the check at boot tries to put a file back.
+const BOOT_ATTEMPTS: usize = 3;
+
 impl Engine<'_> {
     /// Undoes an open transaction. The lock must be held. All undo steps are tried, whatever fails.
     pub(super) fn rollback(&self, transaction: &Transaction, reason: &str) -> Result<Outcome, EngineError> {
@@ -21,20 +24,34 @@ impl Engine<'_> {
         // Read again: the caller's copy may be older than the last step that was begun.
         let transaction = self.load(id)?.unwrap_or_else(|| transaction.clone());
         let actions: Vec<&Action> = transaction.begun();
-        let mut remaining: Vec<Step> = Vec::new();
-        for step in actions.iter().rev().flat_map(|action| &action.undo) {
-            if self.perform(step).is_err() {
-                remaining.push(step.clone());
-            }
+        // One who never lets go of it must not keep an undo from being done.
+        let _ufw = self.lock_of_ufw(&transaction.change).ok();
+        // They hold ports that sshd itself is about to take.
+        self.end_stand_ins(&transaction);
+        let steps: Vec<&Step> = actions.iter().rev().flat_map(|action| &action.undo).collect();
+        let mut failed = self.undo(&steps);
+        // What failed once may have stood in the way of itself, such as a reload before the file was back. Steps build on
+        // one another and may be done twice: from the first that failed on, all of them are done again.
+        if let Some(&first) = failed.first() {
+            let again = self.undo(steps.get(first..).unwrap_or_default());
+            failed = again.into_iter().map(|number| first + number).collect();
         }
-        // What failed once may have stood in the way of itself, such as a reload before the file was back.
-        remaining.retain(|step| self.perform(step).is_err());
+        let remaining: Vec<Step> = failed
+            .into_iter()
+            .filter_map(|number| steps.get(number).map(|&step| step.clone()))
+            .collect();
+        if remaining.is_empty() {
+            self.end_second_sshds(id);
+        } else {
+            self.stand_in(&transaction);
+        }
         self.disarm(&transaction);
         let differs = if actions.is_empty() {
             Vec::new()
         } else {
             self.compare(id)
         };
+        let reason = &self.with_reloads(id, reason);
         let at = self.stamp();
         let noted = self.note(
             id,
@@ -66,6 +83,27 @@ impl Engine<'_> {
         }
         self.tell(&outcome);
         Ok(outcome)
+    }
+
+    /// The reason of an undo, with a word on what others have loaded anew since the change began.
+    fn with_reloads(&self, id: &TxnId, reason: &str) -> String {
+        let anew = self.made_anew(id);
+        if anew.is_empty() {
+            return reason.to_owned();
+        }
+        format!(
+            "{reason}; somebody has loaded {} anew meanwhile, as a reload does: what stood there only until a reload is gone",
+            anew.join(", ")
+        )
+    }
+
+    /// Performs undo steps, whatever fails; the numbers of those that did.
+    fn undo(&self, steps: &[&Step]) -> Vec<usize> {
+        let failed = steps
+            .iter()
+            .enumerate()
+            .filter(|(_, step)| self.perform(step).is_err());
+        failed.map(|(number, _)| number).collect()
     }
 
     /// Says on every terminal of this host that a change was undone: its author may be waiting on any of them.
@@ -123,16 +161,20 @@ impl Engine<'_> {
                 at: self.stamp(),
             },
         ));
-        let mut remaining = Vec::new();
-        for step in transaction.begun().iter().rev().flat_map(|action| &action.undo) {
-            let of_files = matches!(
+        let begun = transaction.begun();
+        let undo = begun.iter().rev().flat_map(|action| &action.undo);
+        let of_files = |step: &&Step| {
+            matches!(
                 step,
                 Step::Write { .. } | Step::Revise { .. } | Step::Remove(_) | Step::Try(_)
-            );
-            if of_files && self.perform(step).is_err() {
-                remaining.push(step.clone());
-            }
-        }
+            )
+        };
+        let files: Vec<&Step> = undo.filter(of_files).collect();
+        // Where a file cannot be put back, those written before it stay as well: firewall and sshd go together at every
+        // moment of a commit, but an old firewall and an sshd on its new port do not.
+        let failed = |step: &&Step| (0..BOOT_ATTEMPTS).all(|_| self.perform(step).is_err());
+        let stuck = files.iter().position(failed).unwrap_or(files.len());
+        let remaining: Vec<Step> = files.iter().skip(stuck).map(|&step| step.clone()).collect();
         let entry = Entry::RolledBack {
             reason: reason.into(),
             differs: Vec::new(),

@@ -6,6 +6,7 @@ use super::kernel::Seen;
 use super::{Engine, EngineError};
 use crate::backend::kernel::{FLAGS_OF, SAVES, view};
 use crate::backend::nftables::Ruleset;
+use crate::backend::nftables::model::Table;
 use crate::step::{Invocation, Tool};
 use crate::transaction::TxnId;
 
@@ -46,6 +47,27 @@ impl Engine<'_> {
             })
             .collect();
         view(&json, &saves).ok()
+    }
+
+    /// Tables of others that somebody has made anew since the snapshot, as firewalld does in a reload.
+    pub fn made_anew(&self, id: &TxnId) -> Vec<String> {
+        let (Some(before), Ok(now)) = (self.snapshot(id), self.live_ruleset()) else {
+            return Vec::new();
+        };
+        let anew = |old: &&Table| {
+            let mut same = now
+                .tables
+                .iter()
+                .filter(|t| (&t.family, &t.name) == (&old.family, &old.name));
+            same.any(|new| new.handle.is_some() && old.handle.is_some() && new.handle != old.handle)
+        };
+        let all = before
+            .tables
+            .iter()
+            .filter(|table| !table.name.starts_with("faspwall"));
+        all.filter(anew)
+            .map(|table| format!("{} {}", table.family, table.name))
+            .collect()
     }
 
     /// Lines in which the live ruleset differs from the snapshot of a transaction; empty means equal.

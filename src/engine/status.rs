@@ -134,7 +134,8 @@ impl Engine<'_> {
             outcome.left_to_do.clone_from(&transaction.change.left_to_do);
             outcome.keep_22_until = transaction.change.keep_22_until;
         }
-        match transaction.entries.last() {
+        let end = |entry: &&Entry| matches!(entry, Entry::Committed { .. } | Entry::RolledBack { .. });
+        match transaction.entries.iter().rev().find(end) {
             Some(Entry::Committed { at, .. }) => outcome.at.clone_from(at),
             Some(Entry::RolledBack {
                 at,

@@ -4,7 +4,7 @@
 //! nobody could see beforehand what would change, and comments of the operator could be lost.
 
 pub mod edit;
-mod merge;
+pub mod merge;
 
 use crate::answers::Answers;
 use crate::catalogue::{PortAnswer, Role};

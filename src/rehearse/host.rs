@@ -230,7 +230,17 @@ impl Stage<'_> {
             .filter_map(|index| self.script.questions.get(*index))
             .collect();
         let wish = |index: usize| wished.get(index).copied().flatten();
+        self.forget_hits();
         Ok(ask_surely(self.sides, &questions, wish)?)
+    }
+
+    /// Rules may count how often somebody came (`recent`, ufw's limit) and turn him away. The questions of one phase are
+    /// not to be held against those of the next.
+    fn forget_hits(&self) {
+        for list in self.sides.system.list(Path::new("/proc/net/xt_recent")) {
+            // A list that does not take it keeps its hits: then a question may find the door shut.
+            drop(self.sides.system.tune(&list, "/"));
+        }
     }
 
     /// Performs phase after phase and asks after each. A step that fails ends it.

@@ -19,6 +19,9 @@ const MARK: &str = "#faspwall ";
 /// Above lines of ours at the top of a main file that includes no drop-ins.
 const NOTE: &str = "# The next lines were written by faspwall. Go back with: faspwall rollback";
 
+/// Below them, where the operator's own first line could be taken for one of them.
+const END: &str = "# So far the lines of faspwall.";
+
 /// One file before and after.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct FileChange {
@@ -150,6 +153,7 @@ fn without_our_top(main: &str) -> (&str, Vec<u16>) {
     while let Some((line, after)) = rest.split_once('\n') {
         let port = line.strip_prefix("Port ").and_then(|port| port.parse().ok());
         let Some(port) = port else {
+            rest = if line == END { after } else { rest };
             break;
         };
         ports.push(port);
@@ -163,9 +167,9 @@ pub fn ours(ssh: &SshFacts) -> Vec<u16> {
     let files = ssh.config.files.iter().enumerate();
     let ports = files.flat_map(|(number, (path, content))| {
         if path.as_os_str() == DROP_IN {
-            let lines = config::parse(content);
-            let ports = lines.iter().filter(|line| line.keyword == "port");
-            ports
+            let lines = config::parse(content).into_iter();
+            let lines = lines.filter(|line| line.keyword == "port");
+            lines
                 .filter_map(|line| line.arguments.first()?.parse().ok())
                 .collect()
         } else if number == 0 {
@@ -208,7 +212,7 @@ pub fn listen_on(ssh: &SshFacts, ports: &[u16]) -> Result<Vec<FileChange>, SshdO
         if path.as_os_str() == DROP_IN {
             continue;
         }
-        let theirs = if path == main_path {
+        let theirs = if path == main_path && counts {
             without_our_top(content).0
         } else {
             content
@@ -230,24 +234,7 @@ pub fn listen_on(ssh: &SshFacts, ports: &[u16]) -> Result<Vec<FileChange>, SshdO
     }
     changes.extend(started);
     if drop_in && counts {
-        let before = ssh
-            .config
-            .files
-            .iter()
-            .find(|(p, _)| p.as_os_str() == DROP_IN)
-            .map(|(_, c)| c.clone());
-        let after = format!(
-            "# Written by faspwall. Go back with: faspwall rollback\n{}",
-            wanted_lines(&wanted)
-        );
-        let after = (!wanted.is_empty()).then_some(after);
-        if before != after {
-            changes.push(FileChange {
-                path: PathBuf::from(DROP_IN),
-                before,
-                after,
-            });
-        }
+        changes.extend(drop_in_change(ssh, &wanted));
     }
     if let (Activation::Socket(unit), Some(socket)) = (&ssh.activation, &ssh.socket) {
         changes.extend(socket::listen_on(unit, socket, &ssh.ports, ports));
@@ -256,6 +243,24 @@ pub fn listen_on(ssh: &SshFacts, ports: &[u16]) -> Result<Vec<FileChange>, SshdO
         changes.extend(neighbours::watch(ssh, ports));
     }
     Ok(changes)
+}
+
+/// Our drop-in with these ports; it goes when there are none.
+fn drop_in_change(ssh: &SshFacts, ports: &[u16]) -> Option<FileChange> {
+    let mut files = ssh.config.files.iter();
+    let before = files
+        .find(|(path, _)| path.as_os_str() == DROP_IN)
+        .map(|(_, content)| content.clone());
+    let after = format!(
+        "# Written by faspwall. Go back with: faspwall rollback\n{}",
+        wanted_lines(ports)
+    );
+    let after = (!ports.is_empty()).then_some(after);
+    (before != after).then(|| FileChange {
+        path: PathBuf::from(DROP_IN),
+        before,
+        after,
+    })
 }
 
 fn wanted_lines(ports: &[u16]) -> String {
@@ -293,7 +298,12 @@ fn with_lines_on_top(content: &str, lines: &str) -> String {
         .lines()
         .filter(|line| !content.lines().any(|l| l.trim() == *line))
         .fold(String::new(), |text, line| text + line + "\n");
-    format!("{NOTE}\n{missing}{content}")
+    let end = if content.starts_with("Port ") {
+        format!("{END}\n")
+    } else {
+        String::new()
+    };
+    format!("{NOTE}\n{missing}{end}{content}")
 }
 
 #[cfg(test)]
@@ -377,6 +387,23 @@ mod tests {
         ];
         assert_eq!(ours(&facts(&drop_in)), [22, 33001]);
         assert_eq!(ours(&facts(&before)), [0_u16; 0]);
+    }
+
+    #[test]
+    fn a_port_line_at_the_top_of_the_operators_file_is_not_taken_for_ours() {
+        let path = "/etc/ssh/sshd_config";
+        let both = listen_on(&facts(&[(path, "Port 22\nUsePAM yes\n")]), &[22, 33001]).expect("movable");
+        let text = after(&both, path).expect("changed");
+        assert!(text.ends_with("Port 22\nUsePAM yes\n"), "{text}");
+        assert_eq!(ours(&facts(&[(path, &text)])), [33001]);
+        let again = listen_on(&facts(&[(path, &text)]), &[22, 33001]).expect("movable");
+        assert_eq!(again, []);
+        let moved = listen_on(&facts(&[(path, &text)]), &[33001]).expect("movable");
+        assert!(
+            after(&moved, path)
+                .expect("changed")
+                .contains("#faspwall Port 22\n")
+        );
     }
 
     #[test]

@@ -266,11 +266,12 @@ pub fn config_arguments(arguments: &[String]) -> Vec<String> {
         .collect()
 }
 
-/// Those that a second sshd on another port needs as well: all but file, port, address and pid file.
+/// Those that a second sshd on another port needs as well: all but file, port, address with a port, and pid file.
 pub fn carried(arguments: &[String]) -> Vec<String> {
     options(arguments)
         .iter()
-        .filter(|given| "ohc46".contains(given.flag) && !given.listens() && !given.sets("pidfile"))
+        .filter(|given| "ohc46".contains(given.flag) && !given.sets("pidfile"))
+        .filter(|given| !given.listens() || (given.sets("listenaddress") && given.port().is_none()))
         .flat_map(Given::words)
         .collect()
 }
@@ -369,7 +370,10 @@ mod tests {
         let given: Vec<Given> = options(&line).into_iter().filter(Given::listens).collect();
         assert_eq!(given.len(), 3, "{given:?}");
         assert_eq!(given[2].setting(), Some(("listenaddress".into(), "10.0.0.1")));
-        assert_eq!(carried(&line), words("-4 -o UsePAM=no -h /etc/k"));
+        assert_eq!(
+            carried(&line),
+            words("-4 -o ListenAddress=10.0.0.1 -o UsePAM=no -h /etc/k")
+        );
         assert_eq!(
             config_arguments(&line),
             words(

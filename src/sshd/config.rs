@@ -5,6 +5,8 @@
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
 
+pub use super::command_line::{config_arguments, config_file};
+
 /// Includes inside includes that sshd follows (`SERVCONF_MAX_DEPTH`).
 const MAX_DEPTH: usize = 16;
 

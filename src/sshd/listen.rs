@@ -62,17 +62,8 @@ pub struct Places {
 impl Places {
     /// Reads them from sshd's command line and files.
     pub fn of(ssh: &SshFacts) -> Self {
-        let given = command_line::options(&ssh.args).into_iter();
-        let given: String = given
-            .filter_map(|given| Some(format!("{}\n", given.value.filter(|_| given.flag == 'o')?)))
-            .collect();
-        let files = ssh.config.files.iter().map(|(_, text)| text.as_str());
-        let lines = std::iter::once(given.as_str())
-            .chain(files)
-            .flat_map(config::parse);
-        let lines: Vec<Line> = lines
-            .filter(|line| line.keyword == "listenaddress" && !line.in_match)
-            .collect();
+        let mut lines = lines(ssh);
+        lines.retain(|line| line.keyword == "listenaddress");
         let mut places = Self {
             fixed: Vec::new(),
             open: lines.is_empty(),
@@ -162,6 +153,19 @@ impl Places {
     }
 }
 
+/// What the command line and the files say, outside of Match blocks.
+fn lines(ssh: &SshFacts) -> Vec<Line> {
+    let given = command_line::options(&ssh.args).into_iter();
+    let given: String = given
+        .filter_map(|given| Some(format!("{}\n", given.value.filter(|_| given.flag == 'o')?)))
+        .collect();
+    let files = ssh.config.files.iter().map(|(_, text)| text.as_str());
+    let lines = std::iter::once(given.as_str())
+        .chain(files)
+        .flat_map(config::parse);
+    lines.filter(|line| !line.in_match).collect()
+}
+
 /// What a second sshd needs besides `-p` to be reached where the first one is reached.
 pub fn door_options(ssh: &SshFacts, door: u16, before: &[u16], after: &[u16]) -> Vec<String> {
     let places = Places::of(ssh);
@@ -175,13 +179,7 @@ pub fn door_options(ssh: &SshFacts, door: u16, before: &[u16], after: &[u16]) ->
 /// The same for the helper of the handover: logins are turned to it at whatever address the kernel chooses, so it must
 /// listen on all of them.
 pub fn helper_options(ssh: &SshFacts, port: u16) -> Vec<String> {
-    let lines: Vec<Line> = ssh
-        .config
-        .files
-        .iter()
-        .flat_map(|(_, text)| config::parse(text))
-        .filter(|line| !line.in_match)
-        .collect();
+    let lines = lines(ssh);
     if !lines.iter().any(|line| line.keyword == "listenaddress") {
         return Vec::new();
     }

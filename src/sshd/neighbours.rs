@@ -1,8 +1,8 @@
 //! Others that must know sshd's port: SELinux lets it bind only ports of its type, fail2ban bans only on the ports that
 //! its jail names.
 //!
-//! The words of `semanage port -l` and `fail2ban-client -d` are from their documentation and sources: policycoreutils 3.5,
-//! fail2ban 1.0 and 1.1. No host with SELinux was at hand to try the first.
+//! fail2ban was tried on Debian 13 (1.1.0). What `semanage port -l` prints and takes is from its manual and source
+//! (policycoreutils 3.5): no host with SELinux was at hand to try it.
 
 use std::path::PathBuf;
 
@@ -119,7 +119,13 @@ pub fn watch(ssh: &SshFacts, ports: &[u16]) -> Option<FileChange> {
     })
 }
 
-/// Has fail2ban look at its own configuration, and read it again.
+/// Has fail2ban read its jail again. A plain reload leaves the rules of an action as they are; a restart of the jail makes
+/// them anew and keeps its bans. Seen with fail2ban 1.1.0 and nftables.
+pub fn read_jails() -> Invocation {
+    fail2ban(&["reload", "--restart", "sshd"])
+}
+
+/// A call of fail2ban.
 pub fn fail2ban(words: &[&str]) -> Invocation {
     Invocation::new(Tool::Fail2banClient, words.iter().copied()).within(LABEL_LIMIT)
 }

@@ -3,6 +3,8 @@
 //! Everything else is either pure or reaches the host through [`System`]. `clippy.toml` bans the functions behind it
 //! everywhere but in [`real`].
 
+#[cfg(feature = "fault-injection")]
+pub mod fault;
 pub mod real;
 pub mod recorder;
 pub mod recording;
@@ -222,6 +224,15 @@ pub trait System: Send + Sync {
 
     /// Takes the lock file; `None` when somebody else holds it.
     fn lock(&self, path: &Path) -> Result<Option<Lock>, SystemError>;
+
+    /// Takes a lock file the way lockf(3) does, which ufw uses; `None` when another process holds it.
+    fn lock_record(&self, path: &Path) -> Result<Option<Lock>, SystemError> {
+        Err(SystemError::File {
+            what: "lock",
+            path: path.to_owned(),
+            source: std::io::ErrorKind::Unsupported.into(),
+        })
+    }
 
     /// Where a program is, in the fixed PATH.
     fn locate(&self, tool: Tool) -> Option<PathBuf>;

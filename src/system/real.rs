@@ -136,6 +136,16 @@ fn ready(pipes: &[Pipe], wait: &Timespec) -> io::Result<Vec<bool>> {
     }
 }
 
+/// Kills a child that took too long; the error that says so.
+fn ended_by_force(child: &mut Child, call: &Invocation, limit: Duration) -> SystemError {
+    drop(child.kill());
+    drop(child.wait());
+    SystemError::TimedOut {
+        call: super::summary(call),
+        limit,
+    }
+}
+
 /// Feeds and drains a child; kills it at the limit. A grandchild that keeps the pipes open does not hold us up: once
 /// the child itself has ended, what it had printed by then counts.
 fn finish(child: Child, call: &Invocation) -> Result<Output, SystemError> {
@@ -187,26 +197,14 @@ fn finish_told(
             }
         });
         if start.elapsed() > limit {
-            drop(child.kill());
-            drop(child.wait());
-            return Err(SystemError::TimedOut {
-                call: super::summary(call),
-                limit,
-            });
+            return Err(ended_by_force(&mut child, call, limit));
         }
     }
     let status = loop {
         match child.try_wait() {
             Ok(Some(status)) => break status,
             Ok(None) if start.elapsed() <= limit => thread::sleep(Duration::from_micros(200)),
-            Ok(None) => {
-                drop(child.kill());
-                drop(child.wait());
-                return Err(SystemError::TimedOut {
-                    call: super::summary(call),
-                    limit,
-                });
-            }
+            Ok(None) => return Err(ended_by_force(&mut child, call, limit)),
             Err(source) => {
                 return Err(SystemError::Start {
                     tool: call.tool,
@@ -503,6 +501,24 @@ impl System for RealSystem {
             })),
             Err(fs::TryLockError::WouldBlock) => Ok(None),
             Err(fs::TryLockError::Error(e)) => Err(file_error("lock", path)(e)),
+        }
+    }
+
+    fn lock_record(&self, path: &Path) -> Result<Option<Lock>, SystemError> {
+        let file = OpenOptions::new()
+            .write(true)
+            .create(true)
+            .truncate(false)
+            .mode(0o600)
+            .open(path)
+            .map_err(file_error("open", path))?;
+        let how = rustix::fs::FlockOperation::NonBlockingLockExclusive;
+        match rustix::fs::fcntl_lock(&file, how) {
+            Ok(()) => Ok(Some(Lock {
+                _file: Box::new(file),
+            })),
+            Err(rustix::io::Errno::AGAIN | rustix::io::Errno::ACCESS) => Ok(None),
+            Err(error) => Err(file_error("lock", path)(error.into())),
         }
     }
 

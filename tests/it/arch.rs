@@ -18,7 +18,10 @@ const LAYERS: [(&str, &[&str]); 24] = [
     ("answers", &["port", "document", "facts", "catalogue"]),
     ("plan", &["port", "catalogue", "answers"]),
     ("notice", &["port", "facts", "catalogue", "answers", "plan"]),
-    ("product", &["port", "facts", "catalogue", "answers", "plan"]),
+    (
+        "product",
+        &["harmless", "port", "facts", "catalogue", "answers", "plan"],
+    ),
     (
         "advice",
         &["port", "facts", "catalogue", "answers", "plan", "product"],

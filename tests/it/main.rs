@@ -13,6 +13,8 @@ mod boxes;
 mod catalogue;
 mod catalogue_file;
 mod detect;
+#[cfg(feature = "fault-injection")]
+mod faults;
 mod fuzz;
 mod hostile;
 mod lab;

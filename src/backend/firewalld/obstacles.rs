@@ -8,10 +8,12 @@ use super::rich::{Action, family_of};
 use super::state::{CONF, State, setting};
 use super::zone::Zone;
 use crate::backend::Wish;
+use crate::backend::iptables::translate::is_ours;
 use crate::backend::nftables::inspect::is_inbound;
 use crate::backend::nftables::model::Ruleset;
+use crate::backend::nftables::place::obstructed;
 use crate::backend::nftables::render::place;
-use crate::facts::Facts;
+use crate::facts::{BackendId, Facts};
 use crate::port::{Direction, Protocol};
 
 /// The table that firewalld loads while it reloads, and in panic mode.
@@ -73,6 +75,7 @@ pub fn of_wish(state: &State, wish: &Wish<'_>, zones: &[&Zone]) -> Vec<String> {
     }
     found.extend(banned_peers(state, wish));
     found.extend(of_policies(wish));
+    found.extend(of_direct_rules(wish));
     found.dedup();
     found
 }
@@ -198,6 +201,31 @@ fn of_policies(wish: &Wish<'_>) -> Vec<String> {
                 placed.protocol.to_string().to_uppercase(),
                 placed.ports
             ),
+        })
+        .collect()
+}
+
+/// Direct rules are rules of iptables, which stand beside the zones: no zone can open what they drop. Somebody else may
+/// have made such a rule as well.
+fn of_direct_rules(wish: &Wish<'_>) -> Vec<String> {
+    // What drops whatever is named by nobody has a carrier of its own.
+    if wish.facts.also.contains(&BackendId::Iptables) {
+        return Vec::new();
+    }
+    let blocked = obstructed(wish.theirs, wish.requirements).into_iter();
+    blocked
+        .filter(|found| is_ours(wish.facts, wish.theirs, found.chain))
+        .map(|found| {
+            format!(
+                "a direct rule of firewalld, or a rule of iptables beside it, drops what {} needs ({} {} {}, {}): {}/{} stays shut whatever a zone opens. See it with   firewall-cmd --direct --get-all-rules   and take it away:   firewall-cmd --direct --remove-rule ...   and once more with --permanent",
+                found.requirement.id,
+                found.chain.family,
+                found.chain.table,
+                found.chain.name,
+                found.because,
+                found.requirement.protocol.to_string().to_uppercase(),
+                found.requirement.ports
+            )
         })
         .collect()
 }

@@ -142,13 +142,7 @@ fn read_own(program: Tool, content: &str) -> Vec<NativeRule> {
         }
     }
     on_top.reverse();
-    // In the order in which they are wanted: the chain follows the rules that lead to it.
-    let leads = |rule: &NativeRule| rule.rule.ends_with(&format!(" -j {CHAIN}"));
-    let at = on_top
-        .iter()
-        .rposition(leads)
-        .map_or(on_top.len(), |last| last + 1);
-    on_top.splice(at..at, in_own);
+    on_top.extend(in_own);
     on_top
 }
 

@@ -1,5 +1,6 @@
 //! What we keep, as text: one command for each rule. The same lines stand in the files that are loaded at boot.
 
+use super::bans::{below, yields};
 use super::rules::SHUT;
 use super::save::{without_counters, words};
 use super::sweep::{CHAIN, tagged};
@@ -37,9 +38,14 @@ pub fn commands(text: &str) -> Vec<NativeRule> {
     text.lines().filter_map(one).collect()
 }
 
-/// Text in the one order that does not depend on the order of tables in a file.
+/// The chain of a line.
+fn chain_of(line: &str) -> &str {
+    line.split(' ').nth(1).unwrap_or_default()
+}
+
+/// Text in the one order that does not depend on the order of tables and chains in a file.
 pub fn text(mut rules: Vec<NativeRule>) -> String {
-    rules.sort_by(|a, b| (a.tool, &a.table).cmp(&(b.tool, &b.table)));
+    rules.sort_by(|a, b| (a.tool, &a.table, chain_of(&a.rule)).cmp(&(b.tool, &b.table, chain_of(&b.rule))));
     rules.iter().fold(String::new(), |sum, rule| {
         sum + &command(rule.tool, &rule.table, &rule.rule) + "\n"
     })
@@ -126,12 +132,38 @@ pub fn patched(content: Option<&str>, rules: &[(String, String)]) -> Option<Stri
             lines.push_str(&format!(":{CHAIN} - [0:0]\n"));
         }
         for (_, line) in rules.iter().filter(|(of, _)| of == table) {
-            lines.push_str(line);
-            lines.push('\n');
+            let place = yields(line, "-A ").and_then(|(chain, _)| after_bans(&text, table, chain));
+            match place {
+                Some(at) => text.insert_str(at, &format!("{line}\n")),
+                None => lines.extend([line.as_str(), "\n"]),
+            }
         }
         text = with_lines(&text, table, &lines);
     }
     (content.is_some_and(|content| !content.starts_with(MADE)) || !text.is_empty()).then_some(text)
+}
+
+/// Where the bans at the top of a chain end, with what we have put below them; `None` without bans.
+fn after_bans(content: &str, table: &str, chain: &str) -> Option<usize> {
+    let (mut here, mut at) = (false, 0);
+    let (mut rules, mut ends) = (Vec::new(), Vec::new());
+    for line in content.split_inclusive('\n') {
+        at += line.len();
+        let word = line.trim();
+        if let Some(name) = word.strip_prefix('*') {
+            here = name.trim() == table;
+        } else if here && without_counters(word).starts_with("-A ") {
+            let rule = without_counters(word);
+            rules.push(rule);
+            if chain_of(rule) == chain {
+                ends.push((at, ours(word)));
+            }
+        }
+    }
+    let bans = below(&rules, chain).checked_sub(1)?;
+    let (end, _) = ends.get(bans)?;
+    let added = ends.iter().skip(bans + 1).take_while(|(_, ours)| *ours).last();
+    Some(added.map_or(*end, |(end, _)| *end))
 }
 
 /// Puts lines below the declarations of a table, which is added when the file does not have it.

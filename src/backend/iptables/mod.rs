@@ -1,6 +1,7 @@
 //! iptables in both variants and both families: reads what `iptables-save` prints into the common model of a
 //! ruleset, and writes the rules that let a requirement through.
 
+pub mod bans;
 pub mod files;
 pub mod kept;
 pub mod matches;

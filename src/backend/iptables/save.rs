@@ -85,6 +85,7 @@ pub fn read(text: &str, family: &str, variant: Variant) -> Ruleset {
                 owned: false,
                 dormant: false,
                 native: false,
+                handle: None,
             });
         } else if line == "COMMIT" {
             table = None;

@@ -1,5 +1,6 @@
 //! One batch that takes rules away by their mark and puts others in.
 
+use super::bans::{below, yields};
 use super::save::{without_counters, words};
 use crate::step::batch;
 
@@ -12,6 +13,7 @@ pub const CHAIN: &str = "faspwall";
 pub fn sweep(save: &str, tag: &str, then: &[(String, String)]) -> String {
     let mut lines: Vec<(String, String)> = Vec::new();
     let mut table = "";
+    let mut rules: Vec<(&str, &str)> = Vec::new();
     let mut own_chains: Vec<&str> = Vec::new();
     let mut staying: Vec<&str> = Vec::new();
     for line in save.lines().map(str::trim) {
@@ -25,7 +27,10 @@ pub fn sweep(save: &str, tag: &str, then: &[(String, String)]) -> String {
         };
         if tagged(rule, tag) {
             lines.push((table.to_owned(), format!("-D {rule}")));
-        } else if words(rule).iter().any(|word| word == CHAIN) {
+            continue;
+        }
+        rules.push((table, without_counters(line)));
+        if words(rule).iter().any(|word| word == CHAIN) {
             staying.push(table);
         }
     }
@@ -47,8 +52,34 @@ pub fn sweep(save: &str, tag: &str, then: &[(String, String)]) -> String {
     // A declaration empties the chain: rules of ours in it are gone before they can be deleted one by one.
     lines.retain(|(table, line)| !(declares(table) && line.starts_with(&format!("-D {CHAIN} "))));
     declared.extend(lines);
-    declared.extend(then.iter().cloned());
+    declared.extend(below_bans(&rules, then));
     batch(&declared)
+}
+
+/// Accepts for the top of a chain go below the bans that stand there; what else goes to the top meanwhile counts.
+fn below_bans(rules: &[(&str, &str)], then: &[(String, String)]) -> Vec<(String, String)> {
+    let mut on_top: Vec<(&str, &str)> = Vec::new();
+    let mut placed = Vec::new();
+    for (table, line) in then {
+        let of_table: Vec<&str> = rules
+            .iter()
+            .filter(|(of, _)| of == table)
+            .map(|(_, rule)| *rule)
+            .collect();
+        let chain = line.strip_prefix("-I ").and_then(|rest| rest.split(' ').next());
+        let bans = yields(line, "-I ").map(|(chain, rest)| (chain, rest, below(&of_table, chain)));
+        if let Some((chain, rest, bans @ 1..)) = bans {
+            let above = on_top
+                .iter()
+                .filter(|place| **place == (table.as_str(), chain))
+                .count();
+            placed.push((table.clone(), format!("-I {chain} {} {rest}", bans + above + 1)));
+        } else {
+            on_top.extend(chain.map(|chain| (table.as_str(), chain)));
+            placed.push((table.clone(), line.clone()));
+        }
+    }
+    placed
 }
 
 /// Whether a rule's comment begins with `tag:`.
@@ -82,6 +113,28 @@ mod tests {
         let all = sweep(SAVE, "faspwall", &[]);
         assert_eq!(all.lines().filter(|l| l.starts_with("-D ")).count(), 3);
         assert!(all.ends_with("-X faspwall\nCOMMIT\n"), "{all}");
+    }
+
+    #[test]
+    fn an_accept_goes_below_what_bans_addresses_and_a_deny_to_the_top() {
+        let save = "*filter\n:INPUT DROP [7:420]\n:f2b-sshd - [0:0]\n\
+            -A INPUT -p tcp -m tcp --dport 33001 -m comment --comment \"faspwall:1:trial:ssh\" -j ACCEPT\n\
+            [1:60] -A INPUT -p tcp -m multiport --dports 22,33001 -j f2b-sshd\n-A INPUT -i lo -j ACCEPT\n\
+            -A f2b-sshd -s 203.0.113.9/32 -j REJECT --reject-with icmp-port-unreachable\n-A f2b-sshd -j RETURN\nCOMMIT\n";
+        let then = ["-j ACCEPT", "-j DROP", "-p udp -j ACCEPT"]
+            .map(|rule| (String::from("filter"), format!("-I INPUT {rule}")));
+        let text = sweep(save, "faspwall:1:trial", &then);
+        let inserted: Vec<&str> = text.lines().filter(|line| line.starts_with("-I ")).collect();
+        assert_eq!(
+            inserted,
+            [
+                "-I INPUT 2 -j ACCEPT",
+                "-I INPUT -j DROP",
+                "-I INPUT 3 -p udp -j ACCEPT"
+            ],
+            "{text}"
+        );
+        assert_eq!(below_bans(&[], &then), then);
     }
 
     #[test]

@@ -112,6 +112,46 @@ pub fn makes(content: &str, wanted: (&str, &str, &str)) -> Option<bool> {
     Some(false)
 }
 
+/// The rules that a boot file writes into a chain, in its own words; `None` when they cannot be told in their order.
+pub fn statements<'c>(content: &'c str, wanted: (&str, &str, &str)) -> Option<Vec<Vec<&'c str>>> {
+    let words = words(content);
+    let uncertain = |word: &str| word.starts_with('$') || ["include", "rule"].contains(&word);
+    if words.iter().any(|word| uncertain(word)) {
+        return None;
+    }
+    let (mut depth, mut table, mut here) = (0_u32, None, false);
+    let mut found: Vec<Vec<&str>> = Vec::new();
+    let mut statement: Vec<&str> = Vec::new();
+    for (at, word) in words.iter().enumerate() {
+        let rest = words.get(at + 1..).unwrap_or_default();
+        match *word {
+            "{" => depth += 1,
+            "}" => {
+                depth = depth.saturating_sub(1);
+                here &= depth > 1;
+            }
+            "table" if depth == 0 => table = place(rest).map(|(family, name, _)| (family, name)),
+            "chain" if depth == 1 => {
+                here = table == Some((wanted.0, wanted.1)) && rest.first() == Some(&wanted.2);
+            }
+            _ => {}
+        }
+        if !here || depth < 2 {
+            statement.clear();
+        } else if depth == 2 && *word == ";" {
+            let declares = matches!(
+                statement.first(),
+                None | Some(&("type" | "policy" | "comment" | "hook"))
+            );
+            let whole = std::mem::take(&mut statement);
+            found.extend((!declares).then_some(whole));
+        } else if !(depth == 2 && *word == "{" && statement.is_empty()) {
+            statement.push(word);
+        }
+    }
+    Some(found)
+}
+
 /// Whether a boot file names a table at all.
 pub fn knows_table(content: &str, family: &str, table: &str) -> bool {
     let words = words(content);
@@ -167,10 +207,31 @@ mod tests {
         );
     }
 
+    #[test]
+    fn the_rules_of_a_chain_are_told_in_their_order() {
+        let file = "table ip t {\n\tset s { type ipv4_addr; }\n\tchain other { drop; }\n\tchain in {\n\
+            \t\ttype filter hook input priority 0; policy drop;\n\t\tip saddr @s drop\n\
+            \t\ttcp dport { 22,\n\t\t80 } accept; iif lo accept\n\t}\n}\n";
+        let rules = statements(file, ("ip", "t", "in")).expect("certain");
+        let rules: Vec<String> = rules.iter().map(|words| words.join(" ")).collect();
+        assert_eq!(rules.len(), 3, "{rules:?}");
+        assert_eq!(
+            (rules[0].as_str(), rules[2].as_str()),
+            ("ip saddr @s drop", "iif lo accept")
+        );
+        assert!(rules[1].starts_with("tcp dport { 22,"), "{rules:?}");
+        assert_eq!(
+            statements(&format!("{file}add rule ip t in drop\n"), ("ip", "t", "in")),
+            None
+        );
+        assert!(statements(&with_include(file), ("ip", "t", "in")).is_none());
+    }
+
     proptest::proptest! {
         #[test]
         fn no_text_makes_it_panic(text in "(?s)[a-z {};\"#$\n]{0,120}") {
             let _ = makes(&text, ("inet", "a", "b"));
+            let _ = statements(&text, ("inet", "a", "b"));
         }
     }
 }

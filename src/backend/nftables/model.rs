@@ -39,6 +39,8 @@ pub struct Table {
     pub dormant: bool,
     /// Whether iptables says that it cannot read it, whatever its name: only nft can change it.
     pub native: bool,
+    /// The kernel's number for it: one that is made anew gets another. `None` for one that was not read from nft.
+    pub handle: Option<u64>,
 }
 
 /// Where a base chain is hooked in.
@@ -99,14 +101,45 @@ impl Rule {
     }
 }
 
+/// Words that a text of the rule must have: sets, chains that it leads to, addresses, and what becomes of the packet.
+fn telling_words(value: &Value, found: &mut Vec<String>) {
+    match value {
+        Value::String(text) if text.starts_with('@') || text.parse::<IpAddr>().is_ok() => {
+            found.push(text.clone());
+        }
+        Value::Array(items) => items.iter().for_each(|item| telling_words(item, found)),
+        Value::Object(fields) => {
+            for (key, field) in fields {
+                if let Some(target) = field.get("target").and_then(Value::as_str) {
+                    found.extend([key.clone(), target.to_owned()]);
+                } else if matches!(key.as_str(), "accept" | "drop" | "reject" | "return") {
+                    found.push(key.clone());
+                } else {
+                    telling_words(field, found);
+                }
+            }
+        }
+        _ => {}
+    }
+}
+
 impl Rule {
+    /// Words that the rule must have wherever it is written.
+    pub fn telling_words(&self) -> Vec<String> {
+        let mut found = Vec::new();
+        for expression in &self.expressions {
+            telling_words(expression, &mut found);
+        }
+        found
+    }
+
+    fn place(&self) -> (&str, &str, &str) {
+        (&self.family, &self.table, &self.chain)
+    }
+
     /// Whether it is one of ours, wherever it stands.
     pub fn is_ours(&self) -> bool {
         our_table(&self.table) || self.tagged("faspwall")
-    }
-
-    fn same_chain(&self, other: &Self) -> bool {
-        self.family == other.family && self.table == other.table && self.chain == other.chain
     }
 
     /// Whether it can do nothing but let a packet in: the order of such rules among themselves means nothing.
@@ -248,6 +281,7 @@ impl Ruleset {
                 family: text(table, "family"),
                 name: text(table, "name"),
                 native: false,
+                handle: table.get("handle").and_then(Value::as_u64),
                 owned: flags.iter().any(|flag| flag == "owner"),
                 dormant: flags
                     .iter()
@@ -321,7 +355,8 @@ impl Ruleset {
     }
 
     /// Lines that describe the ruleset without handles, counters and elements that come and go by themselves. Two
-    /// rulesets with the same lines treat packets alike, but for bans that time out.
+    /// rulesets with the same lines treat packets alike, but for bans that time out. Tables, chains and sets stand in the
+    /// order of their names: that in which they were made means nothing.
     pub fn lines(&self) -> Vec<String> {
         let mut lines = Vec::new();
         for table in &self.tables {
@@ -357,10 +392,13 @@ impl Ruleset {
                 set.family, set.table, set.name
             ));
         }
-        for chain in self.rules.chunk_by(|a, b| a.same_chain(b)) {
-            let mut of_chain: Vec<String> = chain.iter().map(Rule::line).collect();
+        lines.sort();
+        let mut rules: Vec<&Rule> = self.rules.iter().collect();
+        rules.sort_by_key(|rule| rule.place());
+        for chain in rules.chunk_by(|a, b| a.place() == b.place()) {
+            let mut of_chain: Vec<String> = chain.iter().map(|rule| rule.line()).collect();
             // A tool that puts an accept back may put it behind its neighbours.
-            if chain.iter().all(Rule::only_accepts) {
+            if chain.iter().all(|rule| rule.only_accepts()) {
                 of_chain.sort();
             }
             lines.extend(of_chain);

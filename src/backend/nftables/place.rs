@@ -33,6 +33,18 @@ pub struct Placed {
     pub ports: String,
     /// What would drop the packet here without the rule.
     pub because: String,
+    /// How many rules of others at the top of the chain it goes below: those that ban certain sources.
+    pub below: usize,
+}
+
+impl Placed {
+    /// How the rule begins: at the top of its chain, or after the last rule there that bans.
+    pub fn verb(&self) -> String {
+        match self.below.checked_sub(1) {
+            None => format!("insert rule {}", self.chain),
+            Some(last) => format!("add rule {} index {last}", self.chain),
+        }
+    }
 }
 
 fn packet(requirement: &Requirement, family: Family, kind: Kind) -> Packet<'_> {
@@ -108,6 +120,35 @@ fn obstacle(ruleset: &Ruleset, chain: &Chain, requirement: &Requirement, ports: 
             })
         })
     })
+}
+
+/// Below how many rules of a chain, which ban certain sources, an accept for this requirement still does all its work.
+fn below_bans(ruleset: &Ruleset, found: &Obstructed<'_>) -> usize {
+    let (chain, requirement) = (found.chain, found.requirement);
+    if !found.opening || !is_inbound(chain) {
+        return 0;
+    }
+    let kind = kind_for(requirement, chain);
+    let ports = telling_ports(ruleset, requirement.ports);
+    let (mut free, mut all) = (usize::MAX, BTreeSet::new());
+    for family in families(&chain.family) {
+        for port in &ports {
+            for peers in far_ends(requirement, *family) {
+                for later in [false, true] {
+                    let packet = Packet {
+                        port: *port,
+                        peers,
+                        later,
+                        ..packet(requirement, *family, kind)
+                    };
+                    let (here, bans) = reach::bans(ruleset, chain, packet);
+                    free = free.min(here);
+                    all.extend(bans);
+                }
+            }
+        }
+    }
+    all.range(..=free).next_back().copied().unwrap_or(0)
 }
 
 /// Each network of the far end for itself: one rule may let in one, and the next rule another.
@@ -264,6 +305,7 @@ pub fn place(ruleset: &Ruleset, requirements: &[Requirement]) -> Vec<Placed> {
     for found in obstructed(ruleset, requirements) {
         let (chain, requirement) = (found.chain, found.requirement);
         let field = if found.opening { "dport" } else { "sport" };
+        let below = below_bans(ruleset, &found);
         // The far end of the connection, whichever side opened it.
         let address = if is_inbound(chain) { "saddr" } else { "daddr" };
         let group = if found.opening { requirement.group } else { None };
@@ -280,6 +322,7 @@ pub fn place(ruleset: &Ruleset, requirements: &[Requirement]) -> Vec<Placed> {
                 field,
                 ports: requirement.ports.to_string(),
                 because: found.because.clone(),
+                below,
             });
         }
     }
@@ -312,6 +355,7 @@ pub fn pin(placed: &[Placed], session: &Session) -> Vec<Placed> {
         };
         pins.push(Placed {
             need: String::from("pin"),
+            below: 0,
             matches,
             ports: to.to_string(),
             ..rule.clone()

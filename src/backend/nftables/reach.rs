@@ -63,6 +63,31 @@ pub fn fate<'r>(ruleset: &'r Ruleset, chain: &Chain, packet: Packet<'r>) -> Fate
     walk.fate
 }
 
+/// What stands at the top of a base chain: how many rules leave the packet to the next one or let it in, but for certain
+/// sources that they ban; and after how many of them one bans.
+pub fn bans<'r>(ruleset: &'r Ruleset, chain: &Chain, packet: Packet<'r>) -> (usize, Vec<usize>) {
+    let mut bans = Vec::new();
+    for (number, rule) in ruleset.rules_of(chain).enumerate() {
+        let mut walk = Walk {
+            ruleset,
+            packet,
+            fate: Fate::default(),
+            accepts: false,
+            translation: false,
+            known: BTreeMap::new(),
+        };
+        match walk.rule(chain, rule, Answer::Yes, 0) {
+            _ if walk.fate.dropped_by.is_some() => return (number, bans),
+            Flow::GoesOn if walk.fate.bans => bans.push(number + 1),
+            Flow::GoesOn => {}
+            // Let in: what follows does not matter to it.
+            Flow::Ended => return (usize::MAX, bans),
+            Flow::Left => return (number, bans),
+        }
+    }
+    (usize::MAX, bans)
+}
+
 /// The rule of a NAT chain that sends every such packet to another port or host, in words.
 pub fn diverted<'r>(ruleset: &'r Ruleset, chain: &Chain, packet: Packet<'r>) -> Option<String> {
     let mut walk = Walk {

@@ -105,6 +105,17 @@ pub fn clock(seconds: u64) -> String {
     )
 }
 
+/// Each rule goes above the one before it. Those that are counted from the top go first: what is put there moves them.
+fn last_first(placed: &[Placed]) -> impl Iterator<Item = &Placed> {
+    let of = |counted: bool| {
+        placed
+            .iter()
+            .rev()
+            .filter(move |rule| (rule.below > 0) == counted)
+    };
+    of(true).chain(of(false))
+}
+
 /// Trial 1: timed sets, and the accepts that look their port up in them.
 pub fn trial_1(placed: &[Placed], tag: &str, seconds: u64) -> String {
     let mut text = String::new();
@@ -116,11 +127,11 @@ pub fn trial_1(placed: &[Placed], tag: &str, seconds: u64) -> String {
         );
     }
     text.push_str(&fill(&timed_sets(placed), seconds));
-    for rule in placed.iter().rev() {
+    for rule in last_first(placed) {
         let _ = writeln!(
             text,
-            "insert rule {} {} {} {} @{} accept comment \"{tag}:trial:{}\"",
-            rule.chain,
+            "{} {} {} {} @{} accept comment \"{tag}:trial:{}\"",
+            rule.verb(),
             rule.matches,
             rule.protocol,
             rule.field,
@@ -232,11 +243,13 @@ pub fn permanent(
     tag: &str,
 ) -> String {
     let mut text = String::new();
-    for rule in placed.iter().rev() {
+    for rule in last_first(placed) {
         let _ = writeln!(
             text,
-            "insert rule {} {} accept comment \"{tag}:{}\"",
-            rule.chain, rule.matches, rule.need
+            "{} {} accept comment \"{tag}:{}\"",
+            rule.verb(),
+            rule.matches,
+            rule.need
         );
     }
     if closing.is_empty() && gates.is_none() {

@@ -2,9 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::boot_file::{NFT_FILE, boot_file_change, knows_table, makes, without_include};
+use super::boot_file::{NFT_FILE, boot_file_change, knows_table, makes, statements, without_include};
 use super::inspect::owner;
-use super::model::Ruleset;
+use super::model::{Chain, Ruleset};
 use super::render::{self, Placed, TABLE};
 use crate::backend::{Pieces, Translator, Wish};
 use crate::facts::{BackendId, Facts};
@@ -17,7 +17,7 @@ pub struct Nftables;
 /// The accept lines of our text: without any deny.
 fn accepts(text: &str) -> String {
     text.lines()
-        .filter(|line| line.starts_with("insert rule "))
+        .filter(|line| line.starts_with("insert rule ") || line.starts_with("add rule "))
         .fold(String::new(), |sum, line| sum + line + "\n")
 }
 
@@ -57,7 +57,36 @@ fn native(theirs: &Ruleset, placed: Vec<Placed>) -> Vec<Placed> {
 }
 
 fn placed(wish: &Wish<'_>) -> Vec<Placed> {
-    native(wish.theirs, render::place(wish.theirs, wish.requirements))
+    let mut placed = native(wish.theirs, render::place(wish.theirs, wish.requirements));
+    for rule in placed.iter_mut().filter(|rule| rule.below > 0) {
+        // At boot the same text meets what the file makes: only what stands there as well is counted.
+        if !stands_at_boot(wish, rule) {
+            rule.below = 0;
+        }
+    }
+    placed
+}
+
+/// Whether the bans above a rule come from the file that is loaded at boot.
+fn stands_at_boot(wish: &Wish<'_>, placed: &Placed) -> bool {
+    let boot = wish.facts.boot_of(BackendId::Nftables);
+    let of = |chain: &&Chain| format!("{} {} {}", chain.family, chain.table, chain.name) == placed.chain;
+    let (Some(content), Some(chain)) = (&boot.content, wish.theirs.chains.iter().find(of)) else {
+        return false;
+    };
+    let names = (chain.family.as_str(), chain.table.as_str(), chain.name.as_str());
+    let content = without_include(content);
+    let Some(statements) = statements(&content, names) else {
+        return false;
+    };
+    let mut rules = wish.theirs.rules_of(chain).take(placed.below).enumerate();
+    rules.all(|(number, rule)| {
+        statements.get(number).is_some_and(|words| {
+            rule.telling_words()
+                .iter()
+                .all(|telling| words.iter().any(|word| word.contains(telling.as_str())))
+        })
+    })
 }
 
 /// Chains that were made by hand: our rules for them could not be loaded at boot.

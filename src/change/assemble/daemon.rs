@@ -244,12 +244,13 @@ impl Parts<'_> {
         let call = match &self.facts.ssh.activation {
             Activation::Service(unit) => Invocation::new(Tool::Systemctl, ["restart", unit.as_str()]),
             Activation::Plain(_) => Invocation::new(Tool::Sshd, ["-f", &self.config_path()]),
-            Activation::Socket(_) | Activation::None => return None,
+            Activation::Socket(unit) => Invocation::new(Tool::Systemctl, ["start", unit.as_str()]),
+            Activation::None => return None,
         };
         let port = *self.ssh_ports.0.first()?;
         Some(Step::StartIfSilent {
             port,
-            comm: String::from("sshd"),
+            comm: String::from(self.holder()),
             call,
             patience_ms: 2_000,
         })
@@ -271,73 +272,23 @@ impl Parts<'_> {
 
     /// Whoever holds sshd's port for good listens there: sshd itself, or systemd for it.
     fn await_holder(&self, port: u16) -> Step {
-        let socket = matches!(self.facts.ssh.activation, Activation::Socket(_));
-        await_tcp(port, true, if socket { "systemd" } else { "sshd" })
+        await_tcp(port, true, self.holder())
+    }
+
+    fn holder(&self) -> &'static str {
+        match self.facts.ssh.activation {
+            Activation::Socket(_) => "systemd",
+            _ => "sshd",
+        }
     }
 
     pub(super) fn move_sshd(&self) -> Vec<Action> {
         if !self.moves_sshd() {
             return Vec::new();
         }
-        let mut actions = Vec::new();
-        // Undo runs backwards: the reload stands with the first file, so it comes after all files are back.
-        for (number, file) in self.sshd_files.iter().enumerate() {
-            let mut undo = vec![Step::put(&file.path, file.before.as_deref(), 0o644)];
-            if number == 0 {
-                undo.extend(self.revive());
-            }
-            if file.path.as_os_str() == neighbours::JAIL {
-                undo.push(Step::Try(neighbours::fail2ban(&["reload"])));
-            }
-            let verb = if file.after.is_some() { "write" } else { "remove" };
-            actions.push(Action::new(
-                format!("{verb} {}", file.path.display()),
-                Step::put(&file.path, file.after.as_deref(), 0o644),
-                undo,
-            ));
-        }
-        actions.push(Action::new(
-            "sshd accepts its new configuration",
-            self.test_configuration(),
-            vec![],
-        ));
-        let (start, stop) = self.second_sshd(HELPER, self.helper_port);
-        actions.push(Action::new(
-            "start a helper sshd, so that nobody meets a closed door meanwhile",
-            start,
-            stop.clone(),
-        ));
-        actions.push(Action::new(
-            "see it listen",
-            self.await_sshd(self.helper_port, true),
-            vec![],
-        ));
-        actions.extend(self.pieces.bridge.clone());
-        actions.push(Action::new(
-            "turn new logins to the helper",
-            Step::Run(nft(&self.bridge_text())),
-            vec![gone(&[BRIDGE_TABLE])],
-        ));
-        if let (Some(door), true) = (self.door, self.needs_door()) {
-            actions.extend(self.end_second_sshd(
-                "door",
-                door,
-                "end the trial's sshd; logins through it live on",
-            ));
-            // A listener for this host alone stays where it is.
-            if !self
-                .facts
-                .listeners
-                .iter()
-                .any(|l| l.port == door && l.loopback())
-            {
-                actions.push(Action::new(
-                    format!("see TCP/{door} free"),
-                    self.await_sshd(door, false),
-                    vec![],
-                ));
-            }
-        }
+        let mut actions = self.write_files();
+        actions.extend(self.turn_to_helper());
+        actions.extend(self.end_door());
         for step in self.reload("reload") {
             actions.push(Action::new("let sshd read its configuration again", step, vec![]));
         }
@@ -356,7 +307,70 @@ impl Parts<'_> {
         if self.changes_jail() {
             actions.push(Action::new(
                 "let fail2ban read its jails again",
-                Step::Try(neighbours::fail2ban(&["reload"])),
+                Step::Try(neighbours::read_jails()),
+                vec![],
+            ));
+        }
+        actions
+    }
+
+    fn write_files(&self) -> Vec<Action> {
+        let mut actions = Vec::new();
+        // Undo runs backwards: the reload stands with the first file, so it comes after all files are back.
+        for (number, file) in self.sshd_files.iter().enumerate() {
+            let mut undo = vec![Step::put(&file.path, file.before.as_deref(), 0o644)];
+            if number == 0 {
+                undo.extend(self.revive());
+            }
+            if file.path.as_os_str() == neighbours::JAIL {
+                undo.push(Step::Try(neighbours::read_jails()));
+            }
+            let verb = if file.after.is_some() { "write" } else { "remove" };
+            actions.push(Action::new(
+                format!("{verb} {}", file.path.display()),
+                Step::put(&file.path, file.after.as_deref(), 0o644),
+                undo,
+            ));
+        }
+        actions.push(Action::new(
+            "sshd accepts its new configuration",
+            self.test_configuration(),
+            vec![],
+        ));
+        actions
+    }
+
+    fn turn_to_helper(&self) -> Vec<Action> {
+        let (start, stop) = self.second_sshd(HELPER, self.helper_port);
+        let mut actions = vec![
+            Action::new(
+                "start a helper sshd, so that nobody meets a closed door meanwhile",
+                start,
+                stop,
+            ),
+            Action::new("see it listen", self.await_sshd(self.helper_port, true), vec![]),
+        ];
+        actions.extend(self.pieces.bridge.clone());
+        actions.push(Action::new(
+            "turn new logins to the helper",
+            Step::Run(nft(&self.bridge_text())),
+            vec![gone(&[BRIDGE_TABLE])],
+        ));
+        actions
+    }
+
+    fn end_door(&self) -> Vec<Action> {
+        let Some(door) = self.door.filter(|_| self.needs_door()) else {
+            return Vec::new();
+        };
+        let say = "end the trial's sshd; logins through it live on";
+        let mut actions = self.end_second_sshd("door", door, say);
+        // A listener for this host alone stays where it is.
+        let mut listeners = self.facts.listeners.iter();
+        if !listeners.any(|l| l.port == door && l.loopback()) {
+            actions.push(Action::new(
+                format!("see TCP/{door} free"),
+                self.await_sshd(door, false),
                 vec![],
             ));
         }

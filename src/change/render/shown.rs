@@ -7,7 +7,7 @@ use similar::TextDiff;
 use super::Wanted;
 use crate::backend::nftables::wall::has_wall;
 use crate::change::{Diff, RuleLine, RuleState};
-use crate::plan::{Plan, Port22};
+use crate::plan::{Plan, Port22, Requirement};
 
 impl Wanted<'_> {
     pub(super) fn rule_lines(&self, plan: &Plan) -> Vec<RuleLine> {
@@ -123,6 +123,17 @@ impl Wanted<'_> {
         None
     }
 
+    /// Whether packets to a port get through today. One on which sshd does not listen yet is not open.
+    pub(super) fn open_already(&self, port: &str) -> bool {
+        let new_to_sshd = |number: &u16| !self.ports_before.contains(number);
+        let mut lacking = self
+            .requirements
+            .iter()
+            .filter(|r| self.gaps.iter().any(|(id, _)| *id == r.id));
+        let mut doors = self.ports_after.iter().filter(|number| new_to_sshd(number));
+        !lacking.any(|r| port_of(r) == port) && !doors.any(|number| format!("TCP/{number}") == port)
+    }
+
     pub(super) fn diffs(&self) -> Vec<Diff> {
         let mut diffs = Vec::new();
         let text = |text: &Option<String>| text.clone().unwrap_or_default();
@@ -151,6 +162,12 @@ impl Wanted<'_> {
         }
         diffs
     }
+}
+
+/// `TCP/33001`
+pub(super) fn port_of(requirement: &Requirement) -> String {
+    let protocol = requirement.protocol.to_string().to_uppercase();
+    format!("{protocol}/{}", requirement.ports)
 }
 
 /// A unified diff with its file name.

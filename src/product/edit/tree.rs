@@ -6,6 +6,7 @@ use quick_xml::Reader;
 use quick_xml::events::Event;
 
 use super::EditError;
+use crate::harmless;
 
 /// An element.
 #[derive(Debug)]
@@ -79,7 +80,7 @@ impl<'t> Tree<'t> {
             None => Err(tree.broken(0, String::from("there is no element in it"))),
             Some(root) if !root.name.eq_ignore_ascii_case("conf") => Err(EditError::Root {
                 line: tree.line(root.start.start),
-                found: root.name.clone(),
+                found: harmless::line(&root.name),
             }),
             Some(_) => Ok(tree),
         }
@@ -88,7 +89,7 @@ impl<'t> Tree<'t> {
     fn broken(&self, at: usize, what: String) -> EditError {
         EditError::Broken {
             line: self.line(at),
-            what,
+            what: harmless::line(&what),
         }
     }
 
@@ -181,8 +182,8 @@ impl<'t> Tree<'t> {
 
     /// The text of an element without the blanks around it.
     pub fn value(&self, node: &Node) -> &str {
-        let full = node.texts.iter().map(|range| self.text[range.clone()].trim());
-        full.filter(|text| !text.is_empty()).last().unwrap_or_default()
+        let mut full = node.texts.iter().map(|range| self.text[range.clone()].trim());
+        full.rfind(|text| !text.is_empty()).unwrap_or_default()
     }
 
     /// The blanks before a tag that begins its line; `None` when something else stands before it.

@@ -3,7 +3,6 @@ use std::collections::BTreeMap;
 use proptest::prelude::*;
 
 use super::*;
-use crate::sshd::command_line::{config_arguments, config_file};
 
 const MAIN_12: &str = include_str!("../../../tests/machines/debian-12/sshd_config");
 const TEST_12: &str = include_str!("../../../tests/machines/debian-12/sshd-T");

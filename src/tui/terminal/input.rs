@@ -6,6 +6,7 @@
 
 use std::time::Duration;
 
+use crate::harmless::is_tricky;
 use crate::tui::Key;
 
 /// What was typed.
@@ -148,7 +149,7 @@ fn looks_pasted(bytes: &[u8]) -> bool {
 fn printable(bytes: &[u8]) -> String {
     String::from_utf8_lossy(bytes)
         .chars()
-        .filter(|sign| !sign.is_control() || ['\n', '\r', '\t'].contains(sign))
+        .filter(|sign| !is_tricky(*sign) || ['\n', '\r', '\t'].contains(sign))
         .collect()
 }
 
@@ -193,7 +194,11 @@ fn character(first: u8, bytes: &[u8]) -> Scan {
         return if broken { Scan::Found(1, None) } else { Scan::More };
     };
     match std::str::from_utf8(whole) {
-        Ok(text) => Scan::Found(length, text.chars().next().map(Key::Char)),
+        // Controls of C1 and signs that cannot be seen are nothing to type.
+        Ok(text) => {
+            let sign = text.chars().next().filter(|sign| !is_tricky(*sign));
+            Scan::Found(length, sign.map(Key::Char))
+        }
         Err(_) => Scan::Found(1, None),
     }
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::machine::Machine;
-use super::{Ran, base, host, host_ok};
+use super::{Ran, base, host, host_ok, host_run, seconds, wait};
 
 /// The version of the Internet protocol.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -121,7 +121,14 @@ impl Machine {
             args.push("-6");
         }
         args.push(&address);
-        host_ok("nmap", &args)
+        // It reads the list of all interfaces, which may be torn while another machine's cable comes or goes.
+        let printed = wait("nmap to find its interface", seconds(10), || {
+            let ran = host_run("nmap", &args);
+            let torn = ran.stderr.contains("does it even exist") || ran.stdout.contains("does it even exist");
+            assert!(ran.ok() || torn, "nmap {}: {ran:?}", args.join(" "));
+            ran.ok().then_some(ran.stdout)
+        });
+        printed
             .lines()
             .filter_map(|line| {
                 let mut words = line.split_whitespace();

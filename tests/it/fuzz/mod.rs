@@ -113,7 +113,7 @@ readers! {
     ufw_rules ufw_tuple ufw_live ufw_settings
     firewalld_xml firewalld_patch firewalld_rich firewalld_list
     sshd_config sshd_include sshd_effective
-    proc_net processes ip_json units aspera_conf
+    proc_net processes ip_json units aspera_conf aspera_edit
     journal answers catalogue recording redact
     keys
 }

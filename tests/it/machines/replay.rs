@@ -168,9 +168,15 @@ fn nothing_can_be_changed_on_a_recorded_host() {
 
 /// The usual move on a recorded host, as `faspwall plan` prints it.
 fn planned(name: &str) -> String {
+    planned_with(name, "")
+}
+
+/// The same with more answers.
+fn planned_with(name: &str, more: &str) -> String {
     let answers = tempfile::NamedTempFile::new().expect("a file");
-    let text =
-        "schema = 1\nrole = \"connect-server\"\naccept = [\"FW005\"]\n\n[http_fallback]\nhttps = 8443\n";
+    let text = format!(
+        "schema = 1\nrole = \"connect-server\"\naccept = [\"FW005\"]\n\n[http_fallback]\nhttps = 8443\n{more}"
+    );
     fs::write(answers.path(), text).expect("written");
     let output = std::process::Command::new(env!("CARGO_BIN_EXE_faspwall"))
         .arg("--machine")
@@ -249,5 +255,20 @@ fn what_a_boot_file_does_not_know_cannot_be_kept_there() {
         "exit status: 9",
     ] {
         assert!(told.contains(part), "{part}: {told}");
+    }
+}
+
+#[test]
+fn a_default_deny_set_where_the_host_refuses_by_itself_is_said_to_add_nothing() {
+    for name in ["nftables-12", "ufw-deny-13", "firewalld-zones-12"] {
+        let told = planned_with(name, "\n[firewall]\ndefault_deny = true\n");
+        let line = told
+            .lines()
+            .find(|line| line.contains("all others"))
+            .unwrap_or_default();
+        for part in ["closed already", "default_deny adds nothing here"] {
+            assert!(line.contains(part), "{name}: {part}: {told}");
+        }
+        assert!(!planned(name).contains("all others"), "{name}");
     }
 }

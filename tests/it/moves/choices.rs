@@ -16,7 +16,12 @@ fn restrict_leaves_22_to_the_named_network_and_shuts_it_for_everyone_else() {
         ),
         0o600,
     );
-    machine.ok(&["chown", "daemon:adm", "/etc/nftables.conf"]);
+    let banning = "s/^table inet filter {/&\\n\\tset bad {\\n\\t\\ttype ipv4_addr\\n\\t\\telements = { 203.0.113.66 }\\n\\t}/; \
+                   s/^\\t\\tiif \"lo\" accept/&\\n\\t\\tip saddr @bad drop/; \
+                   s/^table inet gate {/&\\n\\tset bad {\\n\\t\\ttype ipv4_addr\\n\\t\\telements = { 203.0.113.66 }\\n\\t}/";
+    machine.ok(&["sed", "-i", banning, "/etc/nftables.conf"]);
+    machine.ok(&["systemctl", "restart", "nftables"]);
+    machine.ok(&["chown", "root:adm", "/etc/nftables.conf"]);
     let mut first = Login::open(&machine, 22);
     let trial = apply(&machine, 120);
     assert_open(&machine, &[22, 33001]);
@@ -35,6 +40,15 @@ fn restrict_leaves_22_to_the_named_network_and_shuts_it_for_everyone_else() {
             ("filtered", "open"),
             "{when}"
         );
+        for chain in ["filter input", "gate early"] {
+            let rules = machine.sh(&format!("nft list chain inet {chain}"));
+            let at = |what: &str| {
+                rules
+                    .find(what)
+                    .unwrap_or_else(|| panic!("{when}: {what}: {rules}"))
+            };
+            assert!(at("@bad drop") < at(":ssh\""), "{when}: {rules}");
+        }
     };
     restricted(&machine, "in trial 2");
     let done = document(&confirm(&machine, 33001, &code(&trial)));
@@ -48,7 +62,7 @@ fn restrict_leaves_22_to_the_named_network_and_shuts_it_for_everyone_else() {
     let again = document(&machine.run(&["faspwall", "apply", "-f", "/root/answers.toml", "--json"]));
     assert_eq!(again["state"], "unchanged", "{again}");
     let owner = machine.ok(&["stat", "-c", "%U:%G %a", "/etc/nftables.conf"]);
-    assert_eq!(owner.trim(), "daemon:adm 755");
+    assert_eq!(owner.trim(), "root:adm 755");
     moves_on_to_another_port(&machine);
 }
 

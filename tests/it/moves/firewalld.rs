@@ -4,13 +4,9 @@
 use std::collections::BTreeMap;
 
 use super::{
-    Family, Login, Machine, Protocol, Suite, apply, assert_open, code, confirm, datagram_arrives, document,
-    fingerprint, status, until_over,
+    Family, Login, Machine, Protocol, Suite, WITH_FALLBACK, apply, assert_open, code, confirm,
+    datagram_arrives, document, fingerprint, status, until_over,
 };
-
-/// The vendor's main case with the fallback over HTTPS.
-const ANSWERS: &str = "schema = 1\nrole = \"connect-server\"\n\n[ssh]\nport = 33001\nlegacy_22 = \"close\"\n\n\
-                       [http_fallback]\nhttp = 8080\nhttps = 8443\n";
 
 /// What others have in the zone for good.
 const THEIRS: &str = "set -e\n\
@@ -34,7 +30,7 @@ pub fn guarded(suite: Suite) -> Machine {
     machine.install();
     machine.sh(THEIRS);
     machine.sh(UNTIL_RELOAD);
-    machine.put("/root/answers.toml", ANSWERS, 0o600);
+    machine.put("/root/answers.toml", WITH_FALLBACK, 0o600);
     machine
 }
 
@@ -69,7 +65,7 @@ fn assert_equal(machine: &Machine, before: &str, when: &str) {
 fn scan(machine: &Machine) -> BTreeMap<(String, u16), [String; 2]> {
     let mut seen = BTreeMap::new();
     for (protocol, ports) in [
-        (Protocol::Tcp, "22,33001,8080,8443,9418,7"),
+        (Protocol::Tcp, "22,33001,8080,8443,80,443,9418,7"),
         (Protocol::Udp, "33001,7"),
     ] {
         let [v4, v6] = [Family::V4, Family::V6].map(|family| machine.scan(protocol, ports, family));
@@ -91,7 +87,13 @@ fn assert_scan(machine: &Machine, ssh: &[u16], opened: bool, when: &str) {
     }
     // Nobody listens there: a packet that comes through is answered by the host itself.
     let wanted = if opened { "closed" } else { "filtered" };
-    for (protocol, port) in [("tcp", 8080), ("tcp", 8443), ("udp", 33001)] {
+    for (protocol, port) in [
+        ("tcp", 8080),
+        ("tcp", 8443),
+        ("tcp", 80),
+        ("tcp", 443),
+        ("udp", 33001),
+    ] {
         assert_eq!(
             state(protocol, port),
             both(wanted),
@@ -266,7 +268,7 @@ fn with_rules_of_iptables() {
     machine.sh(
         "set -e; for when in '' --permanent; do firewall-cmd -q $when --zone=work --change-interface=host0; done",
     );
-    machine.put("/root/answers.toml", ANSWERS, 0o600);
+    machine.put("/root/answers.toml", WITH_FALLBACK, 0o600);
     keep(&machine);
     assert_open(&machine, &[33001]);
     let ports = machine.sh("firewall-cmd --zone=work --list-ports");
@@ -351,6 +353,27 @@ fn what_firewalld_is_told_to_refuse_is_named_and_left_alone() {
     told("the policy gate of firewalld drops what fasp needs");
     assert_eq!(all_of(&machine), before);
     assert_open(&machine, &[22]);
+    machine.sh("firewall-cmd -q --permanent --delete-policy=gate && firewall-cmd -q --reload");
+    let direct = "ipv4 filter INPUT 0 -p udp --dport 33001 -j DROP";
+    machine.sh(&format!("firewall-cmd -q --direct --add-rule {direct}"));
+    told("a direct rule of firewalld, or a rule of iptables beside it, drops what fasp needs");
+    machine.sh(&format!("firewall-cmd -q --direct --remove-rule {direct}"));
+    a_reload_in_a_trial(&machine);
+}
+
+/// Somebody else reloads firewalld while a change is on trial: the trial's ports go with it, and nothing else differs.
+fn a_reload_in_a_trial(machine: &Machine) {
+    let command = "faspwall apply -f /root/answers.toml --no-rehearsal --confirm-within 120s --json";
+    document(&machine.ssh(22, Family::V4, command));
+    machine.sh("firewall-cmd -q --reload");
+    let undone = document(&machine.run(&["faspwall", "rollback", "--json"]));
+    assert_eq!(undone["restored"], "equal", "{undone}");
+    assert!(
+        undone
+            .to_string()
+            .contains("somebody has loaded inet firewalld anew"),
+        "{undone}"
+    );
 }
 
 /// Both trials of a move, without a rehearsal; returns the code that commits it.

@@ -3,8 +3,8 @@
 use std::time::Instant;
 
 use super::{
-    Family, Login, Machine, Protocol, Suite, apply, assert_open, code, confirm, datagram_arrives, document,
-    status, until_over, wait,
+    Family, Login, Machine, Protocol, Suite, WEB, apply, assert_fallback, assert_open, code, confirm,
+    datagram_arrives, document, status, until_over, wait,
 };
 use crate::boxes::{PACKAGES_DIR, seconds};
 
@@ -90,7 +90,7 @@ pub fn server(suite: Suite, variant: &str, rules_4: &str, rules_6: &str) -> Mach
     machine.put("/etc/iptables/rules.v6", rules_6, 0o640);
     machine.ok(&["systemctl", "enable", "--quiet", "netfilter-persistent"]);
     machine.ok(&["systemctl", "restart", "netfilter-persistent"]);
-    machine.put("/root/answers.toml", super::ANSWERS, 0o600);
+    machine.put("/root/answers.toml", super::WITH_FALLBACK, 0o600);
     machine
 }
 
@@ -154,10 +154,12 @@ fn moves(machine: &mut Machine) {
     let rules = saves(machine);
     let mut first = Login::open(machine, 22);
     assert_open(machine, &[22]);
+    assert_fallback(machine, &[], "before");
     assert_datagrams(machine, false);
 
     let trial = apply(machine, 120);
     assert_open(machine, &[22, 33001]);
+    assert_fallback(machine, &WEB, "in trial 1");
     assert_datagrams(machine, true);
     first.assert_alive("in trial 1");
     assert_foreign(machine, &rules, "in trial 1");
@@ -166,6 +168,7 @@ fn moves(machine: &mut Machine) {
     let trial = document(&confirm(machine, 33001, &code(&trial)));
     assert_eq!(trial["trial"], 2, "{trial}");
     assert_open(machine, &[33001]);
+    assert_fallback(machine, &WEB, "in trial 2");
     first.assert_alive("in trial 2");
 
     let done = document(&confirm(machine, 33001, &code(&trial)));
@@ -189,6 +192,7 @@ fn moves(machine: &mut Machine) {
     let back = document(&confirm(machine, 22, &code(&back)));
     assert_eq!(back["state"], "committed", "{back}");
     assert_open(machine, &[22]);
+    assert_fallback(machine, &[], "after the way back");
     assert_datagrams(machine, false);
     // A host that tracks nothing lets no answers of the other port out any more.
     if rules.contains("ESTABLISHED") {
@@ -203,6 +207,7 @@ fn moves(machine: &mut Machine) {
 /// 33001 is open, 22 shut, everything of others is there, and there is nothing left to do.
 fn kept(machine: &Machine, rules: &str, transaction: &serde_json::Value) {
     assert_open(machine, &[33001]);
+    assert_fallback(machine, &WEB, "when it is kept");
     assert_datagrams(machine, true);
     for family in [Family::V4, Family::V6] {
         assert!(machine.ssh(33001, family, "true").ok(), "{family:?}");
@@ -263,7 +268,11 @@ fn both_variants_at_once_are_opened_and_stay_open_over_a_reboot() {
 
 #[test]
 fn two_networks_keep_22_and_nobody_else() {
-    let mut machine = server(Suite::Trixie, "nft", CLOUD_4, CLOUD_6);
+    // As fail2ban leaves them, saved with the rest.
+    let bans = ":f2b-sshd - [0:0]\n-A INPUT -p tcp -m multiport --dports 22,33001 -j f2b-sshd\n\
+                -A f2b-sshd -s 203.0.113.9/32 -j REJECT --reject-with icmp-port-unreachable\n-A f2b-sshd -j RETURN\n";
+    let rules = CLOUD_4.replacen("-A INPUT", &format!("{bans}-A INPUT"), 1);
+    let mut machine = server(Suite::Trixie, "nft", &rules, CLOUD_6);
     let ours = format!("10.98.{}.0/24", machine.number());
     let answers = format!(
         "schema = 1\nrole = \"connect-server\"\n[ssh]\nport = 33001\nlegacy_22 = \"restrict\"\n\
@@ -286,6 +295,13 @@ fn two_networks_keep_22_and_nobody_else() {
         }
         let rules = saves(machine);
         assert!(rules.contains("-A faspwall -s 192.0.2.0/24"), "{when}: {rules}");
+        let at = |what: &str| {
+            rules
+                .find(what)
+                .unwrap_or_else(|| panic!("{when}: {what}: {rules}"))
+        };
+        assert!(at(":shut\"") < at("-j f2b-sshd"), "{when}: {rules}");
+        assert!(at("-j f2b-sshd") < at(":ssh\" -j ACCEPT"), "{when}: {rules}");
         let again = document(&machine.ssh(33001, Family::V4, "faspwall apply -f /root/answers.toml --json"));
         assert_eq!(again["state"], "unchanged", "{when}: {again}");
     };

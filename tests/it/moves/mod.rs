@@ -6,9 +6,9 @@ mod choices;
 mod connected;
 mod documents;
 mod faults;
-mod firewalld;
+pub mod firewalld;
 mod hosts;
-mod iptables;
+pub mod iptables;
 mod killed;
 mod login_loop;
 mod nothing_filters;
@@ -20,7 +20,7 @@ mod refused;
 mod same;
 mod sshd;
 mod two_phases;
-mod ufw;
+pub mod ufw;
 mod unconfirmed;
 mod whole;
 mod wizard;
@@ -88,6 +88,13 @@ table ip containers {
 /// The vendor's main case.
 pub const ANSWERS: &str =
     "schema = 1\nrole = \"connect-server\"\n\n[ssh]\nport = 33001\nlegacy_22 = \"close\"\n";
+
+/// The ports of the fallback and of the web pages.
+pub const WEB: [u16; 4] = [8080, 8443, 80, 443];
+
+/// The same with all that a Connect Server may open for browsers and for clients that cannot use UDP.
+pub const WITH_FALLBACK: &str = "schema = 1\nrole = \"connect-server\"\n\n[ssh]\nport = 33001\nlegacy_22 = \"close\"\n\n\
+                                 [http_fallback]\nhttp = 8080\nhttps = 8443\n\n[web_ui]\nhttp = 80\nhttps = 443\n";
 
 /// A machine with [`RULES`], the program, and answers at `/root/answers.toml`.
 pub fn server(suite: Suite) -> Machine {
@@ -184,6 +191,22 @@ pub fn assert_open(machine: &Machine, ports: &[u16]) {
         for port in [22, 33001] {
             let wanted = if ports.contains(&port) { "open" } else { "filtered" };
             assert_eq!(seen[&port], wanted, "TCP/{port} over {family:?}; all: {seen:?}");
+        }
+    }
+}
+
+/// Of the ports of [`WITH_FALLBACK`] beside SSH and fasp, these alone are let in, in both families. Nobody listens there:
+/// what gets through is answered "closed".
+pub fn assert_fallback(machine: &Machine, let_in: &[u16], when: &str) {
+    for family in [Family::V4, Family::V6] {
+        let seen = machine.scan(Protocol::Tcp, "8080,8443,80,443,7", family);
+        for (port, state) in &seen {
+            let wanted = if let_in.contains(port) {
+                "closed"
+            } else {
+                "filtered"
+            };
+            assert_eq!(state, wanted, "{when}, TCP/{port} over {family:?}; all: {seen:?}");
         }
     }
 }

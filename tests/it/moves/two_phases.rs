@@ -70,6 +70,20 @@ fn both_ports_for_a_while_then_22_closes_and_aspera_conf_comes_along() {
     let noted = status(&machine);
     assert_eq!(noted["drift"], serde_json::json!([]), "{noted}");
 
+    let later = today.checked_add(jiff::Span::new().days(20)).expect("a day");
+    machine.sh(&format!("sed -i 's/{until}/{later}/' /root/answers.toml"));
+    let moved = document(&machine.run(&["faspwall", "apply", "-f", "/root/answers.toml", "--json"]));
+    assert_eq!(
+        (&moved["state"], &moved["keep_22_until"]),
+        (
+            &serde_json::json!("unchanged"),
+            &serde_json::json!(later.to_string())
+        ),
+        "{moved}"
+    );
+    let until = later;
+    assert_eq!(status(&machine)["reminder"]["days_left"], 20);
+
     let trial = document(&machine.ssh(33001, Family::V4, "faspwall close-22 --json"));
     assert_eq!(trial["schema"], "faspwall.close-22/1", "{trial}");
     assert_open(&machine, &[22, 33001]);

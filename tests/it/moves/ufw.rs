@@ -1,8 +1,8 @@
 //! The same promises on a host whose firewall is ufw, with rules of its operator and of others.
 
 use super::{
-    Family, Login, Machine, Protocol, Ran, Suite, apply, code, confirm, datagram_arrives, document, seconds,
-    status, until_over, wait,
+    Family, Login, Machine, Protocol, Ran, Suite, WITH_FALLBACK, apply, code, confirm, datagram_arrives,
+    document, seconds, status, until_over, wait,
 };
 
 /// An older rule against each of the wanted ports but one, a ban, a rule of its operator's own, and one that only
@@ -23,16 +23,12 @@ pub const OTHERS: &str = "iptables -I INPUT -s 198.51.100.7 -j DROP
     iptables -I ufw-user-input -p tcp --dport 7070 -m comment --comment 'by hand' -j ACCEPT
     ip6tables -A ufw6-user-input -p tcp --dport 7071 -j ACCEPT";
 
-/// The main case with a fallback over HTTPS.
-const ANSWERS: &str = "schema = 1\nrole = \"connect-server\"\n\n[ssh]\nport = 33001\nlegacy_22 = \"close\"\n\n\
-                       [http_fallback]\nhttp = 8080\nhttps = 8443\n";
-
 /// A machine with ufw as it is after a boot, the program, and answers.
 pub fn server(suite: Suite) -> Machine {
     let mut machine = Machine::boot(suite);
     machine.install();
     machine.sh(RULES);
-    machine.put("/root/answers.toml", ANSWERS, 0o600);
+    machine.put("/root/answers.toml", WITH_FALLBACK, 0o600);
     machine.reboot();
     machine.sh(OTHERS);
     machine
@@ -64,7 +60,7 @@ fn assert_same(machine: &Machine, before: &str, when: &str) {
 /// answered "closed".
 fn assert_let_in(machine: &Machine, ports: &[u16], when: &str) {
     for family in [Family::V4, Family::V6] {
-        let seen = machine.scan(Protocol::Tcp, "22,33001,8080,8443,9,443", family);
+        let seen = machine.scan(Protocol::Tcp, "22,33001,8080,8443,80,443,9", family);
         for (port, state) in seen {
             let wanted = ports.contains(&port);
             assert_eq!(
@@ -98,7 +94,7 @@ fn there_and_back(suite: Suite) {
     assert_let_in(&machine, &[22, 8080], "before");
 
     let trial = apply(&machine, 120);
-    assert_let_in(&machine, &[22, 33001, 8080, 8443], "in trial 1");
+    assert_let_in(&machine, &[22, 33001, 8080, 8443, 80, 443], "in trial 1");
     for family in [Family::V4, Family::V6] {
         assert!(datagram_arrives(&machine, family), "{family:?}");
         assert!(machine.ssh(33001, family, "true").ok(), "{family:?}");
@@ -106,14 +102,14 @@ fn there_and_back(suite: Suite) {
     assert_others(&machine, "in trial 1");
     let trial = document(&confirm(&machine, 33001, &code(&trial)));
     assert_eq!(trial["trial"], 2, "{trial}");
-    assert_let_in(&machine, &[33001, 8080, 8443], "in trial 2");
+    assert_let_in(&machine, &[33001, 8080, 8443, 80, 443], "in trial 2");
     first.assert_alive("in trial 2");
     let done = document(&confirm(&machine, 33001, &code(&trial)));
     assert_eq!(done["state"], "committed", "{done}");
     first.assert_alive("after the commit");
 
     let kept = |machine: &Machine, when: &str| {
-        assert_let_in(machine, &[33001, 8080, 8443], when);
+        assert_let_in(machine, &[33001, 8080, 8443, 80, 443], when);
         for family in [Family::V4, Family::V6] {
             assert!(datagram_arrives(machine, family), "{family:?}, {when}");
             assert!(machine.ssh(33001, family, "true").ok(), "{family:?}, {when}");
@@ -140,7 +136,11 @@ fn there_and_back(suite: Suite) {
 
     let mut second = Login::open(&machine, 33001);
     let back = document(&machine.ssh(33001, Family::V4, "faspwall rollback --json"));
-    assert_let_in(&machine, &[22, 33001, 8080, 8443], "in trial 1 of the way back");
+    assert_let_in(
+        &machine,
+        &[22, 33001, 8080, 8443, 80, 443],
+        "in trial 1 of the way back",
+    );
     super::hosts::finish(&machine, 22, back);
     assert_let_in(&machine, &[22, 8080], "after the way back");
     second.assert_alive("after the way back");
@@ -166,13 +166,22 @@ fn on_debian_13_ssh_moves_older_denies_give_way_and_come_back_byte_for_byte() {
 fn what_is_written_is_what_ufw_writes_itself_and_its_operator_may_go_on() {
     let machine = server(Suite::Bookworm);
     let trial = apply(&machine, 120);
+    // Somebody else is at work with ufw: the commit waits until he has finished.
+    let hold =
+        "import fcntl, time; f = open('/run/ufw.lock', 'w'); fcntl.lockf(f, fcntl.LOCK_EX); time.sleep(8)";
+    machine.ok(&["systemd-run", "--quiet", "--unit=hold", "python3", "-c", hold]);
     super::hosts::finish(&machine, 33001, trial);
+    assert!(!machine.run(&["systemctl", "is-active", "--quiet", "hold"]).ok());
     let files = "cat /etc/ufw/user.rules /etc/ufw/user6.rules";
     let ours = machine.sh(files);
     // ufw writes both files anew, and loads its chains from them.
     machine.sh("ufw allow 9999/tcp && ufw delete allow 9999/tcp");
     assert_eq!(machine.sh(files), ours);
-    assert_let_in(&machine, &[33001, 8080, 8443], "after ufw wrote its files anew");
+    assert_let_in(
+        &machine,
+        &[33001, 8080, 8443, 80, 443],
+        "after ufw wrote its files anew",
+    );
     machine.sh("ufw allow 4443/tcp && ufw prepend deny from 203.0.113.77");
     let now = status(&machine);
     assert_eq!(now["drift"], serde_json::json!([]), "{now}");
@@ -202,7 +211,7 @@ fn unconfirmed_with_everything_killed_22_opens_by_itself_and_an_undo_leaves_noth
     let trial = apply(&machine, 10);
     let trial = document(&confirm(&machine, 33001, &code(&trial)));
     assert_eq!(trial["trial"], 2, "{trial}");
-    assert_let_in(&machine, &[33001, 8080, 8443], "in trial 2");
+    assert_let_in(&machine, &[33001, 8080, 8443, 80, 443], "in trial 2");
     machine.sh("systemctl stop 'faspwall*.timer' 'faspwall*.service'; \
          for p in $(ps -eo pid,comm | awk '$2 ~ /^faspwall/ {print $1}'); do kill -9 $p; done");
     wait("22 open again", seconds(20), || {
@@ -224,7 +233,7 @@ fn an_unconfirmed_trial_leaves_nothing_behind() {
     let machine = server(Suite::Trixie);
     let before = picture(&machine);
     apply(&machine, 10);
-    assert_let_in(&machine, &[22, 33001, 8080, 8443], "in trial 1");
+    assert_let_in(&machine, &[22, 33001, 8080, 8443, 80, 443], "in trial 1");
     let over = until_over(&machine, 30);
     assert!(over["applied"].is_null(), "{over}");
     assert!(
@@ -291,7 +300,7 @@ fn a_limit_on_22_is_taken_out_rule_by_rule_and_comes_back() {
         machine.sh("iptables -I ufw-user-input -p tcp --dport 7072 -j ACCEPT");
         let before = picture(&machine);
         from_the_console(&machine);
-        assert_let_in(&machine, &[33001, 8080, 8443], rules);
+        assert_let_in(&machine, &[33001, 8080, 8443, 80, 443], rules);
         super::faults::go_back(&machine);
         assert_same(&machine, &before, rules);
     }
@@ -303,12 +312,12 @@ fn with_the_older_variant_of_iptables_ufw_is_the_same() {
     machine.install();
     machine.sh("for name in iptables ip6tables; do update-alternatives --quiet --set $name /usr/sbin/$name-legacy; done");
     machine.sh(RULES);
-    machine.put("/root/answers.toml", ANSWERS, 0o600);
+    machine.put("/root/answers.toml", WITH_FALLBACK, 0o600);
     machine.reboot();
     machine.sh(OTHERS);
     let before = picture(&machine);
     from_the_console(&machine);
-    assert_let_in(&machine, &[33001, 8080, 8443], "after the commit");
+    assert_let_in(&machine, &[33001, 8080, 8443, 80, 443], "after the commit");
     assert_others(&machine, "after the commit");
     super::faults::go_back(&machine);
     assert_same(&machine, &before, "after the way back");
@@ -321,7 +330,7 @@ fn without_ipv6_in_ufw_the_ports_open_for_ipv4_alone_and_that_is_told() {
     machine.install();
     machine.sh("sed -i 's/^IPV6=yes/IPV6=no/' /etc/default/ufw");
     machine.sh(RULES);
-    machine.put("/root/answers.toml", ANSWERS, 0o600);
+    machine.put("/root/answers.toml", WITH_FALLBACK, 0o600);
     machine.reboot();
     let six = machine.sh("ip6tables-save 2>/dev/null | sed '/^#/d; s/\\[[0-9:]*\\]//'");
     let planned = machine.ok(&["faspwall", "plan", "-f", "/root/answers.toml"]);
@@ -360,7 +369,7 @@ fn a_22_restricted_to_a_network_lets_in_that_network_alone() {
         .map(|(net, _)| format!("{net}.0/24"))
         .expect("an address");
     machine.sh("ufw allow 20:25/tcp; ufw default deny outgoing");
-    let answers = ANSWERS.replace(
+    let answers = WITH_FALLBACK.replace(
         "legacy_22 = \"close\"",
         &format!("legacy_22 = \"restrict\"\nrestrict_22_to = [\"{net}\"]"),
     );

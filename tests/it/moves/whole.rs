@@ -1,8 +1,8 @@
 //! The whole way: before, trial 1, trial 2, committed, after a reboot, and back.
 
 use super::{
-    Family, Login, Protocol, Suite, apply, assert_as_before, assert_open, code, confirm, datagram_arrives,
-    document, fingerprint, ruleset, server, status,
+    Family, Login, Protocol, Suite, WEB, WITH_FALLBACK, apply, assert_as_before, assert_fallback,
+    assert_open, code, confirm, datagram_arrives, document, fingerprint, ruleset, server, status,
 };
 
 /// What others own and must find again.
@@ -29,16 +29,19 @@ fn udp(machine: &super::Machine, family: Family) -> String {
 #[test]
 fn ssh_moves_to_33001_and_22_closes_with_everything_kept_over_a_reboot_and_back() {
     let mut machine = server(Suite::Bookworm);
+    machine.put("/root/answers.toml", WITH_FALLBACK, 0o600);
     let before = fingerprint(&machine);
     let text_before = ruleset(&machine);
     let mut first = Login::open(&machine, 22);
     assert_open(&machine, &[22]);
+    assert_fallback(&machine, &[8080], "before");
     for family in [Family::V4, Family::V6] {
         assert_eq!(udp(&machine, family), "open|filtered", "{family:?}");
     }
 
     let trial = apply(&machine, 120);
     assert_open(&machine, &[22, 33001]);
+    assert_fallback(&machine, &WEB, "in trial 1");
     for family in [Family::V4, Family::V6] {
         assert_eq!(
             udp(&machine, family),
@@ -54,6 +57,7 @@ fn ssh_moves_to_33001_and_22_closes_with_everything_kept_over_a_reboot_and_back(
     let trial = document(&confirm(&machine, 33001, &code(&trial)));
     assert_eq!(trial["trial"], 2, "{trial}");
     assert_open(&machine, &[33001]);
+    assert_fallback(&machine, &WEB, "in trial 2");
     first.assert_alive("in trial 2");
 
     let done = document(&confirm(&machine, 33001, &code(&trial)));
@@ -61,6 +65,7 @@ fn ssh_moves_to_33001_and_22_closes_with_everything_kept_over_a_reboot_and_back(
     let mut second = Login::open(&machine, 33001);
     let kept = |machine: &super::Machine, with_ban: bool| {
         assert_open(machine, &[33001]);
+        assert_fallback(machine, &WEB, "when it is kept");
         for family in [Family::V4, Family::V6] {
             assert_eq!(udp(machine, family), "closed", "{family:?}");
             assert!(datagram_arrives(machine, family), "{family:?}");
@@ -92,6 +97,7 @@ fn ssh_moves_to_33001_and_22_closes_with_everything_kept_over_a_reboot_and_back(
     let back = document(&confirm(&machine, 22, &code(&back)));
     assert_eq!(back["state"], "committed", "{back}");
     assert_open(&machine, &[22]);
+    assert_fallback(&machine, &[8080], "after the way back");
     second.assert_alive("after the way back");
     let without_ban = |text: &str| {
         text.replace("198.51.100.7 timeout 1h, ", "")

@@ -88,6 +88,41 @@ fn a_plain_user_rehearses_a_pasted_ruleset() {
     }
 }
 
+/// As `ufw limit` writes it: who comes six times within 30 seconds is turned away, whichever of the ports he asks for.
+#[test]
+fn rules_that_count_visits_do_not_turn_the_questions_away() {
+    let recent = "--name DEFAULT --mask 255.255.255.255 --rsource";
+    let limits: String = [22, 80, 443, 8080, 9000]
+        .map(|port| {
+            let new = format!("-A INPUT -p tcp -m tcp --dport {port} -m conntrack --ctstate NEW -m recent");
+            format!(
+                "{new} --set {recent}\n{new} --update --seconds 30 --hitcount 6 {recent} -j DROP\n\
+                 -A INPUT -p tcp -m tcp --dport {port} -j ACCEPT\n"
+            )
+        })
+        .concat();
+    let saved = format!(
+        "*filter\n:INPUT DROP [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT ACCEPT [0:0]\n\
+         -A INPUT -m conntrack --ctstate RELATED,ESTABLISHED -j ACCEPT\n-A INPUT -i lo -j ACCEPT\n{limits}COMMIT\n"
+    );
+    let dir = folder(&saved);
+    let words = as_nobody(&dir).split_off(4);
+    let ran: Ran = Command::new(PROGRAM)
+        .args(words)
+        .output()
+        .expect("faspwall")
+        .into();
+    assert!(ran.ok(), "{ran:?}");
+    let told = document(&ran);
+    let red: Vec<_> = told["cells"]
+        .as_array()
+        .expect("cells")
+        .iter()
+        .filter(|c| c["ok"] == false)
+        .collect();
+    assert!(red.is_empty(), "{red:#?}");
+}
+
 #[test]
 fn nothing_is_left_when_a_rehearsal_is_killed() {
     let dir = folder(RULES);

@@ -27,6 +27,29 @@ fn our_lines_stand_above_everything_in_their_table_and_every_other_byte_stays() 
 }
 
 #[test]
+fn accepts_stand_below_bans_that_were_saved_with_the_rules() {
+    let bans =
+        "-A INPUT -p tcp -m multiport --dports 22 -j f2b-sshd\n-A f2b-sshd -s 203.0.113.9/32 -j REJECT\n";
+    let file = FILE.replace("# the door\n", &format!("{bans}# the door\n"));
+    let shut = rule(
+        "filter",
+        "-A INPUT -p tcp --dport 22 -m comment --comment \"faspwall:1:shut\" -j DROP",
+    );
+    let udp = rule("filter", &accept().1.replace("tcp", "udp"));
+    let wanted = [shut.clone(), accept(), udp.clone()];
+    let after = patched(Some(&file), &wanted).expect("a file");
+    let below = format!("-j f2b-sshd\n{}\n{}\n", accept().1, udp.1);
+    assert!(after.contains(&below), "{after}");
+    assert!(
+        after.contains(&format!(":theirs - [0:0]\n{}\n", shut.1)),
+        "{after}"
+    );
+    assert_eq!(in_file(&after), wanted);
+    assert_eq!(patched(Some(&after), &wanted), Some(after.clone()));
+    assert_eq!(patched(Some(&after), &[]), Some(file));
+}
+
+#[test]
 fn a_table_that_is_missing_is_added_and_goes_again() {
     let raw = rule(
         "raw",

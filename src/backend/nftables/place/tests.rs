@@ -144,3 +144,26 @@ fn a_port_that_is_sent_elsewhere_before_the_filter_is_no_open_port() {
         assert_eq!(gaps(&ruleset, &wanted), vec![]);
     }
 }
+
+#[test]
+fn an_accept_goes_below_bans_but_never_below_a_refusal() {
+    let rule = |handle: u8, rest: &str| {
+        format!(
+            r#", {{"rule": {{"family": "inet", "table": "t", "chain": "input", "handle": {handle}, "expr": [{rest}]}}}}"#
+        )
+    };
+    let ban = r#"{"match": {"op": "==", "left": {"payload": {"protocol": "ip", "field": "saddr"}}, "right": "203.0.113.66"}}, {"drop": null}"#;
+    let lo = r#"{"match": {"op": "==", "left": {"meta": {"key": "iif"}}, "right": "lo"}}, {"accept": null}"#;
+    let all = r#"{"drop": null}"#;
+    let below = |rules: &[&str]| {
+        let text: String = (4..)
+            .zip(rules)
+            .map(|(handle, rest)| rule(handle, rest))
+            .collect();
+        place(&default_drop(&text), &[requirement(&[], None)])[0].below
+    };
+    assert_eq!(below(&[lo, ban, lo]), 2);
+    assert_eq!(below(&[ban, all, ban]), 1);
+    assert_eq!(below(&[all, ban]), 0);
+    assert_eq!(below(&[lo]), 0);
+}

@@ -7,10 +7,13 @@
 use quick_xml::Reader;
 use quick_xml::events::{BytesStart, Event};
 
+use crate::harmless::is_tricky;
 use crate::port::parse_port;
 
 /// Ports of the HTTP fallback where the file gives none.
 const FALLBACK_PORTS: (u16, u16) = (8080, 8443);
+/// Elements may not lie deeper than this; those of the schema need eight.
+const DEPTH: usize = 64;
 /// Port of Vlinks where `<mcast_port>` is 0 or missing.
 const VLINK_PORT: u16 = 55001;
 
@@ -66,10 +69,18 @@ impl Tree {
         config.check_end_names = false;
         config.allow_unmatched_ends = true;
         let mut open: Vec<(String, String, usize)> = Vec::new();
+        let (mut line, mut counted) = (1, 0);
         loop {
             let event = reader.read_event();
             let position = usize::try_from(reader.buffer_position()).unwrap_or(usize::MAX);
-            let line = line_at(text, position);
+            line += line_ends(text.get(counted..position).unwrap_or_default());
+            counted = position.max(counted);
+            if open.len() > DEPTH {
+                tree.problems.push(format!(
+                    "line {line}: elements lie too deep; what follows was not read"
+                ));
+                break;
+            }
             match event {
                 Ok(Event::Eof) => break,
                 Ok(Event::Start(start)) => {
@@ -191,7 +202,7 @@ impl Tree {
 
     fn complain(&mut self, entry: &Entry, wanted: &str) {
         let name = entry.path.last().map_or("", String::as_str);
-        let shown: String = entry.text.chars().filter(|c| !c.is_control()).take(40).collect();
+        let shown: String = entry.text.chars().filter(|c| !is_tricky(*c)).take(40).collect();
         let name = name.strip_prefix('@').map_or(format!("<{name}>"), str::to_owned);
         self.problems.push(format!(
             "line {}: {name} is \"{shown}\", not {wanted}",
@@ -210,8 +221,8 @@ fn push(open: &mut [(String, String, usize)], part: &str) {
     }
 }
 
-fn line_at(text: &str, position: usize) -> usize {
-    text.bytes().take(position).filter(|byte| *byte == b'\n').count() + 1
+fn line_ends(text: &str) -> usize {
+    text.bytes().filter(|byte| *byte == b'\n').count()
 }
 
 /// The spellings of true and false that were seen in real files: elements have `true` and `1`, `<WEB>` has `yes`.

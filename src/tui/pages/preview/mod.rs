@@ -402,7 +402,7 @@ impl Page for PreviewPage {
                     .first()
                     .and_then(|line| line.lines().next())
                     .unwrap_or_default();
-                let room = usize::from(self.size.0).saturating_sub(7 + FAILS.len() + MORE.len());
+                let room = usize::from(self.size.0).saturating_sub(9 + FAILS.len() + MORE.len());
                 (
                     Tone::Bad,
                     format!("{FAILS}{}{MORE}", cell(first, room).trim_end()),

@@ -295,3 +295,24 @@ fn a_long_failure_is_shown_in_full() {
     stage.key(Key::Esc);
     assert_eq!(stage.wizard.page(), PageId::Preview);
 }
+
+#[test]
+fn kept_answers_are_remembered_as_applied_and_those_of_a_way_back_are_not() {
+    let remembered = |outcome: Outcome| {
+        let mut stage = Stage::new(PageId::Apply, samples::shared());
+        stage
+            .progress(Progress::Committed(Box::new(outcome)))
+            .into_iter()
+            .find_map(|effect| match effect {
+                Effect::Remember(_, page) => Some(page),
+                _ => None,
+            })
+    };
+    assert_eq!(remembered(samples::outcome(true)), Some("Done"));
+    let back = Outcome {
+        opened: vec!["TCP/22".into()],
+        closed: vec!["UDP/33001".into()],
+        ..samples::outcome(true)
+    };
+    assert_eq!(remembered(back), None);
+}

@@ -216,3 +216,94 @@ fn preview_search_finds_goes_on_and_esc_closes_only_the_field() {
     stage.key(Key::Char('n'));
     assert_ne!(stage.picture(), text);
 }
+
+fn previewed(preview: Preview) -> Stage {
+    let shared = Shared {
+        answers: preview.answers.clone(),
+        preview: Some(Box::new(preview)),
+        ..samples::shared()
+    };
+    Stage::new(PageId::Preview, shared)
+}
+
+#[test]
+fn preview_names_what_stands_in_the_way_on_every_tab_and_all_of_it_on_f2() {
+    let obstacle = "the zone drop of firewalld refuses what fasp needs, before any port of it is looked at. Open it for \
+                    others, or type   firewall-cmd --zone=drop --remove-rich-rule=RULE";
+    let mut stage = previewed(Preview {
+        change: None,
+        advice: vec![],
+        obstacles: vec![obstacle.to_owned()],
+        ..samples::preview()
+    });
+    let picture = stage.picture();
+    let message = picture
+        .lines()
+        .find(|line| line.starts_with(" ERROR cannot be applied: the zone drop"));
+    assert!(message.is_some_and(|line| line.ends_with(" (F2)")), "{picture}");
+    for tab in ['1', '3'] {
+        stage.key(Key::Char(tab));
+        let picture = stage.picture();
+        assert!(
+            picture.contains("--zone=drop --remove-rich-rule=RULE"),
+            "{picture}"
+        );
+        assert!(
+            !picture.contains("nothing to do") && !picture.contains("as planned"),
+            "{picture}"
+        );
+    }
+    stage.key(Key::F(2));
+    let picture = stage.picture();
+    assert!(picture.contains("What stands in the way"), "{picture}");
+    assert!(picture.contains("--remove-rich-rule=RULE"), "{picture}");
+}
+
+#[test]
+fn preview_folds_a_long_file_and_f2_shows_all_of_it() {
+    let mut preview = samples::preview();
+    let lines: Vec<String> = (1..=90)
+        .map(|number| format!("-A line-{number} -j ACCEPT"))
+        .collect();
+    if let Some(change) = &mut preview.change {
+        change.commit.insert(
+            0,
+            crate::step::Action::new(
+                "write the rules for the next boot",
+                crate::step::Step::Write {
+                    path: "/etc/ufw/user.rules".into(),
+                    content: lines.join("\n") + "\n",
+                    mode: 0o640,
+                },
+                vec![],
+            ),
+        );
+    }
+    let mut stage = previewed(preview);
+    stage.keys(&[Key::Char('3'), Key::Char('/')]);
+    stage.word("more lines");
+    stage.key(Key::Enter);
+    let picture = stage.picture();
+    assert!(
+        picture.contains("more lines: F2 here shows all of them"),
+        "{picture}"
+    );
+    assert!(
+        picture.contains("-A line-1 ") && !picture.contains("-A line-60 "),
+        "{picture}"
+    );
+    stage.keys(&[Key::F(2), Key::End]);
+    assert!(stage.picture().contains("-A line-90 "), "{}", stage.picture());
+}
+
+#[test]
+fn a_button_that_led_back_is_not_pressed_again_when_the_page_returns() {
+    let mut stage = Stage::new(PageId::Preview, rehearsed());
+    stage.key(Key::Enter);
+    assert_eq!(stage.wizard.page(), PageId::Rehearsal);
+    stage.keys(&[Key::Tab, Key::Enter]);
+    assert_eq!(stage.wizard.page(), PageId::Preview, "Back was pressed");
+    stage.key(Key::Enter);
+    assert_eq!(stage.wizard.page(), PageId::Rehearsal);
+    assert!(stage.picture().contains(">[ Apply... ]<"), "{}", stage.picture());
+}

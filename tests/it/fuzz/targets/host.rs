@@ -8,6 +8,8 @@ use faspwall::engine::detect::session::words::{
     authenticated_user, parse_ssh_connection, parse_tmux_clients, terminal_of_path, title_user,
 };
 use faspwall::engine::detect::sockets;
+use faspwall::product::edit::{Edit, Place, edited};
+use faspwall::product::merge::taken_back;
 
 pub fn sockets(bytes: &[u8]) {
     let text = super::text(bytes);
@@ -70,4 +72,56 @@ pub fn aspera(bytes: &[u8]) {
         );
     }
     drop(manifest(&text));
+}
+
+/// Two texts: the file, and what somebody adds to it afterwards. Values are put in place, twice is once, and taken back
+/// the file is the same.
+pub fn aspera_edit(bytes: &[u8]) {
+    let [before, more] = super::parts(bytes);
+    let element = |path, value: &str| Edit {
+        place: Place::Element(path),
+        value: value.to_owned(),
+    };
+    let edits = [
+        element(&["server", "ssh_port"], "33001"),
+        element(
+            &["default", "transfer", "protocol_options", "bind_udp_port"],
+            "33002",
+        ),
+        Edit {
+            place: Place::Attribute {
+                element: "web",
+                name: "SshPort",
+            },
+            value: String::from("33001"),
+        },
+        Edit {
+            place: Place::Trunks,
+            value: String::from("55002"),
+        },
+    ];
+    let after = match edited(&before, &edits) {
+        Ok(after) => after,
+        Err(error) => {
+            super::readable(&error.to_string());
+            assert!(
+                error.to_string().starts_with("line "),
+                "an error without a place: {error}"
+            );
+            return;
+        }
+    };
+    assert_eq!(edited(&after, &edits).as_ref(), Ok(&after), "twice is not once");
+    let conf = Conf::parse(&after);
+    assert_eq!(
+        (conf.ssh_port, conf.udp_port),
+        (Some(33001), Some(33002)),
+        "{after}"
+    );
+    assert_eq!(
+        taken_back(&before, &after, &after),
+        before,
+        "taken back, the file is not the same"
+    );
+    drop(taken_back(&before, &after, &format!("{after}{more}")));
 }

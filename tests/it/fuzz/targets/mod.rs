@@ -46,6 +46,7 @@ pub const TARGETS: &[Target] = &[
     target("ip_json", host::links),
     target("units", host::units),
     target("aspera_conf", host::aspera),
+    target("aspera_edit", host::aspera_edit),
     target("journal", own::journal),
     target("answers", own::answers),
     target("catalogue", own::catalogue),

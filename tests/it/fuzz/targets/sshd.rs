@@ -142,7 +142,11 @@ pub fn effective(bytes: &[u8]) {
     }
     let (_, arguments) = listener_command(&text);
     let kept = config_arguments(&arguments);
-    assert!(kept.iter().all(|argument| arguments.contains(argument)));
+    assert_eq!(
+        config_arguments(&kept),
+        kept,
+        "what was kept is not kept once more"
+    );
     drop(config_file(&arguments));
     assert!(failed_logins(&text) <= u64::try_from(text.lines().count()).expect("a number"));
 }

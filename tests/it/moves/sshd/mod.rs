@@ -16,7 +16,7 @@ const PACE: Duration = Duration::from_millis(40);
 /// Makes `/etc/ssh` what it was at the first call, lays a shape over it with a script, and lets sshd read it.
 fn shape(machine: &Machine, script: &str) {
     machine.sh(
-        "test -d /root/ssh || cp -a /etc/ssh /root/ssh; rm -rf /etc/ssh; cp -a /root/ssh /etc/ssh; \
+        "systemctl reset-failed ssh.service; test -d /root/ssh || cp -a /etc/ssh /root/ssh; rm -rf /etc/ssh; cp -a /root/ssh /etc/ssh; \
          echo 'MaxStartups 2000:30:4000' >>/etc/ssh/sshd_config",
     );
     // From 9.8 on sshd turns away for a while who comes again and again without a name, as the loop does.

@@ -55,15 +55,15 @@ fn a_match_block_that_forbids_the_new_port_is_named_before_anything_changes() {
     for (lines, wanted) in [
         (
             "Match User root LocalPort 33001\\n\\tX11Forwarding no\\n\\tAllowUsers aspera\\n",
-            Some("/etc/ssh/sshd_config.d/70-doors.conf line 3 says \\\"AllowUsers aspera\\\""),
+            Some("/etc/ssh/sshd_config.d/70-doors.conf line 3 says \"AllowUsers aspera\""),
         ),
         (
             "Match LocalPort 33001\\n\\tForceCommand internal-sftp\\n",
-            Some("70-doors.conf line 2 says \\\"ForceCommand internal-sftp\\\""),
+            Some("70-doors.conf line 2 says \"ForceCommand internal-sftp\""),
         ),
         (
             "Match LocalPort 33001\\n\\tRefuseConnection yes\\n",
-            Some("line 2 says \\\"RefuseConnection yes\\\""),
+            Some("line 2 says \"RefuseConnection yes\""),
         ),
         ("Match User joe LocalPort 33001\\n\\tDenyUsers *\\n", None),
         ("Match LocalPort 22\\n\\tMaxAuthTries 3\\n", None),
@@ -124,7 +124,7 @@ fn one_family_is_taken(machine: &Machine) {
     std::io::Read::read_exact(holder.stdout.as_mut().expect("a pipe"), &mut line).expect("ready");
     let told = refused(machine, "a port that is taken on one family");
     assert!(told.contains("TCP/33001 is already used by python3"), "{told}");
-    machine.sh("pkill -f create_server");
+    machine.sh("pkill -f '[c]reate_server'");
     holder.wait().expect("it ends");
 }
 

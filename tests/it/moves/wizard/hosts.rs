@@ -7,9 +7,6 @@ use similar::TextDiff;
 
 use super::super::{Family, Machine, Protocol, Suite, firewalld, iptables, seconds, server, ufw, wait};
 
-/// The ports of the fallback and of the web pages.
-pub const WEB: [u16; 4] = [8080, 8443, 80, 443];
-
 /// A host of the table.
 pub struct Host {
     /// How the pages name the firewall.

@@ -1,7 +1,7 @@
 //! The way of a person through the pages, over a real login: there, and back again.
 
-use super::super::{Login, Machine, confirm, document, seconds, status, wait};
-use super::hosts::{self, Host, WEB, assert_let_in, assert_others};
+use super::super::{Login, Machine, WEB, confirm, document, seconds, status, wait};
+use super::hosts::{self, Host, assert_let_in, assert_others};
 use crate::boxes::Terminal;
 use crate::lab::wizard::{all_checks, code_on, fill, next, rehearsed};
 
