@@ -200,10 +200,17 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// All rules as the kernel has them now.
-    pub fn kernel(&self) -> Result<Ruleset, RehearseError> {
+    /// All rules as the kernel has them now, to be asked what becomes of packets.
+    pub fn live(&self) -> Result<Ruleset, RehearseError> {
         self.engine
             .live_ruleset()
+            .map_err(|error| RehearseError::Broken(error.to_string()))
+    }
+
+    /// The same to be compared with another.
+    fn kernel(&self) -> Result<Ruleset, RehearseError> {
+        self.engine
+            .loaded_ruleset()
             .map_err(|error| RehearseError::Broken(error.to_string()))
     }
 

@@ -14,7 +14,7 @@ use crate::backend::nftables::Ruleset;
 use crate::backend::nftables::inspect::owner;
 use crate::facts::{BackendId, Facts, Link};
 use crate::step::{Invocation, Tool};
-use crate::system::System;
+use crate::system::{System, SystemError};
 
 /// Settings that decide what becomes of a packet, below /proc/sys/net.
 const SETTINGS: [&str; 10] = [
@@ -93,8 +93,8 @@ pub fn copy(system: &dyn System, facts: &Facts) -> Result<Copy, RehearseError> {
         }
         copy.nft = loadable(&output.stdout, &elsewhere, &mut copy.left_out);
     }
-    nft_saves(system, &of_iptables, &mut copy)?;
-    legacy_saves(system, &mut copy)?;
+    nft_saves(system, facts, &of_iptables, &mut copy)?;
+    legacy_saves(system, facts, &mut copy)?;
     let names_sets = |(_, text): &(Tool, String)| text.contains("--match-set ") || text.contains("-j SET");
     if copy.saves.iter().any(names_sets) && system.locate(Tool::Ipset).is_some() {
         copy.ipset = system.run_ok(&Invocation::new(Tool::Ipset, ["save"]))?.stdout;
@@ -106,6 +106,7 @@ pub fn copy(system: &dyn System, facts: &Facts) -> Result<Copy, RehearseError> {
 /// What iptables keeps in nftables, as its own save prints it.
 fn nft_saves(
     system: &dyn System,
+    facts: &Facts,
     of_iptables: &BTreeSet<(String, String)>,
     copy: &mut Copy,
 ) -> Result<(), RehearseError> {
@@ -132,17 +133,24 @@ fn nft_saves(
             } else {
                 (plain, plain_restore)
             };
-            let text = system
-                .run_ok(&Invocation::new(save, Vec::<String>::new()))?
-                .stdout;
-            copy.saves.push((restore, text));
+            copy.saves.push((restore, saved(system, facts, save)?));
         }
     }
     Ok(())
 }
 
+/// What a save program printed when the host was looked at, or prints now. A change is made for what was seen then, and
+/// is not begun when anything has changed since.
+fn saved(system: &dyn System, facts: &Facts, save: Tool) -> Result<String, SystemError> {
+    if let Some(text) = facts.observations.outputs.get(save.name()) {
+        return Ok(text.clone());
+    }
+    let call = Invocation::new(save, Vec::<String>::new());
+    Ok(system.run_ok(&call)?.stdout)
+}
+
 /// What the old iptables keeps by itself.
-fn legacy_saves(system: &dyn System, copy: &mut Copy) -> Result<(), RehearseError> {
+fn legacy_saves(system: &dyn System, facts: &Facts, copy: &mut Copy) -> Result<(), RehearseError> {
     for (names, save, restore) in [
         (
             "/proc/net/ip_tables_names",
@@ -167,10 +175,7 @@ fn legacy_saves(system: &dyn System, copy: &mut Copy) -> Result<(), RehearseErro
             ));
             continue;
         }
-        let text = system
-            .run_ok(&Invocation::new(save, Vec::<String>::new()))?
-            .stdout;
-        copy.saves.push((restore, text));
+        copy.saves.push((restore, saved(system, facts, save)?));
     }
     Ok(())
 }
