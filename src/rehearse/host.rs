@@ -322,7 +322,7 @@ fn left_out(step: &Step) -> Option<&'static str> {
     const SSHD: &str = "sshd itself: its new configuration, the second daemon";
     const UNITS: &str = "systemd's units";
     match step {
-        Step::Run(call) | Step::Try(call) => match call.tool {
+        Step::Run(call) | Step::Try(call) | Step::Unshut(call) => match call.tool {
             Tool::Sshd | Tool::Ssh | Tool::SshKeygen => Some(SSHD),
             Tool::Systemctl | Tool::SystemdRun => Some(UNITS),
             Tool::Semanage => Some("SELinux's word on ports"),
