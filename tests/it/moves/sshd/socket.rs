@@ -98,15 +98,20 @@ fn a_socket_of_systemd_moves_with_its_own_drop_in_over_a_reboot_and_back() {
     );
 }
 
-/// With `Accept=yes`, as on Debian 12, every login is a unit of its own and no sshd listens at all.
+/// With `Accept=yes`, as it was usual before, every login is a unit of its own and no sshd listens at all.
 #[test]
 fn a_socket_that_starts_an_sshd_for_each_login_moves_over_a_reboot_and_back() {
     let mut machine = server(Suite::Bookworm);
     forget_bans(&machine);
     let what = "ssh.socket with Accept=yes";
+    machine.put(
+        "/etc/systemd/system/ssh.socket.d/accept.conf",
+        "[Socket]\nAccept=yes\n",
+        0o644,
+    );
     shape(
         &machine,
-        "systemctl disable --quiet --now ssh.service; systemctl enable --quiet --now ssh.socket",
+        "systemctl disable --quiet --now ssh.service; systemctl daemon-reload; systemctl enable --quiet --now ssh.socket",
     );
     assert_eq!(
         machine
