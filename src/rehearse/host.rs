@@ -174,6 +174,7 @@ impl Stage<'_> {
         }
         rehearsal.flow_tracked = flows.tracked_ok;
         rehearsal.flow_untracked = flows.untracked_ok;
+        rehearsal.not_rehearsed.extend(flows.left_to_end.take());
         rehearsal.cells = judged.cells(questions);
         let swept_after = self.sweep(swept.as_ref())?;
         rehearsal.blockers.clone_from(&self.script.known_blockers);
@@ -266,6 +267,14 @@ impl Stage<'_> {
         }
     }
 
+    /// Whether the change is a way back that shuts the port of the operator's session.
+    fn leaves_the_session(&self, change: &Change) -> bool {
+        let port = self.script.cast.session_port;
+        change.reverts.is_some()
+            && port != change.door
+            && port.is_some_and(|port| change.closed.contains(&format!("TCP/{port}")))
+    }
+
     /// Performs phase after phase and asks after each. A step that fails ends it.
     fn perform<'c>(
         &self,
@@ -292,7 +301,11 @@ impl Stage<'_> {
             let (chosen, wished) = judged.due(phase, last);
             let verdicts = self.ask(&chosen, &wished)?;
             judged.take(&chosen, &wished, &verdicts);
-            flows.look(self.sides.system, phase);
+            if phase == Phase::Commit && self.leaves_the_session(change) {
+                flows.look_back(self.sides.system);
+            } else {
+                flows.look(self.sides.system, phase);
+            }
             if failed.is_some() {
                 break;
             }
