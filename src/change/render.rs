@@ -1,6 +1,7 @@
 //! From facts and plan to a preview: what is missing on this host, in words, as native text, as steps, as diffs.
 
 use std::collections::BTreeMap;
+use std::sync::Arc;
 
 mod product;
 mod shown;
@@ -75,8 +76,9 @@ pub fn preview(
         native: String::new(),
         advice,
         obstacles,
+        live: live.map(Arc::new),
     };
-    let Some(live) = live else {
+    let Some(live) = preview.live.clone() else {
         return preview;
     };
     let refused_already = answers.firewall.default_deny && !lets_all_in(&live);

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use super::blocker::blockers;
 use super::flow::Flows;
@@ -159,16 +160,16 @@ pub struct Stage<'a> {
 
 impl Stage<'_> {
     fn rehearse(&self, rehearsal: &mut Rehearsal, flows: &mut Flows) -> Result<(), RehearseError> {
-        let kernel = self.kernel()?;
         let questions = &self.script.questions;
-        say("asking every port as the host is");
-        let all: Vec<usize> = (0..questions.len()).collect();
-        let before = self.ask(&all, &vec![None; all.len()])?;
+        let (before, kernel, failed) = self.at_first()?;
         let mut judged = Judged::new(questions, before);
         let mut swept = self.sweep(None)?;
         let mut done: Vec<&Action> = Vec::new();
         if let Some(change) = &self.script.change {
-            rehearsal.failed = self.perform(change, &mut done, &mut judged, flows)?;
+            rehearsal.failed = match failed {
+                Some(failed) => Some(failed),
+                None => self.perform(change, &mut done, &mut judged, flows)?,
+            };
             rehearsal.not_rehearsed.extend(self.skipped(change));
         }
         rehearsal.flow_tracked = flows.tracked_ok;
@@ -199,6 +200,21 @@ impl Stage<'_> {
             rehearsal.sweep = sweep::rows(self.script, before, after);
         }
         Ok(())
+    }
+
+    /// What the ports answer as the host is, the rules of then, and why a check of the change failed. Neither a look at
+    /// the rules nor a check changes anything, so that both are done while answers are waited for.
+    fn at_first(&self) -> Result<(Vec<Verdict>, Ruleset, Option<String>), RehearseError> {
+        say("asking every port as the host is");
+        let all: Vec<usize> = (0..self.script.questions.len()).collect();
+        let (answers, kernel, failed) = thread::scope(|scope| {
+            let asking = scope.spawn(|| self.ask(&all, &vec![None; all.len()]));
+            let kernel = self.kernel();
+            let failed = self.script.change.as_ref().and_then(|change| self.check(change));
+            (asking.join(), kernel, failed)
+        });
+        let answers = answers.map_err(|_| RehearseError::Broken("the questions were given up".to_owned()))?;
+        Ok((answers?, kernel?, failed))
     }
 
     /// All rules as the kernel has them now, to be asked what becomes of packets.
@@ -268,23 +284,18 @@ impl Stage<'_> {
         flows: &mut Flows,
     ) -> Result<Option<String>, RehearseError> {
         let mut failed = None;
-        for phase in [Phase::Check, Phase::Trial1, Phase::Trial2, Phase::Commit] {
+        for phase in [Phase::Trial1, Phase::Trial2, Phase::Commit] {
             let actions = change.actions(phase);
             if actions.is_empty() {
                 continue;
             }
             say(&format!("{phase}: {} steps", actions.len()));
             for action in actions {
-                if phase != Phase::Check {
-                    done.push(action);
-                }
-                if let Err(error) = self.step(&action.step) {
-                    failed = Some(format!("{}: {error}", action.say));
+                done.push(action);
+                failed = self.fails(action);
+                if failed.is_some() {
                     break;
                 }
-            }
-            if phase == Phase::Check && failed.is_none() {
-                continue;
             }
             let last = failed.is_some() || phase == Phase::Commit;
             let (chosen, wished) = judged.due(phase, last);
@@ -300,6 +311,20 @@ impl Stage<'_> {
             }
         }
         Ok(failed)
+    }
+
+    /// Performs the checks: what the first one that fails tells.
+    fn check(&self, change: &Change) -> Option<String> {
+        change
+            .actions(Phase::Check)
+            .iter()
+            .find_map(|action| self.fails(action))
+    }
+
+    /// Why an action cannot be done.
+    fn fails(&self, action: &Action) -> Option<String> {
+        let error = self.step(&action.step).err()?;
+        Some(format!("{}: {error}", action.say))
     }
 
     fn step(&self, step: &Step) -> Result<(), EngineError> {

@@ -9,7 +9,6 @@ use serde_json::Value;
 use super::RehearseError;
 use super::copy::{Copy, loadable};
 use crate::backend::firewalld::state::LISTED;
-use crate::backend::kernel::mark_native;
 use crate::backend::nftables::Ruleset;
 use crate::backend::nftables::inspect::owner;
 use crate::facts::{BackendId, Facts, Link};
@@ -77,13 +76,13 @@ pub fn has_v6(system: &dyn System) -> bool {
         .is_some_and(|text| text.trim().starts_with('0'))
 }
 
-/// Reads all rules.
-pub fn copy(system: &dyn System, facts: &Facts) -> Result<Copy, RehearseError> {
+/// Reads all rules. `ruleset` are those of the facts, as they are understood.
+pub fn copy(system: &dyn System, facts: &Facts, ruleset: &Ruleset) -> Result<Copy, RehearseError> {
     let mut copy = Copy::default();
     let mut of_iptables = BTreeSet::new();
     if system.locate(Tool::Nft).is_some() {
         let output = system.run_ok(&Invocation::new(Tool::Nft, ["list", "ruleset"]))?;
-        of_iptables = kept_by_iptables(facts, &output.stderr);
+        of_iptables = kept_by_iptables(ruleset, &output.stderr);
         copy.firewalld = zones(facts);
         let mut elsewhere = of_iptables.clone();
         if copy.firewalld.is_some() {
@@ -191,7 +190,7 @@ fn zones(facts: &Facts) -> Option<String> {
 }
 
 /// Tables that iptables-nft keeps in nftables, by what nft warns of and by what only iptables-nft writes.
-fn kept_by_iptables(facts: &Facts, warnings: &str) -> BTreeSet<(String, String)> {
+fn kept_by_iptables(ruleset: &Ruleset, warnings: &str) -> BTreeSet<(String, String)> {
     let mut found = BTreeSet::new();
     for line in warnings.lines() {
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -199,15 +198,11 @@ fn kept_by_iptables(facts: &Facts, warnings: &str) -> BTreeSet<(String, String)>
             found.insert(((*family).to_owned(), (*name).to_owned()));
         }
     }
-    let json = facts.observations.nft_json.as_deref();
-    if let Some(mut ruleset) = json.and_then(|json| Ruleset::parse(json).ok()) {
-        mark_native(&mut ruleset, &facts.observations.outputs);
-        for table in &ruleset.tables {
-            let family = table.family.as_str();
-            let whose = owner(&ruleset, family, &table.name);
-            if matches!(family, "ip" | "ip6") && whose.as_deref() == Some("iptables-nft") {
-                found.insert((table.family.clone(), table.name.clone()));
-            }
+    for table in &ruleset.tables {
+        let family = table.family.as_str();
+        let whose = owner(ruleset, family, &table.name);
+        if matches!(family, "ip" | "ip6") && whose.as_deref() == Some("iptables-nft") {
+            found.insert((table.family.clone(), table.name.clone()));
         }
     }
     found

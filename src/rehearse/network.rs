@@ -110,3 +110,41 @@ fn hardware(side: u8, number: usize) -> String {
 fn bits(address: std::net::IpAddr) -> u8 {
     if address.is_ipv4() { 32 } else { 128 }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::rehearse::cast::{Device, FarEnd};
+
+    #[test]
+    fn both_sides_know_each_other_for_good() {
+        let address = |text: &str| text.parse().expect("an address");
+        let device = |name: &str| Device {
+            name: name.to_owned(),
+            addresses: Vec::new(),
+        };
+        let cast = Cast {
+            devices: vec![device("eth0"), device("eth1")],
+            far: vec![FarEnd {
+                address: address("2001:db8:9::9"),
+                device: String::from("eth1"),
+                near: address("2001:db8:10::10"),
+            }],
+            ..Cast::default()
+        };
+        let (near, far) = (near(&cast), far(&cast));
+        let of = |side: u8| hardware(side, 1);
+        let made = format!(
+            "link add eth1 address {} type veth peer name far1 address {} netns far\n",
+            of(NEAR_SIDE),
+            of(FAR_SIDE)
+        );
+        assert!(near.contains(&made), "{near}");
+        let told = |address: &str, side, device: &str| {
+            let lladdr = of(side);
+            format!("neighbor replace {address} lladdr {lladdr} dev {device} nud permanent\n")
+        };
+        assert!(near.contains(&told("2001:db8:9::9", FAR_SIDE, "eth1")), "{near}");
+        assert!(far.contains(&told("2001:db8:10::10", NEAR_SIDE, "far1")), "{far}");
+    }
+}

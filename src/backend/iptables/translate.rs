@@ -244,10 +244,8 @@ impl Translator for Iptables {
         BackendId::Iptables
     }
 
-    fn kept(&self, facts: &Facts, _committed: &str) -> String {
-        let none = Ruleset::default();
-        let view = crate::backend::kernel::of_facts(facts).ok().flatten();
-        kept::text(files::kept(facts, view.as_ref().unwrap_or(&none)))
+    fn kept(&self, facts: &Facts, live: &Ruleset, _committed: &str) -> String {
+        kept::text(files::kept(facts, live))
     }
 
     fn keeps(&self, wish: &Wish<'_>) -> Result<String, Vec<String>> {

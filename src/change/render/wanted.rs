@@ -112,7 +112,7 @@ impl<'a> Wanted<'a> {
                 .get(&id)
                 .map(String::as_str)
                 .unwrap_or_default();
-            let kept = backend.kept(self.facts, committed);
+            let kept = backend.kept(self.facts, self.live, committed);
             let wish = Wish {
                 tag: self.setting.id.tag(),
                 window_s: self.setting.window_s,
