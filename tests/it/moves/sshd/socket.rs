@@ -11,6 +11,11 @@ const GENERATOR: &str = "#!/bin/sh\nports=$(sed -n 's/^Port //p' /etc/ssh/sshd_c
     printf '[Socket]\\nListenStream=\\nBindIPv6Only=ipv6-only\\n'\n\
     for port in $ports; do printf 'ListenStream=0.0.0.0:%s\\nListenStream=[::]:%s\\n' $port $port; done\n";
 
+/// The template that Debian 11 shipped for it (ssh@.service).
+const EACH_LOGIN: &str = "[Unit]\nDescription=OpenBSD Secure Shell server per-connection daemon\nAfter=auditd.service\n\n\
+    [Service]\nEnvironmentFile=-/etc/default/ssh\nExecStart=-/usr/sbin/sshd -i $SSHD_OPTS\nStandardInput=socket\n\
+    RuntimeDirectory=sshd\nRuntimeDirectoryPreserve=yes\nRuntimeDirectoryMode=0755\n";
+
 #[test]
 fn a_socket_of_systemd_moves_with_its_own_drop_in_over_a_reboot_and_back() {
     let mut machine = server(Suite::Trixie);
@@ -109,6 +114,7 @@ fn a_socket_that_starts_an_sshd_for_each_login_moves_over_a_reboot_and_back() {
         "[Socket]\nAccept=yes\n",
         0o644,
     );
+    machine.put("/etc/systemd/system/ssh@.service", EACH_LOGIN, 0o644);
     shape(
         &machine,
         "systemctl disable --quiet --now ssh.service; systemctl daemon-reload; systemctl enable --quiet --now ssh.socket",
