@@ -2,6 +2,7 @@
 
 use std::collections::BTreeSet;
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::{BIN, HOME, LabError, PEER, SERVER, seal};
 use crate::harmless;
@@ -77,6 +78,8 @@ const BOUND: [&str; 7] = [
     "ld.so.conf.d",
     "selinux",
 ];
+/// How long sshd may take to listen.
+const LISTENS: Duration = Duration::from_secs(10);
 /// A table of somebody else that is in no file.
 const BANS: &str = include_str!("../../assets/lab/bans.nft");
 /// The two ends of the cable, for `ip -batch`.
@@ -145,6 +148,8 @@ fn build(system: &dyn System) -> Result<(), SystemError> {
     }
     let log = log().to_string_lossy().into_owned();
     system.run_ok(&Invocation::new(Tool::Sshd, ["-E", &log]))?;
+    // It goes into the background before it listens. Should it never do so, the login of the peer tells why.
+    sealed::poll(system, LISTENS, || listening(system).contains(&22).then_some(()));
     Ok(())
 }
 
