@@ -2,6 +2,7 @@
 //! file. Rules of firewalld bear no mark, so these lines are how ours are known again.
 
 use std::fmt;
+use std::ops::Range;
 
 use super::rich::{Action, Rich, range};
 use super::xml;
@@ -99,7 +100,7 @@ impl Entry {
     }
 }
 
-/// Reads lines back; what is none of ours is left out.
+/// Reads lines back; what is not in our very words is none of ours and left out.
 pub fn parse(text: &str) -> Vec<Line> {
     text.lines().filter_map(line).collect()
 }
@@ -121,11 +122,12 @@ fn line(text: &str) -> Option<Line> {
         rule.written.clear();
         Entry::Rich(rule)
     };
-    Some(Line {
+    let line = Line {
         permanent: after.is_some(),
         zone: zone.to_owned(),
         entry,
-    })
+    };
+    (line.to_string() == text.trim()).then_some(line)
 }
 
 /// The lines as they are kept in a journal and shown.
@@ -223,8 +225,10 @@ pub fn patched(text: &str, out: &[&Entry], add: &[&Entry]) -> Option<String> {
     for entry in out {
         let lines = entry.element();
         let comments = xml::comments(&patched);
-        // Ours stand at the end, and not within a rule: there they would stand further in.
+        // Ours stand at the end of the zone, and not within a rule: there they would stand further in.
+        let end = end_of_zone(&patched, &comments)?;
         let at = patched
+            .get(..end)?
             .rmatch_indices(&lines)
             .map(|(at, _)| at)
             .filter(|at| !comments.iter().any(|comment| comment.contains(at)))
@@ -237,8 +241,7 @@ pub fn patched(text: &str, out: &[&Entry], add: &[&Entry]) -> Option<String> {
     }
     let comments = xml::comments(&patched);
     let outside = |at: &usize| !comments.iter().any(|comment| comment.contains(at));
-    let end = patched.rmatch_indices("</zone>").map(|(at, _)| at).find(outside);
-    if let Some(at) = end {
+    if let Some(at) = end_of_zone(&patched, &comments) {
         patched.insert_str(at, &added);
     } else {
         // `<zone/>`: nothing is in it yet.
@@ -251,4 +254,10 @@ pub fn patched(text: &str, out: &[&Entry], add: &[&Entry]) -> Option<String> {
     let zone = zone::of_file("", &patched);
     let there = add.iter().all(|entry| entry.is_in(&zone));
     (there && self::patched(&patched, add, &[]).is_some()).then_some(patched)
+}
+
+/// Where the zone is closed; what stands behind that is not in it.
+fn end_of_zone(text: &str, comments: &[Range<usize>]) -> Option<usize> {
+    let mut closed = text.rmatch_indices("</zone>").map(|(at, _)| at);
+    closed.find(|at| !comments.iter().any(|comment| comment.contains(at)))
 }
