@@ -218,6 +218,8 @@ fn said(entry: &Entry) -> String {
     }
 }
 
+const BLANKS: [char; 2] = [' ', '\t'];
+
 /// The text of a zone's file with entries taken out and added; `None` when the text has not got what is to be taken
 /// out in these words, or is no zone.
 pub fn patched(text: &str, out: &[&Entry], add: &[&Entry]) -> Option<String> {
@@ -232,7 +234,7 @@ pub fn patched(text: &str, out: &[&Entry], add: &[&Entry]) -> Option<String> {
             .rmatch_indices(&lines)
             .map(|(at, _)| at)
             .filter(|at| !comments.iter().any(|comment| comment.contains(at)))
-            .find(|at| !patched.get(..*at).is_some_and(|head| head.ends_with(' ')))?;
+            .find(|at| !patched.get(..*at).is_some_and(|head| head.ends_with(BLANKS)))?;
         patched.replace_range(at..at + lines.len(), "");
     }
     let added: String = add.iter().map(|entry| entry.element()).collect();
@@ -240,20 +242,24 @@ pub fn patched(text: &str, out: &[&Entry], add: &[&Entry]) -> Option<String> {
         return Some(patched);
     }
     let comments = xml::comments(&patched);
-    let outside = |at: &usize| !comments.iter().any(|comment| comment.contains(at));
-    if let Some(at) = end_of_zone(&patched, &comments) {
-        patched.insert_str(at, &added);
-    } else {
+    if end_of_zone(&patched, &comments).is_none() {
         // `<zone/>`: nothing is in it yet.
+        let outside = |at: &usize| !comments.iter().any(|comment| comment.contains(at));
         let start = patched.rmatch_indices('<').map(|(at, _)| at).find(outside)?;
         let at = patched.rmatch_indices("/>").map(|(at, _)| at).find(outside)?;
         let only = at > start && patched.get(start..)?.starts_with("<zone");
-        only.then(|| patched.replace_range(at..at + 2, &format!(">\n{added}</zone>")))?;
+        only.then(|| patched.replace_range(at..at + 2, ">\n</zone>"))?;
     }
+    let before = patched.clone();
+    let end = end_of_zone(&patched, &xml::comments(&patched))?;
+    // Blanks before the end of the zone stay before it.
+    let at = patched.get(..end)?.trim_end_matches(BLANKS).len();
+    patched.insert_str(at, &added);
     // A file that its operator has written strangely is left to firewalld.
     let zone = zone::of_file("", &patched);
     let there = add.iter().all(|entry| entry.is_in(&zone));
-    (there && self::patched(&patched, add, &[]).is_some()).then_some(patched)
+    let back = self::patched(&patched, add, &[]);
+    (there && back.is_some_and(|back| back == before)).then_some(patched)
 }
 
 /// Where the zone is closed; what stands behind that is not in it.
