@@ -260,6 +260,9 @@ pub enum Step {
     Run(Invocation),
     /// Run a program whose failure is of no consequence, such as stopping a unit that may be gone.
     Try(Invocation),
+    /// Open again what the kernel's clock keeps shut for a while. An undo does this before anything else: whatever else is
+    /// taken back, the old port lets people in then. Where it fails, the clock itself is waited for.
+    Unshut(Invocation),
     /// Replace a file as a whole: written beside the old one, fsync, rename. Its directory is made when it is missing.
     Write {
         /// The file.
@@ -391,7 +394,7 @@ fn print_revision(f: &mut fmt::Formatter<'_>, path: &Path, before: &str, after: 
 impl fmt::Display for Step {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Run(call) => write!(f, "{call}"),
+            Self::Run(call) | Self::Unshut(call) => write!(f, "{call}"),
             Self::Try(call) => write!(f, "{call} || true"),
             Self::Write { path, content, mode } => {
                 write!(

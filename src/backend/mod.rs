@@ -103,9 +103,9 @@ pub trait Translator: Sync {
     /// Which firewall.
     fn id(&self) -> BackendId;
 
-    /// What we keep on this host now, in the backend's own text. `committed` is what the last commit left, for tools
-    /// whose rules bear no mark.
-    fn kept(&self, facts: &Facts, committed: &str) -> String;
+    /// What we keep on this host now, in the backend's own text. `live` are the rules of the kernel; `committed` is what
+    /// the last commit left, for tools whose rules bear no mark.
+    fn kept(&self, facts: &Facts, live: &Ruleset, committed: &str) -> String;
 
     /// Everything that shall be kept afterwards: one line for each rule, the same for the same wish but for the tag.
     /// `Err` tells what stands in the way and what to do about it.

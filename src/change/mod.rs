@@ -9,10 +9,12 @@ pub mod render;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use crate::advice::Advice;
 use crate::answers::Answers;
 use crate::backend::firewalld;
+use crate::backend::nftables::Ruleset;
 use crate::backend::nftables::render::Timed;
 use crate::backend::nftables::wall::has_wall;
 use crate::facts::{BackendId, Facts};
@@ -229,6 +231,8 @@ pub struct Preview {
     pub advice: Vec<Advice>,
     /// Why it cannot be done; empty when it can.
     pub obstacles: Vec<String>,
+    /// The rules of the host as they were understood; `None` when they are not known.
+    pub live: Option<Arc<Ruleset>>,
 }
 
 impl Preview {

@@ -67,7 +67,7 @@ pub fn detect(facts: &Facts, advice: &[Advice]) -> Value {
 fn step(phase: &str, step: &Step) -> Value {
     let display = step.to_string();
     match step {
-        Step::Run(call) | Step::Try(call) => {
+        Step::Run(call) | Step::Try(call) | Step::Unshut(call) => {
             json!({"phase": phase, "argv": call.argv(), "stdin": call.stdin, "display": display})
         }
         Step::Write { path, .. } | Step::Revise { path, .. } => {

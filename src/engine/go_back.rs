@@ -128,6 +128,7 @@ impl Engine<'_> {
         let back = Back {
             facts,
             setting,
+            live: &ruleset,
             theirs: &theirs,
             requirements: &requirements,
             closing: &leaving,
@@ -221,6 +222,7 @@ type KeptTexts = BTreeMap<BackendId, (String, String)>;
 struct Back<'a> {
     facts: &'a Facts,
     setting: &'a Setting,
+    live: &'a Ruleset,
     theirs: &'a Ruleset,
     requirements: &'a [Requirement],
     closing: &'a [u16],
@@ -234,7 +236,7 @@ impl Back<'_> {
         let mut kept = BTreeMap::new();
         for (id, (old, new)) in committed {
             let Some(backend) = translator(*id) else { continue };
-            let now = backend.kept(self.facts, new);
+            let now = backend.kept(self.facts, self.live, new);
             let wish = Wish {
                 tag: self.setting.id.tag(),
                 window_s: self.setting.window_s,

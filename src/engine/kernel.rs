@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 use std::time::Duration;
 
-use super::detect::links;
+use super::detect::links::Printed;
 use super::{Engine, EngineError};
 use crate::backend::kernel::{
     families_of_iptables, flags_command, flags_words, joined, mark_native, unclear_tables,
@@ -42,7 +42,7 @@ pub struct Seen {
     pub json: String,
     /// What else was printed, by the names of the programs.
     pub outputs: BTreeMap<String, String>,
-    /// Everything of all tools together.
+    /// Everything of all tools together; which links strangers come in by is not told in it.
     pub ruleset: Ruleset,
 }
 
@@ -52,12 +52,10 @@ pub fn observe(system: &dyn System) -> Result<Seen, EngineError> {
     let json = system.run_ok(&call)?.stdout;
     let printed = Ruleset::parse(&json).map_err(unreadable)?;
     let outputs = saves(system, &printed)?;
-    let mut ruleset = joined(printed, &outputs);
-    links::known_to(&mut ruleset, system);
     Ok(Seen {
         json,
+        ruleset: joined(printed, &outputs),
         outputs,
-        ruleset,
     })
 }
 
@@ -130,8 +128,15 @@ pub fn there(system: &dyn System, tool: Tool) -> Tool {
 }
 
 impl Engine<'_> {
-    /// All chains of all tools that the kernel has loaded.
+    /// All chains of all tools that the kernel has loaded, to be asked what becomes of packets.
     pub fn live_ruleset(&self) -> Result<Ruleset, EngineError> {
+        let mut ruleset = self.loaded_ruleset()?;
+        Printed::read(self.system).known_to(&mut ruleset);
+        Ok(ruleset)
+    }
+
+    /// The same to be compared with another: links and addresses of this host play no part in that.
+    pub fn loaded_ruleset(&self) -> Result<Ruleset, EngineError> {
         observe(self.system).map(|seen| seen.ruleset)
     }
 

@@ -14,7 +14,9 @@ impl Engine<'_> {
     /// Performs a step; returns once it has taken effect.
     pub fn perform(&self, step: &Step) -> Result<(), EngineError> {
         match step {
-            Step::Run(call) => self.system.run_ok(call).map(drop).map_err(EngineError::from),
+            Step::Run(call) | Step::Unshut(call) => {
+                self.system.run_ok(call).map(drop).map_err(EngineError::from)
+            }
             Step::Try(call) => {
                 drop(self.system.run(call));
                 Ok(())

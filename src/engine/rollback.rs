@@ -1,13 +1,17 @@
 //! Takes a transaction back: stored undo steps, newest first, then a comparison with the snapshot.
 
+use std::time::Duration;
+
 use super::journal::Transaction;
 use super::{Engine, EngineError};
+use crate::change::assemble::COMMIT_SHUT_SECONDS;
 use crate::harmless;
 use crate::step::{Action, Invocation, Step, Tool};
-use crate::transaction::{Entry, Outcome, TxnId};
+use crate::transaction::{Entry, Outcome, Phase, TxnId};
 
-/// How often the check at boot tries to put a file back.
-const BOOT_ATTEMPTS: usize = 3;
+/// How often an undo tries a step: what failed may have stood in the way of itself, such as a reload before the file was
+/// back, and what fails for a moment only shall not leave anything behind.
+const ATTEMPTS: usize = 3;
 
 impl Engine<'_> {
     /// Undoes an open transaction. The lock must be held. All undo steps are tried, whatever fails.
@@ -28,15 +32,15 @@ impl Engine<'_> {
         let _ufw = self.lock_of_ufw(&transaction.change).ok();
         // They hold ports that sshd itself is about to take.
         self.end_stand_ins(&transaction);
-        let steps: Vec<&Step> = actions.iter().rev().flat_map(|action| &action.undo).collect();
-        let mut failed = self.undo(&steps);
-        // What failed once may have stood in the way of itself, such as a reload before the file was back. Steps build on
-        // one another and may be done twice: from the first that failed on, all of them are done again.
-        if let Some(&first) = failed.first() {
-            let again = self.undo(steps.get(first..).unwrap_or_default());
-            failed = again.into_iter().map(|number| first + number).collect();
-        }
-        let remaining: Vec<Step> = failed
+        self.unshut(&transaction);
+        let steps: Vec<&Step> = actions
+            .iter()
+            .rev()
+            .flat_map(|action| &action.undo)
+            .filter(|step| !matches!(step, Step::Unshut(_)))
+            .collect();
+        let remaining: Vec<Step> = self
+            .undo(&steps)
             .into_iter()
             .filter_map(|number| steps.get(number).map(|&step| step.clone()))
             .collect();
@@ -85,6 +89,70 @@ impl Engine<'_> {
         Ok(outcome)
     }
 
+    /// Lets people in through the old port before anything else is taken back. Where that fails, the kernel's clock opens
+    /// it, and until then the new port stays as it is: with both of them shut, everybody would be locked out.
+    fn unshut(&self, transaction: &Transaction) {
+        let actions = transaction.begun();
+        let steps = actions.iter().rev().flat_map(|action| &action.undo);
+        let failed = steps
+            .filter(|step| matches!(step, Step::Unshut(_)))
+            .filter(|step| (0..ATTEMPTS).all(|_| self.perform(step).is_err()))
+            .count();
+        let Some(until) = (failed > 0).then(|| self.shut_until(transaction)).flatten() else {
+            return;
+        };
+        let left = until.saturating_sub(self.system.boottime());
+        self.wall(format!(
+            "faspwall: the undo of {} waits {} s, because nft cannot open again what the trial has shut: the kernel does so by itself then. Until then the new ports stay open.",
+            transaction.id,
+            left.as_secs()
+        ));
+        while self.system.boottime() < until {
+            self.system.sleep(Duration::from_millis(100));
+        }
+    }
+
+    /// When the kernel has opened by itself what trial 2 shut, in time since boot; `None` when another boot has done so.
+    fn shut_until(&self, transaction: &Transaction) -> Option<Duration> {
+        let boot = self.boot_id();
+        let now = self.uptime_ms();
+        let window = transaction.window_s * 1000;
+        let proved = |entry: &&Entry| !matches!(entry, Entry::Confirmed { trial: 2, .. });
+        let trial = || transaction.entries.iter().take_while(proved);
+        let deadline = trial()
+            .filter_map(|entry| match entry {
+                Entry::Armed {
+                    deadline_ms,
+                    boot: of,
+                    ..
+                } if *of == boot => Some(*deadline_ms),
+                _ => None,
+            })
+            .max()?;
+        let live = trial().find_map(|entry| match entry {
+            Entry::Waiting {
+                trial: 2, since_ms, ..
+            } => Some(*since_ms),
+            _ => None,
+        });
+        let committing = transaction.entries.iter().any(|entry| {
+            matches!(
+                entry,
+                Entry::Intent {
+                    phase: Phase::Commit,
+                    ..
+                }
+            )
+        });
+        let shut_anew = if committing {
+            now + COMMIT_SHUT_SECONDS * 1000
+        } else {
+            0
+        };
+        let until = deadline.max(live.unwrap_or(now) + window).max(shut_anew);
+        Some(Duration::from_millis(until))
+    }
+
     /// The reason of an undo, with a word on what others have loaded anew since the change began.
     fn with_reloads(&self, id: &TxnId, reason: &str) -> String {
         let anew = self.made_anew(id);
@@ -97,8 +165,20 @@ impl Engine<'_> {
         )
     }
 
-    /// Performs undo steps, whatever fails; the numbers of those that did.
+    /// Performs undo steps, whatever fails; the numbers of those that did, however often they were tried.
     fn undo(&self, steps: &[&Step]) -> Vec<usize> {
+        let mut failed = self.undo_once(steps);
+        // Steps build on one another and may be done twice: from the first that failed on, all of them are done again.
+        for _ in 1..ATTEMPTS {
+            if let Some(&first) = failed.first() {
+                let again = self.undo_once(steps.get(first..).unwrap_or_default());
+                failed = again.into_iter().map(|number| first + number).collect();
+            }
+        }
+        failed
+    }
+
+    fn undo_once(&self, steps: &[&Step]) -> Vec<usize> {
         let failed = steps
             .iter()
             .enumerate()
@@ -118,10 +198,12 @@ impl Engine<'_> {
                 "Some steps failed: faspwall status"
             }
         );
-        drop(
-            self.system
-                .run(&Invocation::new(Tool::Wall, Vec::<String>::new()).with_stdin(text)),
-        );
+        self.wall(text);
+    }
+
+    fn wall(&self, text: String) {
+        let call = Invocation::new(Tool::Wall, Vec::<String>::new()).with_stdin(text);
+        drop(self.system.run(&call));
     }
 
     /// Undo on request: the open transaction now, whoever began it, or once more one whose undo is not complete.
@@ -172,7 +254,7 @@ impl Engine<'_> {
         let files: Vec<&Step> = undo.filter(of_files).collect();
         // Where a file cannot be put back, those written before it stay as well: firewall and sshd go together at every
         // moment of a commit, but an old firewall and an sshd on its new port do not.
-        let failed = |step: &&Step| (0..BOOT_ATTEMPTS).all(|_| self.perform(step).is_err());
+        let failed = |step: &&Step| (0..ATTEMPTS).all(|_| self.perform(step).is_err());
         let stuck = files.iter().position(failed).unwrap_or(files.len());
         let remaining: Vec<Step> = files.iter().skip(stuck).map(|&step| step.clone()).collect();
         let entry = Entry::RolledBack {

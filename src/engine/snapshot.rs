@@ -51,7 +51,7 @@ impl Engine<'_> {
 
     /// Tables of others that somebody has made anew since the snapshot, as firewalld does in a reload.
     pub fn made_anew(&self, id: &TxnId) -> Vec<String> {
-        let (Some(before), Ok(now)) = (self.snapshot(id), self.live_ruleset()) else {
+        let (Some(before), Ok(now)) = (self.snapshot(id), self.loaded_ruleset()) else {
             return Vec::new();
         };
         let anew = |old: &&Table| {
@@ -72,7 +72,7 @@ impl Engine<'_> {
 
     /// Lines in which the live ruleset differs from the snapshot of a transaction; empty means equal.
     pub fn compare(&self, id: &TxnId) -> Vec<String> {
-        let mut differing = match (self.snapshot(id), self.live_ruleset()) {
+        let mut differing = match (self.snapshot(id), self.loaded_ruleset()) {
             (Some(before), Ok(now)) => differences(&before, now),
             (None, _) => vec![String::from("the snapshot could not be read")],
             (_, Err(error)) => vec![format!("the live ruleset could not be read: {error}")],

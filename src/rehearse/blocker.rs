@@ -53,7 +53,7 @@ fn port(question: &Question) -> String {
 }
 
 fn why(stage: &Stage<'_>, question: &Question) -> Result<Vec<Blocker>, RehearseError> {
-    let ruleset = stage.kernel()?;
+    let ruleset = stage.live()?;
     if let Some(blocker) = translated(stage, &ruleset, question)? {
         return Ok(vec![blocker]);
     }

@@ -96,6 +96,8 @@ pub struct Flows {
     pub tracked_ok: Option<bool>,
     /// The same of the others.
     pub untracked_ok: Option<bool>,
+    /// What is to be said of sessions that end and may.
+    pub left_to_end: Option<String>,
     primed: bool,
 }
 
@@ -108,6 +110,7 @@ impl Flows {
             spare: Vec::new(),
             tracked_ok: None,
             untracked_ok: None,
+            left_to_end: None,
             primed: false,
         };
         let Some((from, to)) = flow else { return Ok(flows) };
@@ -155,6 +158,24 @@ impl Flows {
                 "an open session unknown to conntrack: a rule of this host that counts new connections ends it, with or without the change"
                     .to_owned(),
             );
+        }
+    }
+
+    /// The commit of a way back is done, which shuts the port of these sessions. Where the rules of before let nothing out
+    /// from it, they end: no harm, for a login through the other port has been proved twice by then.
+    pub fn look_back(&mut self, system: &dyn System) {
+        let before = (self.tracked_ok, self.untracked_ok);
+        self.look(system, Phase::Commit);
+        for (was, is) in [
+            (before.0, &mut self.tracked_ok),
+            (before.1, &mut self.untracked_ok),
+        ] {
+            if was == Some(true) && *is == Some(false) {
+                *is = None;
+                self.left_to_end = Some(String::from(
+                    "an open session through the port that is left: the rules of before let nothing out from it, so it ends when the way back is kept",
+                ));
+            }
         }
     }
 

@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
+use std::thread;
 
 use super::blocker::blockers;
 use super::flow::Flows;
@@ -159,20 +160,21 @@ pub struct Stage<'a> {
 
 impl Stage<'_> {
     fn rehearse(&self, rehearsal: &mut Rehearsal, flows: &mut Flows) -> Result<(), RehearseError> {
-        let kernel = self.kernel()?;
         let questions = &self.script.questions;
-        say("asking every port as the host is");
-        let all: Vec<usize> = (0..questions.len()).collect();
-        let before = self.ask(&all, &vec![None; all.len()])?;
+        let (before, kernel, failed) = self.at_first()?;
         let mut judged = Judged::new(questions, before);
         let mut swept = self.sweep(None)?;
         let mut done: Vec<&Action> = Vec::new();
         if let Some(change) = &self.script.change {
-            rehearsal.failed = self.perform(change, &mut done, &mut judged, flows)?;
+            rehearsal.failed = match failed {
+                Some(failed) => Some(failed),
+                None => self.perform(change, &mut done, &mut judged, flows)?,
+            };
             rehearsal.not_rehearsed.extend(self.skipped(change));
         }
         rehearsal.flow_tracked = flows.tracked_ok;
         rehearsal.flow_untracked = flows.untracked_ok;
+        rehearsal.not_rehearsed.extend(flows.left_to_end.take());
         rehearsal.cells = judged.cells(questions);
         let swept_after = self.sweep(swept.as_ref())?;
         rehearsal.blockers.clone_from(&self.script.known_blockers);
@@ -200,10 +202,32 @@ impl Stage<'_> {
         Ok(())
     }
 
-    /// All rules as the kernel has them now.
-    pub fn kernel(&self) -> Result<Ruleset, RehearseError> {
+    /// What the ports answer as the host is, the rules of then, and why a check of the change failed. Neither a look at
+    /// the rules nor a check changes anything, so that both are done while answers are waited for.
+    fn at_first(&self) -> Result<(Vec<Verdict>, Ruleset, Option<String>), RehearseError> {
+        say("asking every port as the host is");
+        let all: Vec<usize> = (0..self.script.questions.len()).collect();
+        let (answers, kernel, failed) = thread::scope(|scope| {
+            let asking = scope.spawn(|| self.ask(&all, &vec![None; all.len()]));
+            let kernel = self.kernel();
+            let failed = self.script.change.as_ref().and_then(|change| self.check(change));
+            (asking.join(), kernel, failed)
+        });
+        let answers = answers.map_err(|_| RehearseError::Broken("the questions were given up".to_owned()))?;
+        Ok((answers?, kernel?, failed))
+    }
+
+    /// All rules as the kernel has them now, to be asked what becomes of packets.
+    pub fn live(&self) -> Result<Ruleset, RehearseError> {
         self.engine
             .live_ruleset()
+            .map_err(|error| RehearseError::Broken(error.to_string()))
+    }
+
+    /// The same to be compared with another.
+    fn kernel(&self) -> Result<Ruleset, RehearseError> {
+        self.engine
+            .loaded_ruleset()
             .map_err(|error| RehearseError::Broken(error.to_string()))
     }
 
@@ -243,6 +267,14 @@ impl Stage<'_> {
         }
     }
 
+    /// Whether the change is a way back that shuts the port of the operator's session.
+    fn leaves_the_session(&self, change: &Change) -> bool {
+        let port = self.script.cast.session_port;
+        change.reverts.is_some()
+            && port != change.door
+            && port.is_some_and(|port| change.closed.contains(&format!("TCP/{port}")))
+    }
+
     /// Performs phase after phase and asks after each. A step that fails ends it.
     fn perform<'c>(
         &self,
@@ -252,34 +284,47 @@ impl Stage<'_> {
         flows: &mut Flows,
     ) -> Result<Option<String>, RehearseError> {
         let mut failed = None;
-        for phase in [Phase::Check, Phase::Trial1, Phase::Trial2, Phase::Commit] {
+        for phase in [Phase::Trial1, Phase::Trial2, Phase::Commit] {
             let actions = change.actions(phase);
             if actions.is_empty() {
                 continue;
             }
             say(&format!("{phase}: {} steps", actions.len()));
             for action in actions {
-                if phase != Phase::Check {
-                    done.push(action);
-                }
-                if let Err(error) = self.step(&action.step) {
-                    failed = Some(format!("{}: {error}", action.say));
+                done.push(action);
+                failed = self.fails(action);
+                if failed.is_some() {
                     break;
                 }
-            }
-            if phase == Phase::Check && failed.is_none() {
-                continue;
             }
             let last = failed.is_some() || phase == Phase::Commit;
             let (chosen, wished) = judged.due(phase, last);
             let verdicts = self.ask(&chosen, &wished)?;
             judged.take(&chosen, &wished, &verdicts);
-            flows.look(self.sides.system, phase);
+            if phase == Phase::Commit && self.leaves_the_session(change) {
+                flows.look_back(self.sides.system);
+            } else {
+                flows.look(self.sides.system, phase);
+            }
             if failed.is_some() {
                 break;
             }
         }
         Ok(failed)
+    }
+
+    /// Performs the checks: what the first one that fails tells.
+    fn check(&self, change: &Change) -> Option<String> {
+        change
+            .actions(Phase::Check)
+            .iter()
+            .find_map(|action| self.fails(action))
+    }
+
+    /// Why an action cannot be done.
+    fn fails(&self, action: &Action) -> Option<String> {
+        let error = self.step(&action.step).err()?;
+        Some(format!("{}: {error}", action.say))
     }
 
     fn step(&self, step: &Step) -> Result<(), EngineError> {
@@ -315,7 +360,7 @@ fn left_out(step: &Step) -> Option<&'static str> {
     const SSHD: &str = "sshd itself: its new configuration, the second daemon";
     const UNITS: &str = "systemd's units";
     match step {
-        Step::Run(call) | Step::Try(call) => match call.tool {
+        Step::Run(call) | Step::Try(call) | Step::Unshut(call) => match call.tool {
             Tool::Sshd | Tool::Ssh | Tool::SshKeygen => Some(SSHD),
             Tool::Systemctl | Tool::SystemdRun => Some(UNITS),
             Tool::Semanage => Some("SELinux's word on ports"),

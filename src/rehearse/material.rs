@@ -9,12 +9,11 @@ use serde_json::Value;
 use super::RehearseError;
 use super::copy::{Copy, loadable};
 use crate::backend::firewalld::state::LISTED;
-use crate::backend::kernel::mark_native;
 use crate::backend::nftables::Ruleset;
 use crate::backend::nftables::inspect::owner;
 use crate::facts::{BackendId, Facts, Link};
 use crate::step::{Invocation, Tool};
-use crate::system::System;
+use crate::system::{System, SystemError};
 
 /// Settings that decide what becomes of a packet, below /proc/sys/net.
 const SETTINGS: [&str; 10] = [
@@ -77,13 +76,13 @@ pub fn has_v6(system: &dyn System) -> bool {
         .is_some_and(|text| text.trim().starts_with('0'))
 }
 
-/// Reads all rules.
-pub fn copy(system: &dyn System, facts: &Facts) -> Result<Copy, RehearseError> {
+/// Reads all rules. `ruleset` are those of the facts, as they are understood.
+pub fn copy(system: &dyn System, facts: &Facts, ruleset: &Ruleset) -> Result<Copy, RehearseError> {
     let mut copy = Copy::default();
     let mut of_iptables = BTreeSet::new();
     if system.locate(Tool::Nft).is_some() {
         let output = system.run_ok(&Invocation::new(Tool::Nft, ["list", "ruleset"]))?;
-        of_iptables = kept_by_iptables(facts, &output.stderr);
+        of_iptables = kept_by_iptables(ruleset, &output.stderr);
         copy.firewalld = zones(facts);
         let mut elsewhere = of_iptables.clone();
         if copy.firewalld.is_some() {
@@ -93,8 +92,8 @@ pub fn copy(system: &dyn System, facts: &Facts) -> Result<Copy, RehearseError> {
         }
         copy.nft = loadable(&output.stdout, &elsewhere, &mut copy.left_out);
     }
-    nft_saves(system, &of_iptables, &mut copy)?;
-    legacy_saves(system, &mut copy)?;
+    nft_saves(system, facts, &of_iptables, &mut copy)?;
+    legacy_saves(system, facts, &mut copy)?;
     let names_sets = |(_, text): &(Tool, String)| text.contains("--match-set ") || text.contains("-j SET");
     if copy.saves.iter().any(names_sets) && system.locate(Tool::Ipset).is_some() {
         copy.ipset = system.run_ok(&Invocation::new(Tool::Ipset, ["save"]))?.stdout;
@@ -106,6 +105,7 @@ pub fn copy(system: &dyn System, facts: &Facts) -> Result<Copy, RehearseError> {
 /// What iptables keeps in nftables, as its own save prints it.
 fn nft_saves(
     system: &dyn System,
+    facts: &Facts,
     of_iptables: &BTreeSet<(String, String)>,
     copy: &mut Copy,
 ) -> Result<(), RehearseError> {
@@ -132,17 +132,24 @@ fn nft_saves(
             } else {
                 (plain, plain_restore)
             };
-            let text = system
-                .run_ok(&Invocation::new(save, Vec::<String>::new()))?
-                .stdout;
-            copy.saves.push((restore, text));
+            copy.saves.push((restore, saved(system, facts, save)?));
         }
     }
     Ok(())
 }
 
+/// What a save program printed when the host was looked at, or prints now. A change is made for what was seen then, and
+/// is not begun when anything has changed since.
+fn saved(system: &dyn System, facts: &Facts, save: Tool) -> Result<String, SystemError> {
+    if let Some(text) = facts.observations.outputs.get(save.name()) {
+        return Ok(text.clone());
+    }
+    let call = Invocation::new(save, Vec::<String>::new());
+    Ok(system.run_ok(&call)?.stdout)
+}
+
 /// What the old iptables keeps by itself.
-fn legacy_saves(system: &dyn System, copy: &mut Copy) -> Result<(), RehearseError> {
+fn legacy_saves(system: &dyn System, facts: &Facts, copy: &mut Copy) -> Result<(), RehearseError> {
     for (names, save, restore) in [
         (
             "/proc/net/ip_tables_names",
@@ -167,10 +174,7 @@ fn legacy_saves(system: &dyn System, copy: &mut Copy) -> Result<(), RehearseErro
             ));
             continue;
         }
-        let text = system
-            .run_ok(&Invocation::new(save, Vec::<String>::new()))?
-            .stdout;
-        copy.saves.push((restore, text));
+        copy.saves.push((restore, saved(system, facts, save)?));
     }
     Ok(())
 }
@@ -186,7 +190,7 @@ fn zones(facts: &Facts) -> Option<String> {
 }
 
 /// Tables that iptables-nft keeps in nftables, by what nft warns of and by what only iptables-nft writes.
-fn kept_by_iptables(facts: &Facts, warnings: &str) -> BTreeSet<(String, String)> {
+fn kept_by_iptables(ruleset: &Ruleset, warnings: &str) -> BTreeSet<(String, String)> {
     let mut found = BTreeSet::new();
     for line in warnings.lines() {
         let words: Vec<&str> = line.split_whitespace().collect();
@@ -194,15 +198,11 @@ fn kept_by_iptables(facts: &Facts, warnings: &str) -> BTreeSet<(String, String)>
             found.insert(((*family).to_owned(), (*name).to_owned()));
         }
     }
-    let json = facts.observations.nft_json.as_deref();
-    if let Some(mut ruleset) = json.and_then(|json| Ruleset::parse(json).ok()) {
-        mark_native(&mut ruleset, &facts.observations.outputs);
-        for table in &ruleset.tables {
-            let family = table.family.as_str();
-            let whose = owner(&ruleset, family, &table.name);
-            if matches!(family, "ip" | "ip6") && whose.as_deref() == Some("iptables-nft") {
-                found.insert((table.family.clone(), table.name.clone()));
-            }
+    for table in &ruleset.tables {
+        let family = table.family.as_str();
+        let whose = owner(ruleset, family, &table.name);
+        if matches!(family, "ip" | "ip6") && whose.as_deref() == Some("iptables-nft") {
+            found.insert((table.family.clone(), table.name.clone()));
         }
     }
     found

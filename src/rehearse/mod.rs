@@ -39,6 +39,7 @@ use serde::de::DeserializeOwned;
 use serde::{Deserialize, Serialize};
 
 use crate::backend::kernel;
+use crate::backend::nftables::Ruleset;
 use crate::backend::ufw::ipv6;
 use crate::change::{Change, Preview};
 use crate::facts::{Facts, Listener};
@@ -78,18 +79,11 @@ pub struct Subject<'a> {
     pub sweep: bool,
     /// The ruleset that the host was made of, when it is no running one.
     pub pasted: Option<&'a Pasted>,
+    /// The rules of the host, where somebody has read them already.
+    pub live: Option<&'a Ruleset>,
 }
 
 impl<'a> Subject<'a> {
-    /// Whether the firewall was told to leave IPv6 alone, and shuts it.
-    fn without_ipv6(&self) -> bool {
-        let ruleset = kernel::of_facts(self.facts).ok().flatten().unwrap_or_default();
-        ruleset
-            .chains
-            .iter()
-            .any(|chain| ipv6::is_off_in(&ruleset, chain))
-    }
-
     /// What a preview promises.
     pub fn of(preview: &'a Preview, facts: &'a Facts) -> Self {
         let plan = &preview.plan;
@@ -105,6 +99,7 @@ impl<'a> Subject<'a> {
             },
             sweep: false,
             pasted: None,
+            live: preview.live.as_deref(),
         }
     }
 
@@ -118,6 +113,7 @@ impl<'a> Subject<'a> {
             spared: &[],
             sweep: false,
             pasted: None,
+            live: None,
         }
     }
 
@@ -177,10 +173,21 @@ struct Script {
     survey: bool,
 }
 
+/// Whether the firewall was told to leave IPv6 alone, and shuts it.
+fn without_ipv6(ruleset: &Ruleset) -> bool {
+    let mut chains = ruleset.chains.iter();
+    chains.any(|chain| ipv6::is_off_in(ruleset, chain))
+}
+
+/// The rules of a host that was looked at; none where they are not known.
+fn rules(facts: &Facts) -> Ruleset {
+    kernel::of_facts(facts).ok().flatten().unwrap_or_default()
+}
+
 /// Asks a host everything that a rehearsal needs of it: for a recording.
 pub fn look(host: &dyn System, facts: &Facts) {
     drop(material::links(host, facts));
-    drop(material::copy(host, facts));
+    drop(material::copy(host, facts, &rules(facts)));
     material::has_v6(host);
 }
 
@@ -201,9 +208,17 @@ pub fn rehearse(
     }
     report("reading the rules of this host");
     let links = material::links(host, subject.facts);
+    let read;
+    let ruleset = match subject.live {
+        Some(ruleset) => ruleset,
+        None => {
+            read = rules(subject.facts);
+            &read
+        }
+    };
     let copy = match subject.pasted {
         Some(pasted) => pasted.copy.clone(),
-        None => material::copy(host, subject.facts)?,
+        None => material::copy(host, subject.facts, ruleset)?,
     };
     if copy.firewalld.is_some() {
         for tool in [Tool::DbusDaemon, Tool::Firewalld, Tool::FirewallCmd] {
@@ -214,7 +229,7 @@ pub fn rehearse(
             }
         }
     }
-    let has_v6 = material::has_v6(host) && !subject.without_ipv6();
+    let has_v6 = material::has_v6(host) && !without_ipv6(ruleset);
     let mut cast = Cast::new(subject, &links, &copy, has_v6);
     let questions = questions::questions(subject, &mut cast, &copy);
     let script = Script {

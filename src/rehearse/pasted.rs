@@ -59,6 +59,7 @@ impl Pasted {
             spared: &[],
             sweep: false,
             pasted: None,
+            live: None,
         };
         let script = Script {
             cast: Cast::new(&subject, &[], &copy, material::has_v6(system)),
@@ -217,7 +218,7 @@ pub fn survey(system: &dyn System, script: &Script) -> Result<Pasted, RehearseEr
     }
     load::load(system, &copy, &mut notes)?;
     let mut facts = detect(system, &mut |_| {});
-    let mut copy = material::copy(system, &facts)?;
+    let mut copy = material::copy(system, &facts, &super::rules(&facts))?;
     copy.left_out.extend(notes);
     let of_iptables = !script.copy.saves.is_empty();
     if facts.backend.is_none() && facts.refusal.is_none() {

@@ -287,7 +287,11 @@ fn a_change_and_its_way_back_leave_every_byte_of_others() {
         }
         let listed = after.observations.outputs.get_mut(LISTED).expect("listed");
         *listed = with_lines(listed, &parse(&wanted));
-        assert_eq!(Firewalld.kept(&after, &wanted), wanted, "{suite}");
+        assert_eq!(
+            Firewalld.kept(&after, &Ruleset::default(), &wanted),
+            wanted,
+            "{suite}"
+        );
         let again = wish(&after, &theirs, &needs, &[22], &[], &wanted);
         assert_eq!(Firewalld.keeps(&again).expect("no obstacle"), wanted, "{suite}");
         let nothing = Firewalld.pieces(&again, &wanted);
@@ -391,7 +395,7 @@ fn what_others_took_away_or_made_their_own_is_not_ours_any_more() {
                      firewall-cmd --permanent --zone=dmz --add-port=4444/tcp\n\
                      firewall-cmd --permanent --zone=dmz --add-port=33001/tcp\n";
     assert_eq!(
-        Firewalld.kept(&facts, committed),
+        Firewalld.kept(&facts, &Ruleset::default(), committed),
         "firewall-cmd --permanent --zone=dmz --add-port=4444/tcp\n"
     );
 }
@@ -454,7 +458,7 @@ proptest! {
         let wish = wish(&facts, &theirs, &needs, &[22], &[], &file);
         let _ = Firewalld.keeps(&wish);
         let _ = Firewalld.pieces(&wish, &file);
-        let _ = Firewalld.kept(&facts, &file);
+        let _ = Firewalld.kept(&facts, &Ruleset::default(), &file);
     }
 
     #[test]

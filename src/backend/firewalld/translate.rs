@@ -8,6 +8,7 @@ use super::obstacles;
 use super::state::{ETC, PACKAGED, State, zone_file};
 use super::zone::Zone;
 use super::zone_file::ZoneFile;
+use crate::backend::nftables::Ruleset;
 use crate::backend::{Pieces, Translator, Wish};
 use crate::facts::{BackendId, Facts};
 use crate::plan::Requirement;
@@ -23,7 +24,7 @@ impl Translator for Firewalld {
         BackendId::Firewalld
     }
 
-    fn kept(&self, facts: &Facts, committed: &str) -> String {
+    fn kept(&self, facts: &Facts, _live: &Ruleset, committed: &str) -> String {
         let Some(state) = State::read(&facts.observations) else {
             return committed.to_owned();
         };

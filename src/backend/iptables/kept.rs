@@ -83,6 +83,40 @@ pub fn live(text: &str) -> Vec<NativeRule> {
     in_own.into_iter().chain(at_top).collect()
 }
 
+/// The same rules at the places where they stand now, as `-I CHAIN NUMBER`: somebody may have put others above them since.
+/// The number counts the rules of others alone. `save` is what the save program beside a restore program prints.
+pub fn live_in_place<'s>(text: &str, save: impl Fn(Tool) -> Option<&'s str>) -> Vec<NativeRule> {
+    let mut rules = live(text);
+    for rule in &mut rules {
+        let place = rule.rule.strip_prefix("-I ").and_then(|rest| {
+            let (chain, matches) = rest.split_once(' ')?;
+            let number = others_above(save(rule.tool)?, &rule.table, &format!("-A {rest}"))? + 1;
+            Some(format!("-I {chain} {number} {matches}"))
+        });
+        if let Some(line) = place {
+            rule.rule = line;
+        }
+    }
+    rules
+}
+
+/// How many rules of others stand above a line in its chain; `None` when it is not there.
+fn others_above(save: &str, table: &str, line: &str) -> Option<usize> {
+    let start = format!("-A {} ", chain_of(line));
+    let mut here = false;
+    let mut above = 0;
+    for found in save.lines().map(|line| without_counters(line.trim())) {
+        if let Some(name) = found.strip_prefix('*') {
+            here = name.trim() == table;
+        } else if here && found == line {
+            return Some(above);
+        } else if here && found.starts_with(&start) && !tagged(found, MARK) {
+            above += 1;
+        }
+    }
+    None
+}
+
 /// Our rules in a file that is loaded at boot: table and line.
 pub fn in_file(content: &str) -> Vec<(String, String)> {
     let mut table = String::new();

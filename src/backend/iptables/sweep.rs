@@ -56,7 +56,15 @@ pub fn sweep(save: &str, tag: &str, then: &[(String, String)]) -> String {
     batch(&declared)
 }
 
-/// Accepts for the top of a chain go below the bans that stand there; what else goes to the top meanwhile counts.
+/// The chain, number and rest of `-I CHAIN NUMBER REST`.
+fn numbered(line: &str) -> Option<(&str, usize, &str)> {
+    let (chain, rest) = line.strip_prefix("-I ")?.split_once(' ')?;
+    let (number, rest) = rest.split_once(' ')?;
+    Some((chain, number.parse().ok()?, rest))
+}
+
+/// Accepts for the top of a chain go below the bans that stand there, and what has a number below so many rules of others
+/// less one; what else goes to the top meanwhile counts.
 fn below_bans(rules: &[(&str, &str)], then: &[(String, String)]) -> Vec<(String, String)> {
     let mut on_top: Vec<(&str, &str)> = Vec::new();
     let mut placed = Vec::new();
@@ -67,13 +75,22 @@ fn below_bans(rules: &[(&str, &str)], then: &[(String, String)]) -> Vec<(String,
             .map(|(_, rule)| *rule)
             .collect();
         let chain = line.strip_prefix("-I ").and_then(|rest| rest.split(' ').next());
-        let bans = yields(line, "-I ").map(|(chain, rest)| (chain, rest, below(&of_table, chain)));
-        if let Some((chain, rest, bans @ 1..)) = bans {
+        let place = match numbered(line) {
+            Some((chain, number, rest)) => {
+                let own = format!("-A {chain} ");
+                let others = of_table.iter().filter(|rule| rule.starts_with(&own)).count();
+                Some((chain, rest, others.min(number.saturating_sub(1))))
+            }
+            None => yields(line, "-I ")
+                .map(|(chain, rest)| (chain, rest, below(&of_table, chain)))
+                .filter(|(_, _, bans)| *bans > 0),
+        };
+        if let Some((chain, rest, others)) = place {
             let above = on_top
                 .iter()
                 .filter(|place| **place == (table.as_str(), chain))
                 .count();
-            placed.push((table.clone(), format!("-I {chain} {} {rest}", bans + above + 1)));
+            placed.push((table.clone(), format!("-I {chain} {} {rest}", others + above + 1)));
         } else {
             on_top.extend(chain.map(|chain| (table.as_str(), chain)));
             placed.push((table.clone(), line.clone()));
@@ -93,7 +110,9 @@ pub fn tagged(rule: &str, tag: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
+    use super::super::kept::live_in_place;
     use super::*;
+    use crate::step::Tool;
     use proptest::prelude::*;
 
     const SAVE: &str = "*filter\n:INPUT DROP [7:420]\n:faspwall - [0:0]\n\
@@ -135,6 +154,32 @@ mod tests {
             "{text}"
         );
         assert_eq!(below_bans(&[], &then), then);
+    }
+
+    #[test]
+    fn a_rule_with_a_number_goes_back_below_as_many_rules_of_others() {
+        let kept = "iptables -t filter -A INPUT -p tcp -m tcp --dport 22 -m comment --comment \"faspwall:1:shut\" -j DROP\n\
+            iptables -t filter -A INPUT -p tcp -m tcp --dport 33001 -m comment --comment \"faspwall:1:ssh\" -j ACCEPT\n";
+        let now = "*filter\n:INPUT DROP [7:420]\n-A INPUT -s 198.51.100.7/32 -j DROP\n\
+            [2:120] -A INPUT -p tcp -m tcp --dport 22 -m comment --comment \"faspwall:1:shut\" -j DROP\n\
+            -A INPUT -p tcp -m tcp --dport 33001 -m comment --comment \"faspwall:1:ssh\" -j ACCEPT\n\
+            -A INPUT -i lo -j ACCEPT\nCOMMIT\n";
+        let rules = live_in_place(kept, |tool| (tool == Tool::IptablesRestore).then_some(now));
+        let then: Vec<(String, String)> = rules.into_iter().map(|rule| (rule.table, rule.rule)).collect();
+        let inserted = |save: &str| {
+            let text = sweep(save, "faspwall", &then);
+            let lines = text.lines().filter(|line| line.starts_with("-I "));
+            lines
+                .map(|line| line.split(" -m ").next().unwrap_or_default().to_owned())
+                .collect::<Vec<_>>()
+        };
+        let taken_back = "*filter\n-A INPUT -s 198.51.100.7/32 -j DROP\n-A INPUT -i lo -j ACCEPT\nCOMMIT\n";
+        assert_eq!(inserted(taken_back), ["-I INPUT 2 -p tcp", "-I INPUT 2 -p tcp"]);
+        // Whoever emptied the chain meanwhile does not stand in the way.
+        assert_eq!(
+            inserted("*filter\nCOMMIT\n"),
+            ["-I INPUT 1 -p tcp", "-I INPUT 1 -p tcp"]
+        );
     }
 
     #[test]

@@ -195,6 +195,16 @@ fn chains(rules: &[NativeRule]) -> String {
     names.join(", ")
 }
 
+/// Rules that are kept, where they stand now.
+fn in_place(wish: &Wish<'_>, text: &str) -> Vec<NativeRule> {
+    let outputs = &wish.facts.observations.outputs;
+    kept::live_in_place(text, |tool| {
+        outputs
+            .get(&format!("{}-save", crate::step::plain_name(tool)))
+            .map(String::as_str)
+    })
+}
+
 /// Accepts of the trial, for a while, with one for the operator's own connection.
 fn trial(wish: &Wish<'_>) -> Vec<NativeRule> {
     let mut all = placed(wish.facts, wish.theirs, wish.requirements);
@@ -234,10 +244,8 @@ impl Translator for Iptables {
         BackendId::Iptables
     }
 
-    fn kept(&self, facts: &Facts, _committed: &str) -> String {
-        let none = Ruleset::default();
-        let view = crate::backend::kernel::of_facts(facts).ok().flatten();
-        kept::text(files::kept(facts, view.as_ref().unwrap_or(&none)))
+    fn kept(&self, facts: &Facts, live: &Ruleset, _committed: &str) -> String {
+        kept::text(files::kept(facts, live))
     }
 
     fn keeps(&self, wish: &Wish<'_>) -> Result<String, Vec<String>> {
@@ -263,7 +271,7 @@ impl Translator for Iptables {
         let trial = trial(wish);
         let mut pieces = Pieces {
             check: checks(&trial, &files),
-            restore: vec![sweeps.step("faspwall", kept::live(wish.kept))],
+            restore: vec![sweeps.step("faspwall", in_place(wish, wish.kept))],
             keep: files.keep(),
             seal: files.seal(),
             files: files.changes(),
@@ -287,7 +295,7 @@ impl Translator for Iptables {
         }
         if has_deny(wish.kept) {
             let with = |text: &str| {
-                let mut all = kept::live(text);
+                let mut all = in_place(wish, text);
                 all.extend(trial.clone());
                 sweeps.step("faspwall", all)
             };

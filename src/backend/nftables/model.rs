@@ -10,7 +10,7 @@ use serde_json::Value;
 use crate::facts::Link;
 
 /// A ruleset.
-#[derive(Debug, Clone, Default, PartialEq)]
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct Ruleset {
     /// Tables, in the kernel's order.
     pub tables: Vec<Table>,
@@ -70,7 +70,7 @@ pub struct Chain {
 }
 
 /// A rule.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rule {
     /// Family of its table.
     pub family: String,
@@ -171,7 +171,7 @@ impl Rule {
 }
 
 /// A set or a map.
-#[derive(Debug, Clone, PartialEq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Set {
     /// Family of its table.
     pub family: String,

@@ -120,7 +120,7 @@ fn stranger_comes_in(condition: &Value) -> bool {
     matches!(key, Some("iif" | "iifname")) && name.is_some() && internal == other_than
 }
 
-impl Walk<'_> {
+impl<'r> Walk<'r> {
     /// Whether a statement gives the packet another destination.
     fn translates(&self, place: Place<'_>, expression: &Value) -> bool {
         if let Some(redirect) = expression.get("redirect") {
@@ -163,7 +163,11 @@ impl Walk<'_> {
         let ruleset = self.ruleset;
         let mut gone: Vec<Vec<&Value>> = Vec::new();
         for rule in ruleset.rules_of(chain) {
-            let stated = conditions(rule);
+            // What a rule states is of interest beside others that state the same, which a long chain has few of.
+            let target = self.target(chain, rule);
+            let stated = (target.is_some() || !gone.is_empty())
+                .then(|| conditions(rule))
+                .flatten();
             if stated.as_ref().is_some_and(|stated| gone.contains(stated)) {
                 continue;
             }
@@ -172,8 +176,8 @@ impl Walk<'_> {
                 Flow::Left => return Flow::GoesOn,
                 Flow::GoesOn => {}
             }
-            if let Some(stated) = stated
-                && self.takes_all(chain, rule, &stated, certainty, depth)
+            if let (Some(stated), Some(target)) = (stated, target)
+                && self.takes_all(target, rule, &stated, certainty, depth)
             {
                 gone.push(stated);
             }
@@ -181,11 +185,19 @@ impl Walk<'_> {
         Flow::GoesOn
     }
 
-    /// Whether a rule that may be about the packet decides on it then: a rule with the same conditions further down
-    /// never sees it. Firewalld 2 writes a jump to a zone and a refusal of all that comes back from there.
+    /// The chain that a rule sends the packet to at its end.
+    fn target(&self, chain: &Chain, rule: &Rule) -> Option<&'r Chain> {
+        let last = rule.expressions.last()?;
+        let jump = last.get("jump").or_else(|| last.get("goto"))?;
+        self.ruleset.chain_beside(chain, jump.get("target")?.as_str()?)
+    }
+
+    /// Whether a rule that may be about the packet decides on it then, in the chain that it sends it to: a rule with the
+    /// same conditions further down never sees it. Firewalld 2 writes a jump to a zone and a refusal of all that comes
+    /// back from there.
     fn takes_all(
         &mut self,
-        chain: &Chain,
+        target: &Chain,
         rule: &Rule,
         stated: &[&Value],
         certainty: Answer,
@@ -198,16 +210,9 @@ impl Walk<'_> {
         };
         let answers = stated.iter().map(|one| self.packet.matches(place, one));
         let holds = answers.fold(Answer::Yes, Answer::and);
-        let target = rule.expressions.last().and_then(|last| {
-            let jump = last.get("jump").or_else(|| last.get("goto"))?;
-            self.ruleset.chain_beside(chain, jump.get("target")?.as_str()?)
-        });
-        match target {
-            Some(target) if holds == Answer::Maybe && depth < DEPTH => {
-                matches!(self.called(target, certainty.and(holds), depth + 1), Flow::Ended)
-            }
-            _ => false,
-        }
+        holds == Answer::Maybe
+            && depth < DEPTH
+            && matches!(self.called(target, certainty.and(holds), depth + 1), Flow::Ended)
     }
 
     fn rule(&mut self, chain: &Chain, rule: &Rule, certainty: Answer, depth: usize) -> Flow {

@@ -194,12 +194,25 @@ pub fn deny_set(ports: &[u16]) -> Timed {
     }
 }
 
+/// What the timed deny needs before its rules; it may all be there already.
+fn shut_table() -> String {
+    format!(
+        "add table inet {TRIAL_TABLE}\n\
+         add set inet {TRIAL_TABLE} shut {{ type inet_service; flags timeout; }}\n"
+    )
+}
+
+/// Ends the timed deny before its time. That it has ended already, or never began, is no failure.
+pub fn unshut() -> String {
+    shut_table() + &format!("flush set inet {TRIAL_TABLE} shut\n")
+}
+
 /// Trial 2: the timed deny. When its elements run out, the rule matches nothing, whoever is alive or dead.
 pub fn trial_2(ports: &[u16], spared: &[IpNet], tag: &str, seconds: u64) -> String {
-    let mut text = format!(
-        "add table inet {TRIAL_TABLE}\n\
-         add set inet {TRIAL_TABLE} shut {{ type inet_service; flags timeout; }}\n\
-         add chain inet {TRIAL_TABLE} shut {{ type filter hook input priority {FIRST}; policy accept; }}\n"
+    let mut text = shut_table();
+    let _ = writeln!(
+        text,
+        "add chain inet {TRIAL_TABLE} shut {{ type filter hook input priority {FIRST}; policy accept; }}"
     );
     text.push_str(&fill(&[deny_set(ports)], seconds));
     for addresses in spared_matches(spared) {

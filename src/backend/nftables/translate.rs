@@ -130,7 +130,7 @@ impl Translator for Nftables {
         BackendId::Nftables
     }
 
-    fn kept(&self, facts: &Facts, _committed: &str) -> String {
+    fn kept(&self, facts: &Facts, _live: &Ruleset, _committed: &str) -> String {
         let file = facts.observations.files.get(Path::new(NFT_FILE));
         file.cloned().unwrap_or_default()
     }

@@ -75,13 +75,23 @@ pub fn wall_set() -> Timed {
     }
 }
 
+/// What the timed wall needs before its rules; it may all be there already.
+fn wall_table() -> String {
+    format!(
+        "add table inet {TRIAL_TABLE}\n\
+         add set inet {TRIAL_TABLE} wall {{ type nf_proto; flags timeout; }}\n"
+    )
+}
+
+/// Ends the timed wall before its time. That it has ended already, or never began, is no failure.
+pub fn unshut_wall() -> String {
+    wall_table() + &format!("flush set inet {TRIAL_TABLE} wall\n")
+}
+
 /// Trial 2: the timed wall. `helper` is the port of the sshd that answers while sshd itself changes ports.
 pub fn trial_wall(gates: &Gates, helper: Option<u16>, tag: &str, seconds: u64) -> String {
-    let mut text = format!(
-        "add table inet {TRIAL_TABLE}\n\
-         add set inet {TRIAL_TABLE} wall {{ type nf_proto; flags timeout; }}\n\
-         add chain inet {TRIAL_TABLE} wall {{ {HOOK} }}\n"
-    );
+    let mut text = wall_table();
+    let _ = writeln!(text, "add chain inet {TRIAL_TABLE} wall {{ {HOOK} }}");
     text.push_str(&fill(&[wall_set()], seconds));
     let helper = helper.map(|port| format!("ct status dnat tcp dport {port} accept"));
     let rules = ESSENTIALS.iter().map(|line| (*line).to_owned()).chain(helper);

@@ -22,6 +22,7 @@ use std::path::{Path, PathBuf};
 use self::kept::Entry;
 use self::rules_file::RulesFile;
 use self::settings::{RULES, Settings};
+use super::nftables::Ruleset;
 use super::{Pieces, Translator, Wish};
 use crate::facts::{BackendId, Facts};
 
@@ -53,7 +54,7 @@ impl Translator for Ufw {
     }
 
     /// Rules of ours are known by their comments; where rules of others stood is told by the last commit alone.
-    fn kept(&self, facts: &Facts, committed: &str) -> String {
+    fn kept(&self, facts: &Facts, _live: &Ruleset, committed: &str) -> String {
         let known = kept::parse(committed);
         let mut now: Vec<Entry> = Vec::new();
         for v6 in [false, true] {

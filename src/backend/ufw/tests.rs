@@ -183,7 +183,7 @@ fn kept_on(host: &Host, asked: &Asked) -> String {
 /// Performs the whole change as the engine orders it; returns what is kept.
 fn walk(host: &mut Host, asked: &Asked, committed: &str) -> String {
     let theirs = host.ruleset().without_ours();
-    let now = Ufw.kept(&host.facts, committed);
+    let now = Ufw.kept(&host.facts, &Ruleset::default(), committed);
     let before = host.clone();
     let wish = before.wish(&theirs, asked, &now);
     let wanted = Ufw.keeps(&wish).expect("nothing in the way");
@@ -269,7 +269,7 @@ fn the_change_leads_there_and_back_on_every_recorded_host() {
         assert!(is_shut(&host.ruleset(), 22), "{:#?}", host.saves);
         // Rendered again there is nothing to do.
         let theirs = host.ruleset().without_ours();
-        let now = Ufw.kept(&host.facts, &kept);
+        let now = Ufw.kept(&host.facts, &Ruleset::default(), &kept);
         assert_eq!(now, kept);
         let wish = host.wish(&theirs, &asked, &now);
         assert_eq!(Ufw.keeps(&wish).as_ref(), Ok(&kept));
@@ -597,7 +597,7 @@ proptest! {
             }
         }
         let theirs = host.ruleset().without_ours();
-        let now = Ufw.kept(&host.facts, &kept);
+        let now = Ufw.kept(&host.facts, &Ruleset::default(), &kept);
         let wish = host.wish(&theirs, &asked, &now);
         prop_assert_eq!(Ufw.keeps(&wish), Ok(kept.clone()));
         let pieces = Ufw.pieces(&host.wish(&theirs, &Asked::default(), &now), "");

@@ -14,7 +14,7 @@ use self::daemon::HELPER;
 use super::{Before, Change};
 use crate::backend::Pieces;
 use crate::backend::nftables::render::{self, BRIDGE_TABLE, TRIAL_TABLE, Timed};
-use crate::backend::nftables::wall::{Gates, trial_wall, wall_set};
+use crate::backend::nftables::wall::{Gates, trial_wall, unshut_wall, wall_set};
 use crate::facts::{Activation, BackendId, Facts};
 use crate::plan::Requirement;
 use crate::sshd::change::FileChange;
@@ -31,7 +31,7 @@ pub const RUN_DIR: &str = "/run/faspwall";
 /// Seconds that a commit may take before its trial rules run out by themselves.
 const COMMIT_SECONDS: u64 = 600;
 /// Seconds after which 22 opens again by itself when a commit dies half-way.
-const COMMIT_SHUT_SECONDS: u64 = 60;
+pub const COMMIT_SHUT_SECONDS: u64 = 60;
 
 /// Everything that the order is applied to.
 #[derive(Debug, Clone)]
@@ -199,7 +199,6 @@ impl Parts<'_> {
             vec![],
         )];
         actions.extend(self.new_time("the same for the rules of iptables", self.window_s));
-        let open = |set: &str| Step::Try(nft(&format!("flush set inet {TRIAL_TABLE} {set}\n")));
         if !self.closing.is_empty() {
             let ports: Vec<String> = self.closing.iter().map(|p| format!("TCP/{p}")).collect();
             actions.push(Action::new(
@@ -214,7 +213,7 @@ impl Parts<'_> {
                     &self.id.tag(),
                     self.window_s,
                 ))),
-                vec![open("shut")],
+                vec![Step::Unshut(nft(&render::unshut()))],
             ));
         }
         if let Some(gates) = &self.gates {
@@ -224,7 +223,7 @@ impl Parts<'_> {
                     self.window_s
                 ),
                 Step::Run(nft(&self.wall_text(gates))),
-                vec![open("wall")],
+                vec![Step::Unshut(nft(&unshut_wall()))],
             ));
         }
         actions

@@ -15,6 +15,7 @@ use std::collections::BTreeMap;
 use std::path::Path;
 
 use super::PROBE_LIMIT;
+use super::links::Printed;
 use crate::backend::iptables;
 use crate::backend::kernel::joined;
 use crate::backend::nftables::Ruleset;
@@ -45,8 +46,11 @@ pub struct Found {
     obstacle: Option<String>,
 }
 
+/// Tells what is known of this host's links, and asks when nobody has yet.
+pub type AskLinks<'h> = &'h dyn Fn() -> &'h Printed;
+
 /// Looks at the ruleset and at everything that may own it.
-pub fn look(system: &dyn System, systemd: bool) -> Found {
+pub fn look(system: &dyn System, systemd: bool, links: AskLinks<'_>) -> Found {
     let units = if systemd { units(system) } else { BTreeMap::new() };
     let boots = boots(system, systemd, &units);
     let mut found = Found {
@@ -55,7 +59,7 @@ pub fn look(system: &dyn System, systemd: bool) -> Found {
         ..Found::default()
     };
     read_files(system, &mut found.observations);
-    read_ruleset(system, &mut found);
+    read_ruleset(system, links, &mut found);
     // One whose rules are gone has nothing to tell that could be used.
     if found.services.firewalld.active && found.managers.contains_key(&Manager::Firewalld) {
         super::firewalld::observe(system, &mut found.observations);
@@ -77,8 +81,8 @@ fn read_files(system: &dyn System, observations: &mut Observations) {
     }
 }
 
-fn read_ruleset(system: &dyn System, found: &mut Found) {
-    let Err(error) = understand(system, found) else {
+fn read_ruleset(system: &dyn System, links: AskLinks<'_>, found: &mut Found) {
+    let Err(error) = understand(system, links, found) else {
         return;
     };
     found.obstacle = Some(if system.is_root() {
@@ -89,7 +93,7 @@ fn read_ruleset(system: &dyn System, found: &mut Found) {
     found.observations.nft_error = Some(error);
 }
 
-fn understand(system: &dyn System, found: &mut Found) -> Result<(), String> {
+fn understand(system: &dyn System, links: AskLinks<'_>, found: &mut Found) -> Result<(), String> {
     let call = Invocation::new(Tool::Nft, LIST_RULESET).within(RULESET_LIMIT);
     let output = system.run(&call).map_err(|error| error.to_string())?;
     if !output.ok() {
@@ -102,7 +106,7 @@ fn understand(system: &dyn System, found: &mut Found) -> Result<(), String> {
     let mut ruleset = joined(printed, &outputs);
     found.observations.outputs.extend(outputs);
     // What is dropped on its way to a container says nothing about packets to this host.
-    super::links::known_to(&mut ruleset, system);
+    links().known_to(&mut ruleset);
     let inspection = inspect::inspect_view(ruleset);
     found.managers = manager::managers(&inspection);
     found.inspection = Some(inspection);
@@ -112,7 +116,9 @@ fn understand(system: &dyn System, found: &mut Found) -> Result<(), String> {
 fn read_versions(system: &dyn System, found: &mut Found) {
     // The plain name tells into which variant the rules of the boot are loaded.
     let call = Invocation::new(Tool::IptablesRestore, ["--version"]).within(PROBE_LIMIT);
+    let mut restored_by = None;
     if let (false, Ok(output)) = (found.observations.outputs.is_empty(), system.run(&call)) {
+        restored_by = parse_version(&output.stdout);
         found.observations.outputs.insert(call.to_string(), output.stdout);
     }
     let version = |tool, words: &[&str]| {
@@ -137,7 +143,9 @@ fn read_versions(system: &dyn System, found: &mut Found) {
             continue;
         }
         found.installed.push(id);
-        if let Some(version) = tool.and_then(|tool| version(tool, &["--version"])) {
+        // All programs of iptables are one and the same.
+        let told = restored_by.clone().filter(|_| id == BackendId::Iptables);
+        if let Some(version) = told.or_else(|| version(tool?, &["--version"])) {
             found.versions.insert(id, version);
         }
     }

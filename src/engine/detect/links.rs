@@ -47,30 +47,44 @@ const DEAD_ENDS: [&str; 3] = ["dummy", "ifb", "nlmon"];
 
 /// Addresses of this host that others may reach, IPv4 first.
 pub fn addresses(system: &dyn System) -> Vec<IpAddr> {
-    parse_addresses(&ask(system, &["-j", "address", "show", "up"]))
+    parse_addresses(&ask(system, &ALL))
 }
 
-/// The interfaces of this host. `reached` is the address by which the operator came: its link counts as outside,
-/// whatever it is called.
-pub fn links(system: &dyn System, reached: Option<IpAddr>) -> Vec<Link> {
-    let routes = default_routes(system);
-    parse_links(&ask(system, &ALL), &routes, reached)
+/// What `ip` printed of this host's links, their addresses and its default routes. Each answer serves all who ask.
+#[derive(Debug)]
+pub struct Printed {
+    links: String,
+    routes: [String; 2],
 }
 
-/// Tells a ruleset what its matches on interfaces and own addresses mean on this host.
-pub fn known_to(ruleset: &mut Ruleset, system: &dyn System) {
-    let routes = default_routes(system);
-    let all = ask(system, &ALL);
-    ruleset.know(&parse_links(&all, &routes, None), parse_addresses(&all));
-}
+impl Printed {
+    /// Asks.
+    pub fn read(system: &dyn System) -> Self {
+        let route = |family| {
+            let words = ["-j", family, "route", "show", "table", "all", "exact", "default"];
+            ask(system, &words)
+        };
+        Self {
+            routes: ["-4", "-6"].map(route),
+            links: ask(system, &ALL),
+        }
+    }
 
-fn default_routes(system: &dyn System) -> [String; 2] {
-    ["-4", "-6"].map(|family| {
-        ask(
-            system,
-            &["-j", family, "route", "show", "table", "all", "exact", "default"],
-        )
-    })
+    /// The same as [`addresses`].
+    pub fn addresses(&self) -> Vec<IpAddr> {
+        parse_addresses(&self.links)
+    }
+
+    /// The interfaces of this host. `reached` is the address by which the operator came: its link counts as outside,
+    /// whatever it is called.
+    pub fn links(&self, reached: Option<IpAddr>) -> Vec<Link> {
+        parse_links(&self.links, &self.routes, reached)
+    }
+
+    /// Tells a ruleset what its matches on interfaces and own addresses mean on this host.
+    pub fn known_to(&self, ruleset: &mut Ruleset) {
+        ruleset.know(&self.links(None), self.addresses());
+    }
 }
 
 fn ask(system: &dyn System, words: &[&str]) -> String {

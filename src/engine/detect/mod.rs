@@ -14,7 +14,7 @@ pub mod session;
 pub mod sockets;
 pub mod sshd;
 
-use std::sync::mpsc;
+use std::sync::{OnceLock, mpsc};
 use std::thread;
 use std::time::Duration;
 
@@ -30,8 +30,23 @@ pub const PROBE_LIMIT: Duration = Duration::from_secs(3);
 /// What one probe adds to the facts.
 type Finding = Box<dyn FnOnce(&mut Facts) + Send>;
 
-/// A row of questions; knows whether systemd runs, and sends what it finds.
-type Probe = fn(&dyn System, bool, &mpsc::Sender<Finding>);
+/// A row of questions; sends what it finds.
+type Probe = fn(&Host<'_>, &mpsc::Sender<Finding>);
+
+/// What all probes ask.
+struct Host<'s> {
+    system: &'s dyn System,
+    /// Whether systemd runs.
+    systemd: bool,
+    printed: OnceLock<links::Printed>,
+}
+
+impl Host<'_> {
+    /// What the first of the probes that wants to know it was told about links.
+    fn links(&self) -> &links::Printed {
+        self.printed.get_or_init(|| links::Printed::read(self.system))
+    }
+}
 
 /// Looks at the host. `report` is called after each answer with all that is known by then.
 pub fn detect(system: &dyn System, report: &mut dyn FnMut(&Facts)) -> Facts {
@@ -43,13 +58,18 @@ pub fn detect(system: &dyn System, report: &mut dyn FnMut(&Facts)) -> Facts {
         ..Facts::default()
     };
     report(&facts);
-    let systemd = facts.os.systemd;
+    let host = Host {
+        system,
+        systemd: facts.os.systemd,
+        printed: OnceLock::new(),
+    };
+    let host = &host;
     let (sender, receiver) = mpsc::channel::<Finding>();
     thread::scope(|scope| {
         let probes: [Probe; 4] = [connections, firewalls, product, log];
         for probe in probes {
             let sender = sender.clone();
-            scope.spawn(move || probe(system, systemd, &sender));
+            scope.spawn(move || probe(host, &sender));
         }
         drop(sender);
         while let Ok(finding) = receiver.recv() {
@@ -66,7 +86,8 @@ fn send(sender: &mpsc::Sender<Finding>, finding: impl FnOnce(&mut Facts) + Send 
 }
 
 /// Processes and sockets, and what follows from them.
-fn connections(system: &dyn System, systemd: bool, sender: &mpsc::Sender<Finding>) {
+fn connections(host: &Host<'_>, sender: &mpsc::Sender<Finding>) {
+    let system = host.system;
     let processes = processes::Processes::read(system);
     let session = session::session_of(system, &processes, system.pid());
     let reached = session.as_ref().and_then(|s| s.server);
@@ -74,34 +95,34 @@ fn connections(system: &dyn System, systemd: bool, sender: &mpsc::Sender<Finding
     let listeners: Vec<Listener> = sockets::listeners(system, &processes);
     let found = listeners.clone();
     send(sender, move |facts| facts.listeners = found);
-    let ssh = sshd::sshd(system, &processes, &listeners, systemd);
+    let ssh = sshd::sshd(system, &processes, &listeners, host.systemd);
     send(sender, move |facts| {
         facts.ssh = SshFacts {
             failed_logins: facts.ssh.failed_logins,
             ..ssh
         };
     });
-    let mut addresses = links::addresses(system);
+    let mut addresses = host.links().addresses();
     // The address that has proved to be reachable comes first.
     addresses.sort_by_key(|address| Some(*address) != reached);
     send(sender, move |facts| facts.addresses = addresses);
-    let links = links::links(system, reached);
+    let links = host.links().links(reached);
     send(sender, move |facts| facts.links = links);
 }
 
-fn firewalls(system: &dyn System, systemd: bool, sender: &mpsc::Sender<Finding>) {
-    let found = firewall::look(system, systemd);
+fn firewalls(host: &Host<'_>, sender: &mpsc::Sender<Finding>) {
+    let found = firewall::look(host.system, host.systemd, &|| host.links());
     send(sender, move |facts| found.into_facts(facts));
 }
 
-fn product(system: &dyn System, _systemd: bool, sender: &mpsc::Sender<Finding>) {
-    let found = aspera::product(system);
+fn product(host: &Host<'_>, sender: &mpsc::Sender<Finding>) {
+    let found = aspera::product(host.system);
     send(sender, move |facts| facts.aspera = found);
 }
 
-fn log(system: &dyn System, systemd: bool, sender: &mpsc::Sender<Finding>) {
-    if systemd {
-        let failed = sshd::failed_logins(system);
+fn log(host: &Host<'_>, sender: &mpsc::Sender<Finding>) {
+    if host.systemd {
+        let failed = sshd::failed_logins(host.system);
         send(sender, move |facts| facts.ssh.failed_logins = failed);
     }
 }

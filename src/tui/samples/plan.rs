@@ -220,6 +220,7 @@ pub fn preview() -> Preview {
             accepted: false,
         }],
         obstacles: vec![],
+        live: None,
     }
 }
 

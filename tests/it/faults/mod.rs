@@ -211,6 +211,22 @@ fn a_part_of_all_faults_leaves_the_host_as_before_or_as_committed() {
     assert!(verdicts.len() >= 20, "only {} faults were met", verdicts.len());
 }
 
+/// Where nft holds none of the accepts, an undo without nft could take them away while the kernel still shuts the old port.
+#[test]
+fn an_undo_without_nft_waits_until_the_kernel_has_opened_the_old_port() {
+    let mut host = Host::boot(Firewall::Ufw);
+    let case = Case {
+        point: Point {
+            role: String::from("confirm"),
+            stage: String::from("commit 0"),
+            what: String::from("nft -f -"),
+            number: 1,
+        },
+        fault: Fault::Broken,
+    };
+    assert_eq!(host.attack(&case, 0), Some(Ok(Outcome::Before)));
+}
+
 /// Every fault at every call that was not met before.
 fn all_of(firewall: Firewall) {
     let minutes = std::env::var("FASPWALL_FAULT_MINUTES").ok();

@@ -96,7 +96,7 @@ fn a_power_loss_in_the_middle_of_a_commit_leaves_the_host_as_before() {
         ("/usr/sbin/sshd", "-t*"),
         ("/usr/bin/systemd-run", "*faspwall-bridge*"),
         ("/usr/bin/systemctl", "reload*"),
-        ("/usr/sbin/nft", "'-j list ruleset'"),
+        ("/usr/bin/systemctl", "*faspwall-bridge*"),
         ("/usr/bin/systemctl", "disable*"),
     ] {
         lose_power_in_commit(&mut machine, program, pattern);

@@ -32,7 +32,9 @@ fn tables(icmp: &str) -> String {
 /// A machine that drops everything but SSH, by the named firewall.
 fn host(firewall: &str) -> Machine {
     if let Some(variant) = firewall.strip_prefix("iptables-") {
-        return with_iptables(Suite::Bookworm, variant, &tables("icmp"), &tables("ipv6-icmp"));
+        let machine = with_iptables(Suite::Bookworm, variant, &tables("icmp"), &tables("ipv6-icmp"));
+        machine.put("/root/answers.toml", ANSWERS, 0o600);
+        return machine;
     }
     let machine = Machine::boot(Suite::Bookworm);
     machine.install();

@@ -73,7 +73,7 @@ fn kept(facts: &Facts, spared: &[ipnet::IpNet]) -> Result<String, Vec<String>> {
             after.observations.files.insert(path, content.expect("written"));
         }
     }
-    assert_eq!(Iptables.kept(&after, ""), text);
+    assert_eq!(Iptables.kept(&after, &theirs, ""), text);
     Ok(text)
 }
 

@@ -97,3 +97,36 @@ fn a_socket_of_systemd_moves_with_its_own_drop_in_over_a_reboot_and_back() {
         "after a power loss between stop and start of the socket",
     );
 }
+
+/// With `Accept=yes`, as it was usual before, every login is a unit of its own and no sshd listens at all.
+#[test]
+fn a_socket_that_starts_an_sshd_for_each_login_moves_over_a_reboot_and_back() {
+    let mut machine = server(Suite::Bookworm);
+    forget_bans(&machine);
+    let what = "ssh.socket with Accept=yes";
+    machine.put(
+        "/etc/systemd/system/ssh.socket.d/accept.conf",
+        "[Socket]\nAccept=yes\n",
+        0o644,
+    );
+    shape(
+        &machine,
+        "systemctl disable --quiet --now ssh.service; systemctl daemon-reload; systemctl enable --quiet --now ssh.socket",
+    );
+    assert_eq!(
+        machine
+            .ok(&["systemctl", "show", "-P", "Accept", "ssh.socket"])
+            .trim(),
+        "yes",
+        "{what}"
+    );
+    let before = fingerprint(&machine);
+    let mut first = Login::open(&machine, 22);
+    forth(&machine, what);
+    first.assert_alive("after the move of the socket");
+    assert_doors(&machine, &["*:33001"], what);
+    machine.reboot();
+    assert_moved(&machine, &format!("{what}, after a reboot"));
+    back(&machine, &before, what);
+    assert_doors(&machine, &["*:22"], what);
+}

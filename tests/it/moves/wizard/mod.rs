@@ -49,7 +49,7 @@ fn a_rule_that_ufw_cannot_pass_is_named_and_nothing_is_applied() {
     let terminal = machine.terminal(22, COMMAND);
     let pages = to_the_rehearsal(&terminal);
     for told in [
-        "UDP/33001  open      drop    drop    FAILED",
+        "UDP/33001 open      drop    drop    FAILED",
         "chain inet edge pre: udp dport 33000-34000",
         "ERROR not safe to apply",
         "( Apply... )",
