@@ -5,9 +5,10 @@ use similar::{ChangeTag, TextDiff};
 /// `now` with the lines of `before` in the places where `after` had changed them. Where somebody has changed such a line
 /// since, it stays as it is; so does everything that others wrote.
 pub fn taken_back(before: &str, after: &str, now: &str) -> String {
+    let [old, ours, theirs] = [before, after, now].map(lines);
     // For each line of `after`, the line of `now` that it has become.
-    let mut became: Vec<Option<usize>> = vec![None; after.split_inclusive('\n').count()];
-    for change in TextDiff::from_lines(after, now).iter_all_changes() {
+    let mut became: Vec<Option<usize>> = vec![None; ours.len()];
+    for change in TextDiff::from_slices(&ours, &theirs).iter_all_changes() {
         if let (ChangeTag::Equal, Some(from), Some(to)) =
             (change.tag(), change.old_index(), change.new_index())
             && let Some(place) = became.get_mut(from)
@@ -15,9 +16,8 @@ pub fn taken_back(before: &str, after: &str, now: &str) -> String {
             *place = Some(to);
         }
     }
-    let old: Vec<&str> = before.split_inclusive('\n').collect();
-    let mut lines: Vec<String> = now.split_inclusive('\n').map(str::to_owned).collect();
-    for operation in TextDiff::from_lines(before, after).ops() {
+    let mut lines: Vec<String> = theirs.into_iter().map(str::to_owned).collect();
+    for operation in TextDiff::from_slices(&old, &ours).ops() {
         let (tag, was, is) = operation.as_tag_tuple();
         if tag == similar::DiffTag::Equal {
             continue;
@@ -31,6 +31,11 @@ pub fn taken_back(before: &str, after: &str, now: &str) -> String {
         lines[*first] = old[was].concat();
     }
     lines.concat()
+}
+
+/// A carriage return alone ends no line.
+fn lines(text: &str) -> Vec<&str> {
+    text.split_inclusive('\n').collect()
 }
 
 #[cfg(test)]
@@ -57,5 +62,6 @@ mod tests {
         let twice = "a\nx\nb\nx\n";
         assert_eq!(taken_back("a\nx\nb\ny\n", twice, twice), "a\nx\nb\ny\n");
         assert_eq!(taken_back("", "", "theirs\n"), "theirs\n");
+        assert_eq!(taken_back("a\rb\n", "a\rc\n", "a\rc\n"), "a\rb\n");
     }
 }

@@ -2,6 +2,7 @@
 //! file. Rules of firewalld bear no mark, so these lines are how ours are known again.
 
 use std::fmt;
+use std::ops::Range;
 
 use super::rich::{Action, Rich, range};
 use super::xml;
@@ -99,7 +100,7 @@ impl Entry {
     }
 }
 
-/// Reads lines back; what is none of ours is left out.
+/// Reads lines back; what is not in our very words is none of ours and left out.
 pub fn parse(text: &str) -> Vec<Line> {
     text.lines().filter_map(line).collect()
 }
@@ -121,11 +122,12 @@ fn line(text: &str) -> Option<Line> {
         rule.written.clear();
         Entry::Rich(rule)
     };
-    Some(Line {
+    let line = Line {
         permanent: after.is_some(),
         zone: zone.to_owned(),
         entry,
-    })
+    };
+    (line.to_string() == text.trim()).then_some(line)
 }
 
 /// The lines as they are kept in a journal and shown.
@@ -216,6 +218,8 @@ fn said(entry: &Entry) -> String {
     }
 }
 
+const BLANKS: [char; 2] = [' ', '\t'];
+
 /// The text of a zone's file with entries taken out and added; `None` when the text has not got what is to be taken
 /// out in these words, or is no zone.
 pub fn patched(text: &str, out: &[&Entry], add: &[&Entry]) -> Option<String> {
@@ -223,12 +227,14 @@ pub fn patched(text: &str, out: &[&Entry], add: &[&Entry]) -> Option<String> {
     for entry in out {
         let lines = entry.element();
         let comments = xml::comments(&patched);
-        // Ours stand at the end, and not within a rule: there they would stand further in.
+        // Ours stand at the end of the zone, and not within a rule: there they would stand further in.
+        let end = end_of_zone(&patched, &comments)?;
         let at = patched
+            .get(..end)?
             .rmatch_indices(&lines)
             .map(|(at, _)| at)
             .filter(|at| !comments.iter().any(|comment| comment.contains(at)))
-            .find(|at| !patched.get(..*at).is_some_and(|head| head.ends_with(' ')))?;
+            .find(|at| !patched.get(..*at).is_some_and(|head| head.ends_with(BLANKS)))?;
         patched.replace_range(at..at + lines.len(), "");
     }
     let added: String = add.iter().map(|entry| entry.element()).collect();
@@ -236,19 +242,28 @@ pub fn patched(text: &str, out: &[&Entry], add: &[&Entry]) -> Option<String> {
         return Some(patched);
     }
     let comments = xml::comments(&patched);
-    let outside = |at: &usize| !comments.iter().any(|comment| comment.contains(at));
-    let end = patched.rmatch_indices("</zone>").map(|(at, _)| at).find(outside);
-    if let Some(at) = end {
-        patched.insert_str(at, &added);
-    } else {
+    if end_of_zone(&patched, &comments).is_none() {
         // `<zone/>`: nothing is in it yet.
+        let outside = |at: &usize| !comments.iter().any(|comment| comment.contains(at));
         let start = patched.rmatch_indices('<').map(|(at, _)| at).find(outside)?;
         let at = patched.rmatch_indices("/>").map(|(at, _)| at).find(outside)?;
         let only = at > start && patched.get(start..)?.starts_with("<zone");
-        only.then(|| patched.replace_range(at..at + 2, &format!(">\n{added}</zone>")))?;
+        only.then(|| patched.replace_range(at..at + 2, ">\n</zone>"))?;
     }
+    let before = patched.clone();
+    let end = end_of_zone(&patched, &xml::comments(&patched))?;
+    // Blanks before the end of the zone stay before it.
+    let at = patched.get(..end)?.trim_end_matches(BLANKS).len();
+    patched.insert_str(at, &added);
     // A file that its operator has written strangely is left to firewalld.
     let zone = zone::of_file("", &patched);
     let there = add.iter().all(|entry| entry.is_in(&zone));
-    (there && self::patched(&patched, add, &[]).is_some()).then_some(patched)
+    let back = self::patched(&patched, add, &[]);
+    (there && back.is_some_and(|back| back == before)).then_some(patched)
+}
+
+/// Where the zone is closed; what stands behind that is not in it.
+fn end_of_zone(text: &str, comments: &[Range<usize>]) -> Option<usize> {
+    let mut closed = text.rmatch_indices("</zone>").map(|(at, _)| at);
+    closed.find(|at| !comments.iter().any(|comment| comment.contains(at)))
 }

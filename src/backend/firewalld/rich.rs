@@ -212,11 +212,12 @@ impl Rich {
                 ("rule", "family") => rule.family = family_named(value),
                 ("source", _) => rule.source = Some(end(key, value, inverted)),
                 ("destination", _) => rule.destination = Some(end(key, value, inverted)),
-                ("service", "name") => rule.what = What::Service(value.to_owned()),
-                ("protocol", "value") => rule.what = What::Protocol(value.to_owned()),
+                ("service", "name") => rule.what = named(value).map_or(What::Other, What::Service),
+                ("protocol", "value") => rule.what = named(value).map_or(What::Other, What::Protocol),
                 ("port", "port") => port = range(value),
                 ("port", "protocol") => {
-                    rule.what = port.map_or(What::Other, |port| What::Port(port, value.to_owned()));
+                    let both = port.zip(named(value));
+                    rule.what = both.map_or(What::Other, |(port, name)| What::Port(port, name));
                 }
                 _ => {}
             }
@@ -287,12 +288,17 @@ impl Rich {
                 "source" => rule.source = Some(far()),
                 "destination" => rule.destination = Some(far()),
                 "service" => {
-                    rule.what = What::Service(child.attribute("name").unwrap_or_default().to_owned());
+                    let name = child.attribute("name").and_then(named);
+                    rule.what = name.map_or(What::Other, What::Service);
                 }
                 "protocol" => {
-                    rule.what = What::Protocol(child.attribute("value").unwrap_or_default().to_owned());
+                    let name = child.attribute("value").and_then(named);
+                    rule.what = name.map_or(What::Other, What::Protocol);
                 }
-                "port" => rule.what = port_of(child).map_or(What::Other, |(p, w)| What::Port(p, w)),
+                "port" => {
+                    let both = port_of(child).and_then(|(ports, name)| Some((ports, named(&name)?)));
+                    rule.what = both.map_or(What::Other, |(ports, name)| What::Port(ports, name));
+                }
                 "accept" | "drop" | "reject" | "mark" => {
                     rule.begin(&child.name);
                     rule.more |= child.first("limit").is_some();
@@ -315,6 +321,13 @@ pub fn port_of(element: &Element) -> Option<(PortRange, String)> {
 /// `33001` or `33001-33010`
 pub fn range(text: &str) -> Option<PortRange> {
     text.trim().parse().ok()
+}
+
+/// A name of a service or a protocol. Firewalld knows none with other characters (its `check_name`, and the names in
+/// /etc/protocols), so that it never has to write a quote within quotes.
+fn named(text: &str) -> Option<String> {
+    let fits = |letter: char| letter.is_alphanumeric() || "_-./+".contains(letter);
+    (!text.is_empty() && text.chars().all(fits)).then(|| text.to_owned())
 }
 
 /// Whether a value of an attribute says yes.

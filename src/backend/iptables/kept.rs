@@ -51,16 +51,16 @@ pub fn text(mut rules: Vec<NativeRule>) -> String {
     })
 }
 
-/// The same rules without those that shut anything.
+/// The same rules without those that shut anything. A carriage return at the end of a line stays.
 pub fn accepts(text: &str) -> String {
-    text.lines()
+    text.split_terminator('\n')
         .filter(|line| !shuts(line))
         .fold(String::new(), |sum, line| sum + line + "\n")
 }
 
 /// Whether anything among them shuts a port.
 pub fn has_deny(text: &str) -> bool {
-    text.lines().any(shuts)
+    text.split_terminator('\n').any(shuts)
 }
 
 fn shuts(line: &str) -> bool {

@@ -4,12 +4,12 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use super::live::{Canonical, canonical};
 use crate::backend::iptables::save::{without_counters, words};
-use crate::step::IptablesRule;
+use crate::step::{IptablesRule, quoted};
 
 /// Why there is no batch.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum PatchError {
-    /// A rule is to go into a chain that is not there.
+    /// A rule is to go into a chain that is not there: its name as a word of a shell.
     #[error("the chain {0} is not in the kernel: its firewall was stopped or loaded without it")]
     NoChain(String),
     /// A line that is no rule.
@@ -168,7 +168,7 @@ pub fn batch(
         .map(|(rule, _)| rule.chain.clone())
         .collect();
     if let Some(chain) = wrong.iter().find(|chain| !work.chains.contains_key(*chain)) {
-        return Err(PatchError::NoChain(chain.clone()));
+        return Err(PatchError::NoChain(quoted(chain)));
     }
     wanted.retain(|(rule, _)| wrong.contains(&rule.chain));
     wanted.sort_by_key(|(_, asked)| asked.at);

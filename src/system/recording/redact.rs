@@ -20,21 +20,47 @@ const VARIABLES: [&str; 3] = ["SSH_CONNECTION", "TMUX", "USER"];
 /// Fields of `/proc/PID/stat` behind the name, up to `starttime`. Source: proc_pid_stat(5).
 const UP_TO_START: usize = 20;
 
+/// A text is gone through until nothing more is found in it, but not more often than this.
+const PASSES: usize = 16;
+
 /// Names whose values are secrets, as a part of a longer name.
 const SECRET_NAME: &str = r"[\w.:-]*(?:passw(?:or)?d|passphrase|passwd|secret|credential|encryption_key|private_?key|access_?key|community|api_?key|auth_?key|token)[\w.:-]*";
 
+/// What stands in every name of a secret.
+const SECRET_WORDS: &[&str] = &[
+    "passw",
+    "passphrase",
+    "secret",
+    "credential",
+    "encryption_key",
+    "private_key",
+    "privatekey",
+    "access_key",
+    "accesskey",
+    "community",
+    "api_key",
+    "apikey",
+    "auth_key",
+    "authkey",
+    "token",
+];
+
 /// One kind of secret: its name in words, one and many, and its form. What the group `secret` matches is replaced, or
-/// all of it where there is no such group.
+/// all of it where there is no such group. A form of a name and a value stays on one line: the word that the next line
+/// begins with may be the name of the next secret.
 struct Kind {
     one: &'static str,
     many: &'static str,
     form: Regex,
+    /// One of these, in small letters, stands in whatever has the form. To look for them takes a small part of the time.
+    signs: &'static [&'static str],
 }
 
-fn kind(one: &'static str, many: &'static str, form: &str) -> Kind {
+fn kind(one: &'static str, many: &'static str, signs: &'static [&'static str], form: &str) -> Kind {
     Kind {
         one,
         many,
+        signs,
         form: Regex::new(form).expect("a pattern of this file, tried by its tests"),
     }
 }
@@ -44,56 +70,67 @@ static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
         kind(
             "private key",
             "private keys",
+            &["private key-----"],
             r"-----BEGIN [A-Z0-9 ]*PRIVATE KEY-----(?P<secret>[\s\S]*?)(?:-----END [A-Z0-9 ]*PRIVATE KEY-----|\z)",
         ),
         kind(
             "public key",
             "public keys",
+            &["aaaa"],
             r"\b(?:ssh-(?:rsa|dss|ed25519)|(?:sk-)?ecdsa-sha2-[\w-]+(?:@openssh\.com)?|sk-ssh-ed25519@openssh\.com) (?P<secret>AAAA[A-Za-z0-9+/=]{20,})",
         ),
         kind(
             "password hash",
             "password hashes",
+            &["$"],
             r"\$(?:[1-7]|2[abxy]|y|gy|sha1|argon2[a-z]*|scrypt|pbkdf2[\w-]*)\$[./A-Za-z0-9$=,+-]{8,}",
         ),
         kind(
             "token",
             "tokens",
+            &["eyj", "akia", "asia", "ghp_", "gho_", "ghu_", "ghs_", "ghr_"],
             r"\beyJ[\w-]{6,}\.[\w-]{6,}\.[\w-]*|\b(?:AKIA|ASIA)[A-Z0-9]{16}\b|\bgh[pousr]_[A-Za-z0-9]{20,}",
         ),
         kind(
             "community string",
             "community strings",
-            r"(?im)^\s*(?:(?:ro|rw)community6?|trapcommunity|com2sec6?\s+\S+\s+\S+|(?:trap|trap2|inform)sink\s+\S+)\s+(?P<secret>\S+)",
+            &["community", "com2sec", "sink"],
+            r"(?im)^[ \t]*(?:(?:ro|rw)community6?|trapcommunity|com2sec6?[ \t]+\S+[ \t]+\S+|(?:trap|trap2|inform)sink[ \t]+\S+)[ \t]+(?P<secret>\S+)",
         ),
         kind(
             "token",
             "tokens",
-            r#"(?i)\b(?:bearer|basic)\s+(?P<secret>[A-Za-z0-9+/=._~-]{8,})"#,
+            &["bearer", "basic"],
+            r#"(?i)\b(?:bearer|basic)[ \t]+(?P<secret>[A-Za-z0-9+/=._~-]{8,})"#,
         ),
         kind(
             "password in an address",
             "passwords in addresses",
+            &["://"],
             r"://[^/\s:@]*:(?P<secret>[^/\s@]+)@",
         ),
         kind(
             "value with a secret name",
             "values with secret names",
+            SECRET_WORDS,
             &format!(r#"(?i)<{SECRET_NAME}(?:\s[^<>]*)?>(?P<secret>[^<>]*[^<>\s][^<>]*)<"#),
         ),
         kind(
             "value with a secret name",
             "values with secret names",
-            &format!(r#"(?i)\b{SECRET_NAME}\\?["']?\s*[=:]\s*\\?["'](?P<secret>[^"'\n\\]+)"#),
+            SECRET_WORDS,
+            &format!(r#"(?i)\b{SECRET_NAME}\\?["']?[ \t]*[=:][ \t]*\\?["'](?P<secret>[^"'\n\\]+)"#),
         ),
         kind(
             "value with a secret name",
             "values with secret names",
-            &format!(r#"(?i)\b{SECRET_NAME}\s*[=:]\s*(?P<secret>[^\s"',;<>\\\x00]+)"#),
+            SECRET_WORDS,
+            &format!(r#"(?i)\b{SECRET_NAME}[ \t]*[=:][ \t]*(?P<secret>[^\s"',;<>\\\x00]+)"#),
         ),
         kind(
             "value with a secret name",
             "values with secret names",
+            SECRET_WORDS,
             &format!(r#"(?i)--?{SECRET_NAME}[ \x00](?P<secret>[^\s"'\x00-][^\s\x00]*)"#),
         ),
     ]
@@ -177,10 +214,18 @@ impl Redaction {
 
     fn text(&mut self, text: &str) -> String {
         let mut text = text.to_owned();
-        for kind in KINDS.iter() {
-            // Most texts have nothing: they are not written anew.
-            if kind.form.is_match(&text) {
-                text = self.without(kind, &text);
+        let small = text.to_ascii_lowercase();
+        // What stands around a secret that was taken out may have the form of another one now.
+        for _ in 0..PASSES {
+            let before = self.count.values().sum::<usize>();
+            for kind in KINDS.iter() {
+                // Most texts have nothing: they are not written anew.
+                if kind.signs.iter().any(|sign| small.contains(sign)) && kind.form.is_match(&text) {
+                    text = self.without(kind, &text);
+                }
+            }
+            if self.count.values().sum::<usize>() == before {
+                break;
             }
         }
         self.without_hardware(&text)

@@ -44,6 +44,7 @@ fn secrets_of_every_form_are_taken_out() {
         ("rocommunity s3cr3t 192.0.2.0/24", "s3cr3t", "192.0.2.0/24"),
         ("com2sec local default s3cr3t", "s3cr3t", "local default"),
         ("snmp_community: s3cr3t", "s3cr3t", "snmp_community"),
+        ("community:\npassword = hunter2", "hunter2", "password"),
         (
             "<node_password>hunter2</node_password>",
             "hunter2",

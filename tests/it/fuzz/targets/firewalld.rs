@@ -5,7 +5,7 @@ use std::path::PathBuf;
 
 use faspwall::backend::firewalld::State;
 use faspwall::backend::firewalld::line::{Entry, Line, parse, patched, text};
-use faspwall::backend::firewalld::rich::{Action, Rich};
+use faspwall::backend::firewalld::rich::{Action, Rich, What};
 use faspwall::backend::firewalld::state::{CONF, DIRECT, LISTED, setting, zone_file, zones_seen};
 use faspwall::backend::firewalld::xml::{self, Element};
 use faspwall::backend::firewalld::zone::{listed, of_file, service_of_file};
@@ -66,9 +66,7 @@ pub fn patch(bytes: &[u8]) {
         return;
     };
     let zone = of_file("z", &with);
-    // What is no file of a zone is not read as one; firewalld would refuse it as well.
-    let readable = of_file("z", &content) != of_file("z", "") || xml::parse(&content).name == "zone";
-    let _ = (readable, zone);
+    assert!(all.iter().all(|entry| entry.is_in(&zone)), "{with:?}");
     let back = patched(&with, &all, &[]).expect("what was put in can be taken out");
     let empty = content.rfind("</zone>").is_none();
     if empty {
@@ -88,6 +86,11 @@ pub fn rich(bytes: &[u8]) {
         let mut own = rule.clone();
         own.written.clear();
         let again = Rich::parse(&own.text());
+        let ends = [&own.source, &own.destination];
+        let hidden = ends.into_iter().flatten().any(|end| end.net.is_none());
+        if own.what != What::Other && !own.more && !hidden {
+            assert_eq!(again, rule, "{line:?} is understood, and written as another rule");
+        }
         let mut once = again.clone();
         once.written.clear();
         assert_eq!(

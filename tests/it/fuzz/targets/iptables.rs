@@ -57,8 +57,9 @@ pub fn file(bytes: &[u8]) {
     assert_eq!(found, expected, "not the rules that were wanted");
     let theirs = |text: &str| -> Vec<String> {
         let lines = kept::without_ours(text);
+        // A carriage return at the end of a line is the operator's as well.
         lines
-            .lines()
+            .split_terminator('\n')
             .filter(|line| !ours(line))
             .map(str::to_owned)
             .collect()
