@@ -84,7 +84,8 @@ impl Places {
     }
 
     /// The places that get the new ports when sshd goes from some ports to others: those whose port goes, else those with
-    /// the usual one, else all of them. A place for this host alone is left alone.
+    /// the usual one, else all of them, unless one of them has a new port already. A place for this host alone is left
+    /// alone.
     pub fn moving(&self, before: &[u16], after: &[u16]) -> Vec<&Place> {
         let outside: Vec<&Place> = self.fixed.iter().filter(|place| !place.loopback()).collect();
         let goes = |place: &Place| before.contains(&place.port) && !after.contains(&place.port);
@@ -97,7 +98,8 @@ impl Places {
         if !found.is_empty() {
             return found;
         }
-        if self.open { Vec::new() } else { outside }
+        let moved = outside.iter().any(|place| after.contains(&place.port));
+        if self.open || moved { Vec::new() } else { outside }
     }
 
     /// What a file says afterwards about its places: for each line that changes, the lines that take its place.

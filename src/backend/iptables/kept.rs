@@ -168,7 +168,10 @@ pub fn patched(content: Option<&str>, rules: &[(String, String)]) -> Option<Stri
         for (_, line) in rules.iter().filter(|(of, _)| of == table) {
             let place = yields(line, "-A ").and_then(|(chain, _)| after_bans(&text, table, chain));
             match place {
-                Some(at) => text.insert_str(at, &format!("{line}\n")),
+                Some(at) => {
+                    let end = text.get(..at).map_or("", line_end);
+                    text.insert_str(at, &format!("{end}{line}\n"));
+                }
                 None => lines.extend([line.as_str(), "\n"]),
             }
         }
