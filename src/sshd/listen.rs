@@ -37,8 +37,16 @@ impl Place {
     }
 }
 
-/// Reads the arguments of a `ListenAddress` line; `None` when they bear no port. `::1` bears none, `[::1]:22` does.
+/// Reads the arguments of a `ListenAddress` line; `None` when they bear no port. `::1` bears none, `[::1]:22` does. Words
+/// that would have to be quoted are none of an address or a routing domain.
 pub fn place(arguments: &[String]) -> Option<Place> {
+    let plain = |word: &String| {
+        word.chars()
+            .all(|c| c.is_ascii_graphic() && !"\"'\\#".contains(c))
+    };
+    if !arguments.iter().all(plain) {
+        return None;
+    }
     let (value, rest) = arguments.split_first()?;
     let bare_v6 = !value.starts_with('[') && value.matches(':').count() > 1;
     let (host, port) = value.rsplit_once([':', '/']).filter(|_| !bare_v6)?;

@@ -35,9 +35,10 @@ pub fn config(bytes: &[u8]) {
         for change in &changes {
             let before = change.before.clone().unwrap_or_default();
             let after = change.after.clone().unwrap_or_default();
-            let mut rest = after.lines();
+            // A carriage return at the end of a line is the operator's as well.
+            let mut rest = after.split_terminator('\n');
             for line in before
-                .lines()
+                .split_terminator('\n')
                 .filter(|_| !change.path.ends_with("00-faspwall.conf"))
             {
                 let kept = |new: &str| new == line || new.strip_prefix("#faspwall ") == Some(line);
