@@ -70,14 +70,30 @@ pub struct Cell {
     pub before: Verdict,
     /// With the change.
     pub after: Verdict,
+    /// After the next boot, with what is loaded then; `None` when that was not asked.
+    #[serde(default)]
+    pub boot: Option<Verdict>,
 }
 
 impl Cell {
-    /// Whether the answer is the wanted one.
+    /// Whether the answers are the wanted ones.
     pub fn ok(&self) -> bool {
+        self.ok_now() && self.ok_at_boot()
+    }
+
+    /// The same before the next boot.
+    pub fn ok_now(&self) -> bool {
         match self.wanted {
             Some(open) => self.after.lets_in() == open,
             None => self.after.lets_in() == self.before.lets_in(),
+        }
+    }
+
+    /// The same after it; nothing is wrong with what was not asked.
+    pub fn ok_at_boot(&self) -> bool {
+        match (self.wanted, self.boot) {
+            (Some(open), Some(verdict)) => verdict.lets_in() == open,
+            _ => true,
         }
     }
 }

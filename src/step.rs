@@ -53,6 +53,8 @@ pub enum Tool {
     FirewallCmd,
     /// ufw(8), asked whether it is active
     Ufw,
+    /// What ufw's unit starts at boot, beside ufw's own files; only in a rehearsal
+    UfwInit,
     /// iptables-save(8)
     IptablesSave,
     /// ip6tables-save(8)
@@ -118,6 +120,7 @@ impl Tool {
             Self::Newgidmap => "newgidmap",
             Self::FirewallCmd => "firewall-cmd",
             Self::Ufw => "ufw",
+            Self::UfwInit => "ufw-init",
             Self::IptablesSave => "iptables-save",
             Self::Ip6tablesSave => "ip6tables-save",
             Self::IptablesLegacySave => "iptables-legacy-save",
@@ -157,7 +160,7 @@ impl Tool {
             Self::Newuidmap | Self::Newgidmap => "uidmap (shadow-utils)",
             Self::FirewallCmd | Self::FirewallOfflineCmd | Self::Firewalld => "firewalld",
             Self::DbusDaemon => "dbus-daemon",
-            Self::Ufw => "ufw",
+            Self::Ufw | Self::UfwInit => "ufw",
             Self::Ipset => "ipset",
             Self::IptablesSave
             | Self::Ip6tablesSave

@@ -7,6 +7,7 @@
 use std::collections::HashSet;
 
 use super::RehearseError;
+use super::boot::{Boot, Load, NEXT_BOOT, six};
 use super::host::Stage;
 use super::questions::Question;
 use super::spot::{Spot, spots};
@@ -16,13 +17,23 @@ use crate::backend::nftables::packet::{Family as PacketFamily, Kind, Packet};
 use crate::backend::nftables::reach::diverted;
 use crate::matrix::{Blocker, Family, Verdict};
 use crate::port::Direction;
-use crate::step::{Invocation, Tool};
+use crate::step::{Invocation, Tool, plain_name};
 
 /// So many shut ports are looked into: of each protocol, port and family one question.
 const LOOKED_INTO: usize = 12;
 
+/// Where it is looked for.
+pub struct Search<'a> {
+    /// The copy.
+    pub stage: &'a Stage<'a>,
+    /// What iptables has in it.
+    pub saves: &'a [(Tool, String)],
+    /// What was loaded, when it is the next boot.
+    pub boot: Option<&'a Boot>,
+}
+
 /// What blocks those of the questions that must be open and are not.
-pub fn blockers(stage: &Stage<'_>, shut: &[&Question]) -> Result<Vec<Blocker>, RehearseError> {
+pub fn blockers(search: &Search<'_>, shut: &[&Question]) -> Result<Vec<Blocker>, RehearseError> {
     let mut found: Vec<Blocker> = Vec::new();
     let mut known = HashSet::new();
     let key = |question: &Question| {
@@ -35,7 +46,7 @@ pub fn blockers(stage: &Stage<'_>, shut: &[&Question]) -> Result<Vec<Blocker>, R
     };
     let chosen = shut.iter().filter(|question| known.insert(key(question)));
     for question in chosen.take(LOOKED_INTO) {
-        for blocker in why(stage, question)? {
+        for blocker in why(search, question)? {
             if !found.contains(&blocker) {
                 found.push(blocker);
             }
@@ -44,20 +55,21 @@ pub fn blockers(stage: &Stage<'_>, shut: &[&Question]) -> Result<Vec<Blocker>, R
     Ok(found)
 }
 
-fn port(question: &Question) -> String {
-    format!(
-        "{}/{}",
-        question.protocol.to_string().to_uppercase(),
-        question.port
-    )
+/// What a blocker found at the next boot is called by.
+fn placed(search: &Search<'_>, layer: String) -> String {
+    match search.boot {
+        Some(_) => format!("{layer}, at {NEXT_BOOT}"),
+        None => layer,
+    }
 }
 
-fn why(stage: &Stage<'_>, question: &Question) -> Result<Vec<Blocker>, RehearseError> {
+fn why(search: &Search<'_>, question: &Question) -> Result<Vec<Blocker>, RehearseError> {
+    let stage = search.stage;
     let ruleset = stage.live()?;
-    if let Some(blocker) = translated(stage, &ruleset, question)? {
+    if let Some(blocker) = translated(search, &ruleset, question)? {
         return Ok(vec![blocker]);
     }
-    let spots = spots(&stage.by_handle()?, &stage.script.copy.saves, question);
+    let spots = spots(&stage.by_handle()?, search.saves, question);
     for spot in &spots {
         spot.put(stage.sides.system, question, 0)?;
     }
@@ -66,14 +78,14 @@ fn why(stage: &Stage<'_>, question: &Question) -> Result<Vec<Blocker>, RehearseE
         for spot in &spots {
             spot.take_away(stage.sides.system, question)?;
             if !opens(stage, question)? {
-                found.push(blame(stage, spot, question)?);
+                found.push(blame(search, spot, question)?);
                 spot.put(stage.sides.system, question, 0)?;
             }
         }
     } else {
         found.push(Blocker {
-            port: port(question),
-            layer: "outside of the filter rules".to_owned(),
+            port: question.port_name(),
+            layer: placed(search, "outside of the filter rules".to_owned()),
             rule: format!(
                 "with an accept at the top of all {} chains on its way the packet still does not arrive",
                 spots.len()
@@ -95,7 +107,8 @@ fn opens(stage: &Stage<'_>, question: &Question) -> Result<bool, RehearseError> 
 }
 
 /// The rule in the chain below which an accept comes too late.
-fn blame(stage: &Stage<'_>, spot: &Spot, question: &Question) -> Result<Blocker, RehearseError> {
+fn blame(search: &Search<'_>, spot: &Spot, question: &Question) -> Result<Blocker, RehearseError> {
+    let stage = search.stage;
     let mut spot = spot.clone();
     let mut layer = spot.layer();
     let rule = loop {
@@ -119,31 +132,66 @@ fn blame(stage: &Stage<'_>, spot: &Spot, question: &Question) -> Result<Blocker,
                 let open = opens(stage, question)?;
                 inner.take_away(stage.sides.system, question)?;
                 if !open {
-                    break spot.text(stage.sides.system, &stage.script.copy.saves, helps);
+                    break spot.text(stage.sides.system, search.saves, helps);
                 }
                 layer = format!("{layer}, chain {}", inner.chain());
                 spot = inner;
             }
-            None => break spot.text(stage.sides.system, &stage.script.copy.saves, helps),
+            None => break spot.text(stage.sides.system, search.saves, helps),
         }
     };
     Ok(Blocker {
-        port: port(question),
-        layer,
+        port: question.port_name(),
+        layer: placed(search, layer),
         rule,
-        hint: format!(
-            "Put an accept for {} before it with the tool that made it, or take it away; then rehearse again",
-            port(question)
-        ),
+        hint: match search.boot {
+            Some(boot) => at_boot(boot, &spot, question),
+            None => format!(
+                "Put an accept for {} before it with the tool that made it, or take it away; then rehearse again",
+                question.port_name()
+            ),
+        },
     })
+}
+
+/// What can be done about a rule that comes with the next boot.
+fn at_boot(boot: &Boot, spot: &Spot, question: &Question) -> String {
+    let v6 = question.family() == Family::Ipv6;
+    let fits = |load: &&Load| match load {
+        Load::Firewalld => spot.is_of_firewalld(),
+        Load::Ufw => spot.is_of_iptables() && spot.chain().starts_with("ufw"),
+        Load::Restore(tool, _) => spot.is_of_iptables() && six(*tool) == v6,
+        Load::Nft(_) => true,
+    };
+    let known = boot.loads.iter().find(|load| !matches!(load, Load::Nft(_)) && fits(load));
+    let of_ufw = || boot.loads.iter().find(|load| **load == Load::Ufw && spot.is_of_iptables());
+    let load = known.or_else(of_ufw).or_else(|| boot.loads.iter().find(fits));
+    let (from, command) = match load.or(boot.loads.first()) {
+        Some(Load::Nft(file)) => {
+            let file = file.display().to_string();
+            (file.clone(), format!("nft -f {file}"))
+        }
+        Some(Load::Restore(tool, file)) => {
+            let file = file.display().to_string();
+            (file.clone(), format!("{} {file}", plain_name(*tool)))
+        }
+        Some(Load::Firewalld) => (String::from("/etc/firewalld"), String::from("firewall-cmd --reload")),
+        Some(Load::Ufw) | None => (String::from("/etc/ufw"), String::from("ufw reload")),
+    };
+    format!(
+        "{from} is loaded at boot and is not what is in force now: {} would be shut after a restart. Take the rule out \
+         of {from}; or load {from} now and rehearse again:   {command}",
+        question.port_name()
+    )
 }
 
 /// A rule that sends the packet elsewhere, such as a container's published port.
 fn translated(
-    stage: &Stage<'_>,
+    search: &Search<'_>,
     ruleset: &Ruleset,
     question: &Question,
 ) -> Result<Option<Blocker>, RehearseError> {
+    let stage = search.stage;
     let family = match question.family() {
         Family::Ipv4 => PacketFamily::V4,
         Family::Ipv6 => PacketFamily::V6,
@@ -165,15 +213,18 @@ fn translated(
         let handle = reason.split_whitespace().nth(1).unwrap_or_default();
         let rule = super::spot::by_handle(&listed, handle).unwrap_or(reason);
         return Ok(Some(Blocker {
-            port: port(question),
-            layer: format!(
-                "address translation, chain {} {} {}",
-                chain.family, chain.table, chain.name
+            port: question.port_name(),
+            layer: placed(
+                search,
+                format!(
+                    "address translation, chain {} {} {}",
+                    chain.family, chain.table, chain.name
+                ),
             ),
             rule,
             hint: format!(
                 "A container or another rule takes {} for itself: publish it on another port, or choose another one here",
-                port(question)
+                question.port_name()
             ),
         }));
     }

@@ -33,12 +33,16 @@ pub struct Copy {
     pub settings: Vec<(String, String)>,
     /// What is not in the copy.
     pub left_out: Vec<String>,
+    /// What the files hold that are loaded at the next boot: the interfaces that they name are made as well.
+    #[serde(skip)]
+    pub at_boot: Vec<String>,
 }
 
 impl Copy {
     /// Interfaces that rules name.
     pub fn interfaces(&self) -> Vec<String> {
         let mut found = by_hand(&self.nft);
+        found.extend(self.at_boot.iter().flat_map(|text| by_hand(&text.replace('"', ""))));
         let mut in_set = false;
         for line in self.nft.lines().map(str::trim) {
             if line.starts_with("set ") || line.starts_with("map ") || line == "}" {
@@ -52,7 +56,8 @@ impl Copy {
                 found.extend(quoted(line).filter(|name| is_interface(name)));
             }
         }
-        for line in self.saves.iter().flat_map(|(_, text)| text.lines()) {
+        let saved = self.saves.iter().map(|(_, text)| text).chain(&self.at_boot);
+        for line in saved.flat_map(|text| text.lines()) {
             let mut words = line.split_whitespace();
             while let Some(word) = words.next() {
                 if matches!(word, "-i" | "-o" | "--physdev-in" | "--physdev-out") {

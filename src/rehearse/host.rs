@@ -5,10 +5,12 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use super::blocker::blockers;
+use super::blocker::{Search, blockers};
+use super::boot::PRIVATE;
 use super::flow::Flows;
 use super::probe::{Sides, ask_surely, warm_up};
 use super::questions::Question;
+use super::reboot::{Etc, reboot};
 use super::serve::listen;
 use super::{FAR_FILE, RehearseError, Script, load, network, pasted, sweep};
 use crate::backend::nftables::Ruleset;
@@ -66,7 +68,8 @@ pub fn host(system: &dyn System) -> Result<u8, RehearseError> {
     Ok(0)
 }
 
-fn say(text: &str) {
+/// Tells the outer process what is being done.
+pub fn say(text: &str) {
     println!("{SAY}{text}");
 }
 
@@ -133,13 +136,22 @@ fn private_files(system: &dyn System) -> Result<(), SystemError> {
     sealed::read_only(system, own)?;
     sealed::empty(system, "/run", "755")?;
     sealed::empty(system, "/tmp", "1777")?;
-    let (upper, work) = (format!("{HOME}/etc"), format!("{HOME}/work"));
+    let (upper, work) = (upper(), Path::new(HOME).join("work"));
     for dir in [&upper, &work] {
-        system.make_dir(Path::new(dir), 0o755)?;
+        system.make_dir(dir, 0o755)?;
     }
-    let options = format!("lowerdir=/etc,upperdir={upper},workdir={work}");
+    let options = format!(
+        "lowerdir=/etc,upperdir={},workdir={}",
+        upper.display(),
+        work.display()
+    );
     let words = ["-t", "overlay", "-o", &options, "overlay", "/etc"];
     system.run_ok(&sealed::mount(words)).map(drop)
+}
+
+/// Where what is written below `/etc` lies.
+fn upper() -> PathBuf {
+    Path::new(HOME).join("etc")
 }
 
 /// From where, and to which port, the operator's session goes.
@@ -186,8 +198,14 @@ impl Stage<'_> {
             .collect();
         if !shut.is_empty() {
             say("looking for what keeps it shut");
-            rehearsal.blockers.extend(blockers(self, &shut)?);
+            let search = Search {
+                stage: self,
+                saves: &self.script.copy.saves,
+                boot: None,
+            };
+            rehearsal.blockers.extend(blockers(&search, &shut)?);
         }
+        let committed = (!done.is_empty()).then(|| Etc::now(self.sides.system, &upper()));
         if !done.is_empty() {
             say("undoing the change and comparing");
             rehearsal.undo = self.undo(&done, &kernel)?;
@@ -199,7 +217,7 @@ impl Stage<'_> {
             }
             rehearsal.sweep = sweep::rows(self.script, before, after);
         }
-        Ok(())
+        reboot(self, committed.as_ref(), rehearsal)
     }
 
     /// What the ports answer as the host is, the rules of then, and why a check of the change failed. Neither a look at
@@ -248,7 +266,7 @@ impl Stage<'_> {
     }
 
     /// Asks some of the questions; `wished` has an entry for each of them.
-    fn ask(&self, chosen: &[usize], wished: &[Option<bool>]) -> Result<Vec<Verdict>, RehearseError> {
+    pub fn ask(&self, chosen: &[usize], wished: &[Option<bool>]) -> Result<Vec<Verdict>, RehearseError> {
         let questions: Vec<&Question> = chosen
             .iter()
             .filter_map(|index| self.script.questions.get(*index))
@@ -373,8 +391,7 @@ fn left_out(step: &Step) -> Option<&'static str> {
         | Step::Drain { .. }
         | Step::AwaitTcp { .. } => Some(SSHD),
         Step::Write { path, .. } | Step::Revise { path, .. } | Step::Remove(path) => {
-            let kept: [PathBuf; 3] = ["/etc", "/run", "/tmp"].map(PathBuf::from);
-            let private = kept.iter().any(|dir| path.starts_with(dir));
+            let private = PRIVATE.iter().any(|dir| path.starts_with(dir));
             (!private).then_some("files outside of /etc")
         }
         Step::SweepNft { .. } | Step::SweepIptables { .. } | Step::PatchIptables { .. } => None,
@@ -444,6 +461,7 @@ impl Judged {
                 wanted: question.wanted,
                 before: *before,
                 after: after.0,
+                boot: None,
             });
         cells.collect()
     }

@@ -6,6 +6,7 @@
 //! the SSH port is begun, the copy of the rules is loaded, and every port is asked; then the very [`crate::step::Step`]
 //! values of the change are performed by the same [`crate::engine::Engine::perform`] as on the host, and every port is
 //! asked again; then all is undone and compared. `/etc` and `/run` are private, so files that a step writes are copies.
+//! At last the next boot is played: all rules go, and what a boot loads is loaded from `/etc` as the commit left it.
 //!
 //! When this process ends, however it ends, the kernel ends process 1 in there and with it everything else.
 //!
@@ -16,6 +17,7 @@
 //! ```
 
 mod blocker;
+mod boot;
 mod cast;
 pub mod copy;
 mod daemon;
@@ -27,6 +29,7 @@ mod network;
 mod pasted;
 mod probe;
 mod questions;
+mod reboot;
 mod serve;
 mod spot;
 mod sweep;
@@ -51,6 +54,7 @@ use crate::system::{System, SystemError};
 
 pub use self::pasted::Pasted;
 
+use self::boot::Boot;
 use self::cast::Cast;
 use self::copy::Copy;
 use self::questions::Question;
@@ -167,8 +171,10 @@ struct Script {
     walls: bool,
     sweep: bool,
     known_blockers: Vec<Blocker>,
-    /// Boot files of a made-up host.
+    /// Boot files of a made-up or a recorded host.
     files: Option<Vec<(PathBuf, String)>>,
+    /// What the next boot loads.
+    boot: Boot,
     /// Only load the rules and look at the host that they make.
     survey: bool,
 }
@@ -216,7 +222,7 @@ pub fn rehearse(
             &read
         }
     };
-    let copy = match subject.pasted {
+    let mut copy = match subject.pasted {
         Some(pasted) => pasted.copy.clone(),
         None => material::copy(host, subject.facts, ruleset)?,
     };
@@ -229,6 +235,13 @@ pub fn rehearse(
             }
         }
     }
+    let recorded = host.recorded().is_some();
+    let boot = boot::boot(subject, &copy, ruleset, recorded);
+    copy.at_boot = boot::texts(subject.facts, &boot);
+    let files = match subject.pasted {
+        Some(pasted) => Some(pasted.files.clone()),
+        None => (recorded && boot.plays()).then(|| boot::recorded_files(subject.facts)),
+    };
     let has_v6 = material::has_v6(host) && !without_ipv6(ruleset);
     let mut cast = Cast::new(subject, &links, &copy, has_v6);
     let questions = questions::questions(subject, &mut cast, &copy);
@@ -242,7 +255,8 @@ pub fn rehearse(
         walls: subject.walls(),
         sweep: subject.sweep,
         known_blockers: deaf_listeners(subject),
-        files: subject.pasted.map(|pasted| pasted.files.clone()),
+        files,
+        boot,
         survey: false,
     };
     sealed(desk, &script, report)

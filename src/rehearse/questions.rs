@@ -48,6 +48,11 @@ impl Question {
         family(self.far)
     }
 
+    /// `TCP/33001`
+    pub fn port_name(&self) -> String {
+        format!("{}/{}", self.protocol.to_string().to_uppercase(), self.port)
+    }
+
     /// The address for [`crate::matrix::Cell::from`].
     pub fn from(&self) -> String {
         match (self.direction, self.group) {

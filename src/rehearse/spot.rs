@@ -137,6 +137,22 @@ impl Spot {
         }
     }
 
+    /// Whether it is in the table of firewalld.
+    pub fn is_of_firewalld(&self) -> bool {
+        matches!(&self.place, Place::Nft(chain) if chain.family == "inet" && chain.table == "firewalld")
+    }
+
+    /// Whether it is in a table that iptables, in one of its variants, would call its own.
+    pub fn is_of_iptables(&self) -> bool {
+        match &self.place {
+            Place::Legacy { .. } => true,
+            Place::Nft(chain) => {
+                let known = ["filter", "raw", "mangle", "nat", "security"].contains(&chain.table.as_str());
+                known && matches!(chain.family.as_str(), "ip" | "ip6")
+            }
+        }
+    }
+
     /// The chain's name.
     pub fn chain(&self) -> &str {
         match &self.place {

@@ -40,6 +40,11 @@ pub fn own_paths() -> impl Iterator<Item = &'static str> {
     OWN.into_iter().map(|(_, path)| path).chain([UNIT])
 }
 
+/// Our own files, each with the program that adds its rules at boot.
+pub fn own() -> [(Tool, &'static str); 6] {
+    OWN
+}
+
 /// The variant that the file at boot is loaded into: that of the plain name, else the one that has rules.
 pub fn boot_variant(facts: &Facts, theirs: &Ruleset) -> Variant {
     let version = facts.observations.outputs.get(VERSION);

@@ -26,6 +26,7 @@ fn cell(id: &str, from: &str, protocol: Protocol, port: u16, wanted: Option<bool
         wanted,
         before,
         after,
+        boot: None,
     }
 }
 
