@@ -17,7 +17,7 @@ use crate::backend::nftables::packet::{Family as PacketFamily, Kind, Packet};
 use crate::backend::nftables::reach::diverted;
 use crate::matrix::{Blocker, Family, Verdict};
 use crate::port::Direction;
-use crate::step::{Invocation, Tool, plain_name};
+use crate::step::{Invocation, Tool};
 
 /// So many shut ports are looked into: of each protocol, port and family one question.
 const LOOKED_INTO: usize = 12;
@@ -90,7 +90,14 @@ fn why(search: &Search<'_>, question: &Question) -> Result<Vec<Blocker>, Rehears
                 "with an accept at the top of all {} chains on its way the packet still does not arrive",
                 spots.len()
             ),
-            hint: "Look at rp_filter, at routes and at rules that mark or queue packets".to_owned(),
+            hint: match search.boot {
+                // Into a table that firewalld owns nobody else may put an accept.
+                Some(boot) => {
+                    let firewalld = boot.loads.iter().find(|load| **load == Load::Firewalld);
+                    mend(firewalld.or(boot.loads.last()), question)
+                }
+                None => "Look at rp_filter, at routes and at rules that mark or queue packets".to_owned(),
+            },
         });
     }
     for spot in &spots {
@@ -163,24 +170,44 @@ fn at_boot(boot: &Boot, spot: &Spot, question: &Question) -> String {
         Load::Restore(tool, _) => spot.is_of_iptables() && six(*tool) == v6,
         Load::Nft(_) => true,
     };
-    let known = boot.loads.iter().find(|load| !matches!(load, Load::Nft(_)) && fits(load));
-    let of_ufw = || boot.loads.iter().find(|load| **load == Load::Ufw && spot.is_of_iptables());
+    let known = boot
+        .loads
+        .iter()
+        .find(|load| !matches!(load, Load::Nft(_)) && fits(load));
+    let of_ufw = || {
+        boot.loads
+            .iter()
+            .find(|load| **load == Load::Ufw && spot.is_of_iptables())
+    };
     let load = known.or_else(of_ufw).or_else(|| boot.loads.iter().find(fits));
-    let (from, command) = match load.or(boot.loads.first()) {
+    mend(load.or(boot.loads.first()), question)
+}
+
+/// What is done about what a boot loads.
+fn mend(load: Option<&Load>, question: &Question) -> String {
+    let (from, command) = match load {
         Some(Load::Nft(file)) => {
             let file = file.display().to_string();
             (file.clone(), format!("nft -f {file}"))
         }
         Some(Load::Restore(tool, file)) => {
+            let program = if six(*tool) {
+                Tool::Ip6tablesRestore
+            } else {
+                Tool::IptablesRestore
+            };
             let file = file.display().to_string();
-            (file.clone(), format!("{} {file}", plain_name(*tool)))
+            (file.clone(), format!("{} {file}", program.name()))
         }
-        Some(Load::Firewalld) => (String::from("/etc/firewalld"), String::from("firewall-cmd --reload")),
+        Some(Load::Firewalld) => (
+            String::from("/etc/firewalld"),
+            String::from("firewall-cmd --reload"),
+        ),
         Some(Load::Ufw) | None => (String::from("/etc/ufw"), String::from("ufw reload")),
     };
     format!(
-        "{from} is loaded at boot and is not what is in force now: {} would be shut after a restart. Take the rule out \
-         of {from}; or load {from} now and rehearse again:   {command}",
+        "It is not in force now, but comes from {from} when this host restarts, and shuts {}. Mend {from}; or load it \
+         now and try again, so that the accepts are put before it:   {command}",
         question.port_name()
     )
 }

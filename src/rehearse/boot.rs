@@ -79,7 +79,10 @@ pub fn boot(subject: &Subject<'_>, copy: &Copy, ruleset: &Ruleset, recorded: boo
     };
     let mut boot = Boot::default();
     for (id, loads) in planned.loads(&mut boot.notes) {
-        let owner = subject.change.map(|change| change.backend).or(subject.facts.backend);
+        let owner = subject
+            .change
+            .map(|change| change.backend)
+            .or(subject.facts.backend);
         if owner == Some(id) {
             boot.shuts = shuts(&loads);
         }
@@ -129,6 +132,11 @@ pub fn texts(facts: &Facts, boot: &Boot) -> Vec<String> {
     let mut found: Vec<String> = files
         .filter_map(|(path, content)| content.clone().filter(|_| path.as_deref().is_some_and(loaded)))
         .collect();
+    for (load, folder) in [(Load::Ufw, "/etc/ufw"), (Load::Firewalld, "/etc/firewalld")] {
+        let seen = facts.observations.files.iter();
+        let of_it = seen.filter(|(path, _)| boot.loads.contains(&load) && path.starts_with(folder));
+        found.extend(of_it.map(|(_, text)| text.clone()));
+    }
     found.sort();
     found.dedup();
     found
@@ -257,9 +265,9 @@ impl Planned<'_> {
             .unwrap_or_default();
         let private = |path: &Path| PRIVATE.iter().any(|dir| path.starts_with(dir));
         loads.iter().find_map(|load| match load {
-            Load::Nft(file) | Load::Restore(_, file) if !private(file) && changed.contains(&file) => {
-                Some(format!("{} is not in /etc, and is not written in a copy", file.display()))
-            }
+            Load::Nft(file) | Load::Restore(_, file) if !private(file) && changed.contains(&file) => Some(
+                format!("{} is not in /etc, and is not written in a copy", file.display()),
+            ),
             _ => None,
         })
     }
@@ -277,7 +285,9 @@ impl Planned<'_> {
         loads.iter().find_map(|load| match load {
             Load::Ufw | Load::Firewalld => {
                 let name = if *load == Load::Ufw { "ufw" } else { "firewalld" };
-                Some(format!("{name} starts with files that are not all in the recording"))
+                Some(format!(
+                    "{name} starts with files that are not all in the recording"
+                ))
             }
             Load::Nft(file) if reads_more(file) => Some(format!(
                 "{} reads files that are not in the recording",
@@ -303,4 +313,108 @@ fn bound_links(facts: &Facts) -> Vec<(String, String)> {
         }
     }
     found
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::facts::BackendFact;
+
+    const DROPS: &str = "flush ruleset\ntable inet filter { chain input { type filter hook input priority 0; policy drop; } }\n";
+
+    fn known(unit: &str, file: &str, enabled: Option<bool>) -> BootFacts {
+        BootFacts {
+            file: Some(PathBuf::from(file)),
+            content: Some(DROPS.to_owned()),
+            unit: Some(unit.to_owned()),
+            enabled,
+            ..BootFacts::default()
+        }
+    }
+
+    fn host(boots: &[(BackendId, BootFacts)]) -> Facts {
+        Facts {
+            backend: boots.first().map(|(id, _)| *id),
+            boots: boots.iter().cloned().collect(),
+            ..Facts::default()
+        }
+    }
+
+    fn played(facts: &Facts, recorded: bool) -> Boot {
+        let door: Vec<_> = crate::plan::Requirement::ssh(33001).into_iter().collect();
+        let subject = Subject {
+            facts,
+            change: None,
+            requirements: &door,
+            closing: &[22],
+            spared: &[],
+            sweep: false,
+            pasted: None,
+            live: None,
+        };
+        boot(&subject, &Copy::default(), &Ruleset::default(), recorded)
+    }
+
+    fn nft(file: &str) -> Load {
+        Load::Nft(PathBuf::from(file))
+    }
+
+    #[test]
+    fn only_what_is_enabled_is_loaded_and_scripts_come_last() {
+        let file = "/etc/nftables.conf";
+        let off = host(&[(BackendId::Nftables, known("nftables.service", file, Some(false)))]);
+        let told = played(&off, false);
+        assert!(!told.plays() && told.notes.len() == 1, "{told:?}");
+        let script = known("/etc/rc.local", "/etc/firewall.nft", Some(true));
+        let both = BootFacts {
+            file6: Some(PathBuf::from("/etc/sysconfig/ip6tables")),
+            unit6: Some("ip6tables.service".to_owned()),
+            enabled6: Some(false),
+            ..known("iptables.service", "/etc/sysconfig/iptables", Some(true))
+        };
+        let facts = host(&[(BackendId::Iptables, both), (BackendId::Nftables, script)]);
+        let told = played(&facts, false);
+        let v4 = tool(&facts, true, boot_variant(&facts, &Ruleset::default()));
+        let expected = [
+            Load::Restore(v4, PathBuf::from("/etc/sysconfig/iptables")),
+            nft("/etc/firewall.nft"),
+        ];
+        assert_eq!(told.loads, expected);
+        // What shuts ports is loaded for one family alone.
+        assert_eq!(told.shuts, [Family::Ipv4]);
+    }
+
+    #[test]
+    fn ufw_is_loaded_where_it_is_switched_on() {
+        let mut facts = host(&[(
+            BackendId::Ufw,
+            known("ufw.service", "/etc/ufw/user.rules", Some(true)),
+        )]);
+        assert!(!played(&facts, false).plays());
+        facts.backends.push(BackendFact {
+            id: BackendId::Ufw,
+            version: None,
+            installed: true,
+            active: true,
+            owner: true,
+            reason: String::new(),
+        });
+        assert_eq!(played(&facts, false).loads, [Load::Ufw]);
+        let told = played(&facts, true);
+        assert!(
+            !told.plays() && told.notes[0].contains("not all in the recording"),
+            "{told:?}"
+        );
+    }
+
+    #[test]
+    fn of_a_recorded_host_only_whole_files_are_played() {
+        let mut boot = known("nftables.service", "/etc/nftables.conf", Some(true));
+        let facts = host(&[(BackendId::Nftables, boot.clone())]);
+        assert_eq!(played(&facts, true).loads, [nft("/etc/nftables.conf")]);
+        assert_eq!(recorded_files(&facts).len(), 1);
+        boot.content = Some(format!("{DROPS}include \"/etc/more.nft\"\n"));
+        let facts = host(&[(BackendId::Nftables, boot)]);
+        assert!(!played(&facts, true).plays() && played(&facts, false).plays());
+    }
 }

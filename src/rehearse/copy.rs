@@ -33,7 +33,7 @@ pub struct Copy {
     pub settings: Vec<(String, String)>,
     /// What is not in the copy.
     pub left_out: Vec<String>,
-    /// What the files hold that are loaded at the next boot: the interfaces that they name are made as well.
+    /// What the files hold that are loaded at the next boot: what they name counts as well.
     #[serde(skip)]
     pub at_boot: Vec<String>,
 }
@@ -42,7 +42,11 @@ impl Copy {
     /// Interfaces that rules name.
     pub fn interfaces(&self) -> Vec<String> {
         let mut found = by_hand(&self.nft);
-        found.extend(self.at_boot.iter().flat_map(|text| by_hand(&text.replace('"', ""))));
+        found.extend(
+            self.at_boot
+                .iter()
+                .flat_map(|text| by_hand(&text.replace('"', ""))),
+        );
         let mut in_set = false;
         for line in self.nft.lines().map(str::trim) {
             if line.starts_with("set ") || line.starts_with("map ") || line == "}" {
@@ -73,7 +77,8 @@ impl Copy {
         let texts = [self.nft.as_str(), self.ipset.as_str()];
         let all = texts
             .into_iter()
-            .chain(self.saves.iter().map(|(_, text)| text.as_str()));
+            .chain(self.saves.iter().map(|(_, text)| text.as_str()))
+            .chain(self.at_boot.iter().map(String::as_str));
         let mut nets = BTreeSet::new();
         for word in all.flat_map(|text| text.split(|c: char| !(c.is_ascii_hexdigit() || ".:/-".contains(c))))
         {

@@ -2,6 +2,7 @@
 //! what nobody has loaded yet shows there, and not when the host is restarted.
 
 use std::path::{Path, PathBuf};
+use std::time::Duration;
 
 use super::RehearseError;
 use super::blocker::{Search, blockers};
@@ -18,6 +19,8 @@ use crate::system::{System, SystemError, summary};
 const OF_FIREWALLD: [&str; 2] = ["firewalld", "firewalld_policy_drop"];
 /// Added to ufw's settings in the copy: kernel modules and settings are those of the whole host.
 const ONLY_RULES: &str = "\nIPT_MODULES=\nIPT_SYSCTL=\n";
+/// How long firewalld may take to read its files anew.
+const RELOAD: Duration = Duration::from_secs(30);
 const UFW_CONF: &str = "/etc/ufw/ufw.conf";
 /// What an operator's own scripts do when ufw starts is not known.
 const UFW_HOOKS: [&str; 2] = ["/etc/ufw/before.init", "/etc/ufw/after.init"];
@@ -40,42 +43,54 @@ const NEWER: [(Tool, Tool); 2] = [
     (Tool::Ip6tablesNftRestore, Tool::Ip6tablesNftSave),
 ];
 
-/// Files below `/etc` as they are at one moment: content and mode, or nothing where one was removed.
-pub struct Etc(Vec<(PathBuf, Option<(Vec<u8>, u32)>)>);
+/// A file below `/etc`.
+struct Written {
+    path: PathBuf,
+    /// Its content; `None` where it was removed.
+    bytes: Option<Vec<u8>>,
+    mode: u32,
+}
+
+/// What was written below `/etc` up to one moment.
+pub struct Etc(Vec<Written>);
 
 impl Etc {
-    /// What was written since the copy was made: `upper` is where the overlay keeps it.
+    /// Up to now, since the copy was made: `upper` is where the overlay keeps it.
     pub fn now(system: &dyn System, upper: &Path) -> Self {
         let mut found = Vec::new();
         let mut dirs = vec![upper.to_owned()];
         while let Some(dir) = dirs.pop() {
-            for path in system.list(&dir) {
-                let mode = system.mode(&path).unwrap_or_default();
-                let place = path.strip_prefix(upper).map(|rest| Path::new("/etc").join(rest));
-                match (system.read(&path), place) {
-                    (Ok(Some(bytes)), Ok(place)) => found.push((place, Some((bytes, mode)))),
-                    // The overlay's mark for a file that is gone: a device without any permission.
-                    (_, Ok(place)) if mode & 0o777 == 0 => found.push((place, None)),
-                    _ => dirs.push(path),
+            for place in system.list(&dir) {
+                let mode = system.mode(&place).unwrap_or_default();
+                let bytes = system.read(&place).ok().flatten();
+                // The overlay's mark for a file that is gone: a device without any permission.
+                let file = bytes.is_some() || mode & 0o777 == 0;
+                match place.strip_prefix(upper) {
+                    Ok(rest) if file => found.push(Written {
+                        path: Path::new("/etc").join(rest),
+                        bytes,
+                        mode,
+                    }),
+                    _ => dirs.push(place),
                 }
             }
         }
         Self(found)
     }
 
-    /// Makes them so again.
+    /// Makes it so again.
     fn put_back(&self, system: &dyn System) -> Result<(), SystemError> {
-        for (path, file) in &self.0 {
-            let now = system.read(path).ok().flatten();
-            match file {
-                Some((bytes, _)) if now.as_ref() == Some(bytes) => {}
-                Some((bytes, mode)) => {
-                    if let Some(dir) = path.parent() {
+        for file in &self.0 {
+            let now = system.read(&file.path).ok().flatten();
+            match &file.bytes {
+                None => system.remove(&file.path)?,
+                Some(_) if now == file.bytes => {}
+                Some(bytes) => {
+                    if let Some(dir) = file.path.parent() {
                         system.make_dir(dir, 0o755)?;
                     }
-                    system.replace(path, bytes, *mode)?;
+                    system.replace(&file.path, bytes, file.mode)?;
                 }
-                None => system.remove(path)?,
             }
         }
         Ok(())
@@ -173,7 +188,9 @@ fn still_open(question: &Question) -> Blocker {
 /// Takes every rule away, as a kernel starts; but for the tables that firewalld looks after.
 fn empty(system: &dyn System, firewalld: bool) -> Result<(), SystemError> {
     if system.locate(Tool::Nft).is_some() {
-        let listed = system.run_ok(&Invocation::new(Tool::Nft, ["list", "tables"]))?.stdout;
+        let listed = system
+            .run_ok(&Invocation::new(Tool::Nft, ["list", "tables"]))?
+            .stdout;
         let tables = listed.lines().filter_map(|line| line.strip_prefix("table "));
         let stays = |table: &&str| {
             let mut kept = OF_FIREWALLD.iter();
@@ -228,7 +245,8 @@ fn complaint(stage: &Stage<'_>, load: &Load) -> Result<Option<String>, SystemErr
         Load::Restore(tool, file) => restored(system, *tool, file, &[]),
         Load::Ufw => ufw(system),
         Load::Firewalld => {
-            let reloaded = tried(system, &Invocation::new(Tool::FirewallCmd, ["--reload"]))?;
+            let call = Invocation::new(Tool::FirewallCmd, ["--reload"]).within(RELOAD);
+            let reloaded = tried(system, &call)?;
             for (link, zone) in &stage.script.boot.links {
                 let words = [format!("--zone={zone}"), format!("--change-interface={link}")];
                 if let Some(text) = tried(system, &Invocation::new(Tool::FirewallCmd, words))? {

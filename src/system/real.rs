@@ -325,7 +325,11 @@ impl System for RealSystem {
         }
         // ufw keeps it beside its own files: Debian, Arch; Red Hat.
         if tool == Tool::UfwInit {
-            let own = ["/usr/lib/ufw/ufw-init", "/lib/ufw/ufw-init", "/usr/libexec/ufw/ufw-init"];
+            let own = [
+                "/usr/lib/ufw/ufw-init",
+                "/lib/ufw/ufw-init",
+                "/usr/libexec/ufw/ufw-init",
+            ];
             return own.map(PathBuf::from).into_iter().find(|path| path.is_file());
         }
         which::which_in(tool.name(), Some(PATH), "/").ok()

@@ -12,7 +12,7 @@ use crate::tui::Shared;
 
 pub use host::{csf_facts, facts, iptables_facts, open_facts, refused_facts};
 pub use plan::{blocked_preview, change, preview};
-pub use rehearsal::{red_rehearsal, rehearsal, swept_rehearsal};
+pub use rehearsal::{red_rehearsal, rehearsal, shut_at_boot, swept_rehearsal};
 
 pub const TXN: &str = "20261123-073112";
 

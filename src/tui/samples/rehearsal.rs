@@ -26,7 +26,7 @@ fn cell(id: &str, from: &str, protocol: Protocol, port: u16, wanted: Option<bool
         wanted,
         before,
         after,
-        boot: None,
+        boot: wanted.map(|_| after),
     }
 }
 
@@ -56,6 +56,28 @@ pub fn rehearsal() -> Rehearsal {
     }
 }
 
+/// What is loaded at boot shuts a port that is open until then.
+pub fn shut_at_boot() -> Rehearsal {
+    let mut rehearsal = rehearsal();
+    for cell in &mut rehearsal.cells {
+        if cell.port == 33001 && cell.protocol == Protocol::Tcp {
+            cell.boot = Some(Verdict::Drop);
+        }
+    }
+    Rehearsal {
+        blockers: vec![Blocker {
+            port: "TCP/33001".into(),
+            layer: "input, chain inet filter input, at the next boot".into(),
+            rule: "policy drop".into(),
+            hint: "It is not in force now, but comes from /etc/nftables.conf when this host restarts, and shuts TCP/33001. \
+                   Mend /etc/nftables.conf; or load it now and try again, so that the accepts are put before it:   \
+                   nft -f /etc/nftables.conf"
+                .into(),
+        }],
+        ..rehearsal
+    }
+}
+
 /// A rule further up still drops one port.
 pub fn red_rehearsal() -> Rehearsal {
     let mut rehearsal = rehearsal();
@@ -63,6 +85,8 @@ pub fn red_rehearsal() -> Rehearsal {
         if cell.protocol == Protocol::Udp {
             cell.after = Verdict::Drop;
         }
+        // A change that fails before the boot is not asked for what comes after it.
+        cell.boot = None;
     }
     Rehearsal {
         flow_untracked: None,

@@ -72,6 +72,7 @@ pub fn tests(rehearsal: &Rehearsal, facts: &Facts) -> Vec<Test> {
             .iter()
             .map(|cell| packet(cell, client, &mut blockers)),
     );
+    tests.extend(after_boot(&rehearsal.cells, client, &mut blockers));
     let port = facts
         .session
         .as_ref()
@@ -99,25 +100,69 @@ fn blocked_by(blocker: &Blocker) -> Vec<String> {
     ]
 }
 
-fn packet(cell: &Cell, client: Option<IpAddr>, blockers: &mut Vec<&Blocker>) -> Test {
-    let port = format!("{}/{}", cell.protocol.to_string().to_uppercase(), cell.port);
-    let ok = cell.ok();
+/// `TCP/33001`
+fn port_of(cell: &Cell) -> String {
+    format!("{}/{}", cell.protocol.to_string().to_uppercase(), cell.port)
+}
+
+/// What blocks a port: told once, at the first red cell of it.
+fn blocked_there(port: &str, blockers: &mut Vec<&Blocker>) -> Vec<String> {
     let mut below = Vec::new();
-    if !ok {
-        // Told once, at the first red cell of the port.
-        blockers.retain(|blocker| {
-            if blocker.port == port {
-                below.extend(blocked_by(blocker));
-            }
-            blocker.port != port
-        });
-    }
+    blockers.retain(|blocker| {
+        if blocker.port == port {
+            below.extend(blocked_by(blocker));
+        }
+        blocker.port != port
+    });
+    below
+}
+
+/// The other end of a packet's way, and whether it comes from there or goes there.
+fn far_end(cell: &Cell, client: Option<IpAddr>) -> (String, &'static str) {
     let you = client.is_some_and(|client| client.to_canonical().to_string() == cell.from);
-    let (from, way) = match cell.direction {
+    match cell.direction {
         Direction::In if you => (format!("{} (you)", cell.from), "from"),
         Direction::In => (cell.from.clone(), "from"),
         Direction::Out => (format!("out to {}", cell.from), "to"),
+    }
+}
+
+/// The next boot: one row when it leaves everything as the change does, else one for each packet that fares otherwise.
+fn after_boot(cells: &[Cell], client: Option<IpAddr>, blockers: &mut Vec<&Blocker>) -> Vec<Test> {
+    const NAME: &str = "after a reboot";
+    const HOW: &str = "All rules were taken away in the copy, and what this host loads at boot was loaded there from its \
+                       files as the change leaves them. Then the wanted ports were tried again.";
+    let asked = cells.iter().filter(|cell| cell.boot.is_some()).count();
+    let red: Vec<&Cell> = cells.iter().filter(|cell| !cell.ok_at_boot()).collect();
+    if asked > 0 && red.is_empty() {
+        let from = "wanted ports";
+        return vec![other(NAME, from, "the same", "same", Tone::Good, HOW)];
+    }
+    red.into_iter()
+        .map(|cell| {
+            let port = port_of(cell);
+            let (from, _) = far_end(cell, client);
+            let wanted = if cell.wanted == Some(true) { "open" } else { "shut" };
+            let after = cell.boot.map_or_else(String::new, verdict);
+            Test {
+                before: verdict(cell.before),
+                below: blocked_there(&port, blockers),
+                port,
+                ..other(NAME, &from, wanted, &after, Tone::Bad, HOW)
+            }
+        })
+        .collect()
+}
+
+fn packet(cell: &Cell, client: Option<IpAddr>, blockers: &mut Vec<&Blocker>) -> Test {
+    let port = port_of(cell);
+    let ok = cell.ok_now();
+    let below = if ok {
+        Vec::new()
+    } else {
+        blocked_there(&port, blockers)
     };
+    let (from, way) = far_end(cell, client);
     let (wanted, reason) = match cell.wanted {
         Some(true) => ("open", "It must get through with the change."),
         Some(false) => ("shut", "It must not get through with the change."),

@@ -246,6 +246,42 @@ fn a_recorded_host_can_be_rehearsed() {
     }
 }
 
+/// A drop that nobody has loaded since, but that the next boot loads.
+#[test]
+fn what_the_next_boot_shuts_on_a_recorded_host_is_named() {
+    let answers = tempfile::NamedTempFile::new().expect("a file");
+    fs::write(answers.path(), "schema = 1\nrole = \"connect-server\"\n").expect("written");
+    let output = std::process::Command::new(env!("CARGO_BIN_EXE_faspwall"))
+        .arg("--machine")
+        .arg(folder().join("nftables-flushed-12"))
+        .args(["rehearse", "--json", "-f"])
+        .arg(answers.path())
+        .output()
+        .expect("faspwall starts");
+    assert_eq!(output.status.code(), Some(9), "{output:?}");
+    let told: serde_json::Value = serde_json::from_slice(&output.stdout).expect("a document");
+    let ssh = |cell: &&serde_json::Value| cell["id"] == "ssh";
+    let cells: Vec<&serde_json::Value> = told["cells"]
+        .as_array()
+        .expect("cells")
+        .iter()
+        .filter(ssh)
+        .collect();
+    assert!(!cells.is_empty(), "{told:#}");
+    for cell in cells {
+        assert_eq!(
+            (&cell["after"], &cell["boot"]),
+            (&"accept".into(), &"drop".into()),
+            "{cell}"
+        );
+        assert_eq!(cell["ok"], false, "{cell}");
+    }
+    let blocker = &told["blockers"][0];
+    assert_eq!(blocker["rule"], "policy drop", "{told:#}");
+    let hint = blocker["hint"].as_str().expect("text");
+    assert!(hint.ends_with("nft -f /etc/nftables.conf"), "{hint}");
+}
+
 #[test]
 fn what_a_boot_file_does_not_know_cannot_be_kept_there() {
     let told = planned("nftables-not-at-boot-12");

@@ -11,6 +11,7 @@ mod hosts;
 pub mod iptables;
 mod killed;
 mod login_loop;
+mod next_boot;
 mod nothing_filters;
 mod others;
 mod plain;

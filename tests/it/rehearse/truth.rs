@@ -6,9 +6,10 @@ use serde_json::Value;
 use super::sandbox::{Sandbox, document};
 use crate::boxes::Suite;
 
-const ANSWERS: &str = "schema = 1\nrole = \"connect-server\"\n\n[ssh]\nport = 33001\nlegacy_22 = \"close\"\n";
+pub const ANSWERS: &str =
+    "schema = 1\nrole = \"connect-server\"\n\n[ssh]\nport = 33001\nlegacy_22 = \"close\"\n";
 /// What every ruleset here lets in besides.
-const USUAL: &str = "ct state established,related accept\nct state invalid drop\niif \"lo\" accept\n\
+pub const USUAL: &str = "ct state established,related accept\nct state invalid drop\niif \"lo\" accept\n\
                      meta l4proto { icmp, ipv6-icmp } accept\ntcp dport { 22, 8080 } accept";
 
 fn inbound(cell: &Value) -> bool {
@@ -72,7 +73,7 @@ fn the_truth(server: &Sandbox) -> Value {
 }
 
 /// The plan opens every wanted port and shuts 22.
-fn opens(server: &Sandbox) {
+pub fn opens(server: &Sandbox) {
     let told = the_truth(server);
     assert_eq!(told["ok"], true, "{told:#}");
     assert_eq!(told["flow"]["tracked"], true, "{told:#}");
@@ -103,11 +104,11 @@ fn is_blocked(server: &Sandbox, layer: &str, rule: &str) {
     assert!(blockers.iter().any(named), "{blockers:#?}");
 }
 
-fn table(chains: &str) -> String {
+pub fn table(chains: &str) -> String {
     format!("table inet filter {{\n{chains}\n}}\n")
 }
 
-fn input(policy: &str, rules: &str) -> String {
+pub fn input(policy: &str, rules: &str) -> String {
     format!("chain input {{\ntype filter hook input priority filter; policy {policy};\n{rules}\n}}\n")
 }
 
@@ -189,7 +190,7 @@ const IPTABLES: &str = "*raw\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n-A
     -A services -p tcp -m multiport --dports 22,8080 -j ACCEPT\n";
 
 /// Loads [`IPTABLES`] with a variant of iptables, for both families, and saves it for the boot.
-fn iptables(variant: &str) -> String {
+pub fn iptables(variant: &str) -> String {
     let v4 = format!(
         "{IPTABLES}-A services -p icmp -j ACCEPT\n-A services -j REJECT --reject-with icmp-host-prohibited\nCOMMIT"
     );

@@ -30,6 +30,7 @@ fn rehearsal_of_every_kind() {
     let states = [
         ("ok", done(samples::rehearsal())),
         ("red", done(samples::red_rehearsal())),
+        ("shut_at_boot", done(samples::shut_at_boot())),
         ("swept", done(samples::swept_rehearsal())),
         ("running", running("sending 36 packets")),
         (
