@@ -12,7 +12,7 @@ use super::host::Stage;
 use super::questions::Question;
 use super::spot::{Spot, spots};
 use crate::backend::nftables::inspect::translating_chains;
-use crate::backend::nftables::model::Ruleset;
+use crate::backend::nftables::model::{Chain, Ruleset};
 use crate::backend::nftables::packet::{Family as PacketFamily, Kind, Packet};
 use crate::backend::nftables::reach::diverted;
 use crate::matrix::{Blocker, Family, Verdict};
@@ -61,6 +61,29 @@ fn placed(search: &Search<'_>, layer: String) -> String {
         Some(_) => format!("{layer}, at {NEXT_BOOT}"),
         None => layer,
     }
+}
+
+/// Rules that send elsewhere what was to be refused: those of the questions that must be shut and are not.
+pub fn diversions(search: &Search<'_>, open: &[&Question]) -> Result<Vec<Blocker>, RehearseError> {
+    let mut found: Vec<Blocker> = Vec::new();
+    if open.is_empty() {
+        return Ok(found);
+    }
+    let ruleset = search.stage.live()?;
+    for question in open.iter().take(LOOKED_INTO) {
+        let Some(blocker) = translated(search, &ruleset, question)? else {
+            continue;
+        };
+        let hint = format!(
+            "Whoever comes to {} is sent elsewhere before he can be refused: take that rule away, or keep the port open",
+            question.port_name()
+        );
+        let blocker = Blocker { hint, ..blocker };
+        if !found.contains(&blocker) {
+            found.push(blocker);
+        }
+    }
+    Ok(found)
 }
 
 fn why(search: &Search<'_>, question: &Question) -> Result<Vec<Blocker>, RehearseError> {
@@ -231,14 +254,10 @@ fn translated(
         let Some(reason) = diverted(ruleset, chain, packet) else {
             continue;
         };
-        let words = ["-a", "list", "table", &chain.family, &chain.table];
-        let listed = stage
-            .sides
-            .system
-            .run_ok(&Invocation::new(Tool::Nft, words))?
-            .stdout;
-        let handle = reason.split_whitespace().nth(1).unwrap_or_default();
-        let rule = super::spot::by_handle(&listed, handle).unwrap_or(reason);
+        let rule = match of_iptables(ruleset, chain, &reason) {
+            Some(rule) => rule,
+            None => of_nft(stage, chain, &reason)?.unwrap_or(reason),
+        };
         return Ok(Some(Blocker {
             port: question.port_name(),
             layer: placed(
@@ -256,4 +275,24 @@ fn translated(
         }));
     }
     Ok(None)
+}
+
+/// The rule of a table of iptables that `rule 3 of PREROUTING: sent elsewhere` is about, as iptables prints it.
+fn of_iptables(ruleset: &Ruleset, chain: &Chain, reason: &str) -> Option<String> {
+    let (number, name) = reason.strip_prefix("rule ")?.split_once(" of ")?;
+    let name = name.rsplit_once(':')?.0;
+    let mut rules = ruleset.rules.iter();
+    let rule = rules.find(|rule| {
+        let here = rule.family == chain.family && rule.table == chain.table && rule.chain == name;
+        here && rule.handle.to_string() == number
+    })?;
+    rule.native().map(str::to_owned)
+}
+
+/// The same of a table of nft.
+fn of_nft(stage: &Stage<'_>, chain: &Chain, reason: &str) -> Result<Option<String>, RehearseError> {
+    let list = Invocation::new(Tool::Nft, ["-a", "list", "table", &chain.family, &chain.table]);
+    let listed = stage.sides.system.run_ok(&list)?.stdout;
+    let handle = reason.split_whitespace().nth(1).unwrap_or_default();
+    Ok(super::spot::by_handle(&listed, handle))
 }

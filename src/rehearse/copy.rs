@@ -217,7 +217,7 @@ fn is_interface(name: &str) -> bool {
 /// A ruleset as `nft list ruleset` prints it, made loadable: without the tables named in `others`, without ownership by
 /// a process, without flowtables. What was left out is added to the notes.
 pub fn loadable(text: &str, others: &BTreeSet<(String, String)>, notes: &mut Vec<String>) -> String {
-    let mut kept = String::with_capacity(text.len());
+    let mut kept = defines(text);
     for table in tables(text) {
         let (family, name) = heading(table);
         if others.contains(&(family.to_owned(), name.to_owned())) {
@@ -281,6 +281,24 @@ pub fn tables(text: &str) -> Vec<&str> {
     found
 }
 
+/// The definitions of variables that a person has written before the tables.
+pub fn defines(text: &str) -> String {
+    let mut found = String::new();
+    let mut goes_on = false;
+    let mut open = 0_usize;
+    for line in text.lines() {
+        if !goes_on && !line.starts_with("define ") {
+            continue;
+        }
+        let said = line.split('#').next().unwrap_or_default();
+        open = (open + said.matches('{').count()).saturating_sub(said.matches('}').count());
+        goes_on = open > 0 || said.trim_end().ends_with('\\');
+        found.push_str(line);
+        found.push('\n');
+    }
+    found
+}
+
 /// Family and name of a table's text.
 pub fn heading(table: &str) -> (&str, &str) {
     let mut words = table.split_whitespace().skip(1);
@@ -294,7 +312,9 @@ pub fn mended(table: &str, line: usize) -> Option<(String, String)> {
     let index = line.checked_sub(1)?;
     let refused = (*lines.get(index)?).to_owned();
     let words = refused.trim();
-    let structure = words.ends_with('{') || words == "}" || words.starts_with("table ");
+    let structure = words.ends_with('{')
+        || words == "}"
+        || ["table ", "define "].iter().any(|word| words.starts_with(word));
     if structure {
         return None;
     }
@@ -336,6 +356,20 @@ mod tests {
         assert_eq!(copy.ports(), [(Protocol::Tcp, 80), (Protocol::Tcp, 443)]);
         let nets: Vec<String> = copy.networks().iter().map(ToString::to_string).collect();
         assert_eq!(nets, ["10.0.0.0/8", "192.0.2.1/32", "192.0.2.2/32"]);
+    }
+
+    #[test]
+    fn definitions_are_kept_with_all_their_lines() {
+        let text = "flush ruleset\ndefine wan = eth0 # } {\ndefine nets = {\n\t10.0.0.0/8,\n\t192.0.2.0/24\n}\n\
+            table ip a {\n\tchain c {\n\t\tiif $wan accept\n\t}\n}\ndefine far = 1.2.3.4, \\\n  1.2.3.5\ntable ip b {\n}\n";
+        let kept = loadable(text, &BTreeSet::new(), &mut Vec::new());
+        let begin = "define wan = eth0 # } {\ndefine nets = {\n\t10.0.0.0/8,\n\t192.0.2.0/24\n}\ndefine far = 1.2.3.4, \\\n  1.2.3.5\n";
+        assert_eq!(
+            kept.strip_prefix(begin).map(|rest| tables(rest).len()),
+            Some(2),
+            "{kept}"
+        );
+        assert_eq!(mended(&kept, 1), None, "what others refer to stays");
     }
 
     #[test]

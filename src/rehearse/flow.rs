@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
 
 use super::FAR_FILE;
+use super::serve::for_port;
 use crate::matrix::Rehearsal;
 use crate::step::{Invocation, Tool};
 use crate::system::{System, SystemError};
@@ -58,7 +59,10 @@ impl Session {
 
     /// Says a number and hears it back.
     pub fn alive(&mut self, system: &dyn System) -> bool {
-        let Ok(nonce) = system.random() else { return false };
+        let (Ok(random), Ok(to)) = (system.random(), self.0.peer_addr()) else {
+            return false;
+        };
+        let nonce = for_port(random, to.port());
         let end = Instant::now() + PATIENCE;
         let said = self.0.write_all(&nonce.to_ne_bytes());
         let mut heard = Vec::new();

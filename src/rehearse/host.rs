@@ -5,7 +5,7 @@ use std::net::{IpAddr, SocketAddr};
 use std::path::{Path, PathBuf};
 use std::thread;
 
-use super::blocker::{Search, blockers};
+use super::blocker::{Search, blockers, diversions};
 use super::boot::PRIVATE;
 use super::flow::Flows;
 use super::probe::{Sides, ask_surely, warm_up};
@@ -146,7 +146,15 @@ fn private_files(system: &dyn System) -> Result<(), SystemError> {
         work.display()
     );
     let words = ["-t", "overlay", "-o", &options, "overlay", "/etc"];
-    system.run_ok(&sealed::mount(words)).map(drop)
+    system.run_ok(&sealed::mount(words))?;
+    // Nobody answers for names in a copy, and whoever asks shall be told so at once.
+    let names = Path::new("/etc/resolv.conf");
+    system.remove(names)?;
+    system.replace(
+        names,
+        b"nameserver 127.0.0.1\noptions timeout:1 attempts:1\n",
+        0o644,
+    )
 }
 
 /// Where what is written below `/etc` lies.
@@ -190,19 +198,20 @@ impl Stage<'_> {
         rehearsal.cells = judged.cells(questions);
         let swept_after = self.sweep(swept.as_ref())?;
         rehearsal.blockers.clone_from(&self.script.known_blockers);
-        let shut: Vec<&Question> = questions
-            .iter()
-            .zip(&rehearsal.cells)
-            .filter(|(question, cell)| question.wanted == Some(true) && !cell.ok())
-            .map(|(question, _)| question)
-            .collect();
+        let red = |wanted: bool| -> Vec<&Question> {
+            let pairs = questions.iter().zip(&rehearsal.cells);
+            let red = pairs.filter(|(question, cell)| question.wanted == Some(wanted) && !cell.ok());
+            red.map(|(question, _)| question).collect()
+        };
+        let (shut, open) = (red(true), red(false));
+        let search = Search {
+            stage: self,
+            saves: &self.script.copy.saves,
+            boot: None,
+        };
+        rehearsal.blockers.extend(diversions(&search, &open)?);
         if !shut.is_empty() {
             say("looking for what keeps it shut");
-            let search = Search {
-                stage: self,
-                saves: &self.script.copy.saves,
-                boot: None,
-            };
             rehearsal.blockers.extend(blockers(&search, &shut)?);
         }
         let committed = (!done.is_empty()).then(|| Etc::now(self.sides.system, &upper()));

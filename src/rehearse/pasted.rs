@@ -10,14 +10,17 @@ use super::cast::Cast;
 use super::copy::{Copy, loadable};
 use super::{RehearseError, Script, Subject, load, material, sealed};
 use crate::engine::detect::detect;
+use crate::engine::kernel::RULESET_LIMIT;
 use crate::facts::{BackendId, Facts, Listener, Observations};
 use crate::port::Protocol;
 use crate::step::{Invocation, Tool};
 use crate::system::{System, SystemError};
 
+/// The made-up host loads native rules from here.
+const NFTABLES_FILE: &str = "/etc/nftables.conf";
 /// Where rulesets are loaded from at boot: the made-up host has the pasted one there, and nothing else.
 const BOOT_FILES: [&str; 5] = [
-    "/etc/nftables.conf",
+    NFTABLES_FILE,
     "/etc/nftables.d/faspwall.nft",
     "/etc/sysconfig/nftables.conf",
     "/etc/iptables/rules.v4",
@@ -163,7 +166,7 @@ fn parts(text: &str) -> Vec<String> {
 fn boot_files(copy: &Copy) -> Vec<(PathBuf, String)> {
     let mut files = Vec::new();
     if !copy.nft.is_empty() {
-        files.push((PathBuf::from("/etc/nftables.conf"), copy.nft.clone()));
+        files.push((PathBuf::from(NFTABLES_FILE), copy.nft.clone()));
     }
     if !copy.saves.is_empty() {
         // What keeps the rules of one family keeps those of both.
@@ -207,16 +210,17 @@ pub fn put_files(system: &dyn System, files: &[(PathBuf, String)]) -> Result<(),
 pub fn survey(system: &dyn System, script: &Script) -> Result<Pasted, RehearseError> {
     let mut notes = Vec::new();
     let mut copy = script.copy.clone();
-    if !copy.nft.is_empty() {
-        let whole = Invocation::new(Tool::Nft, ["-f", "-"]).with_stdin(copy.nft.as_str());
-        // A text by hand may hold what only the whole says; piece by piece is the second choice.
-        copy.nft = if system.run(&whole)?.ok() {
-            String::new()
-        } else {
-            loadable(&copy.nft, &std::collections::BTreeSet::new(), &mut notes)
-        };
+    let mut files = script.files.clone().unwrap_or_default();
+    let whole = Invocation::new(Tool::Nft, ["-f", "-"]).with_stdin(copy.nft.as_str());
+    // A text by hand may hold what only the whole says; piece by piece is the second choice.
+    if copy.nft.is_empty() || system.run(&whole)?.ok() {
+        copy.nft.clear();
+        load::load(system, &copy, &mut notes)?;
+    } else {
+        copy.nft = loadable(&copy.nft, &std::collections::BTreeSet::new(), &mut notes);
+        load::load(system, &copy, &mut notes)?;
+        files = loaded_files(system, files)?;
     }
-    load::load(system, &copy, &mut notes)?;
     let mut facts = detect(system, &mut |_| {});
     let mut copy = material::copy(system, &facts, &super::rules(&facts))?;
     copy.left_out.extend(notes);
@@ -233,6 +237,23 @@ pub fn survey(system: &dyn System, script: &Script) -> Result<Pasted, RehearseEr
         observations: std::mem::take(&mut facts.observations),
         facts,
         copy,
-        files: script.files.clone().unwrap_or_default(),
+        files,
     })
+}
+
+/// The boot files of a host that has loaded only what this kernel takes: it boots with the same, or no check of the next
+/// boot could pass. What was left out is named.
+fn loaded_files(
+    system: &dyn System,
+    mut files: Vec<(PathBuf, String)>,
+) -> Result<Vec<(PathBuf, String)>, SystemError> {
+    let list = Invocation::new(Tool::Nft, ["list", "ruleset"]).within(RULESET_LIMIT);
+    let loaded = system.run_ok(&list)?.stdout;
+    for (path, text) in &mut files {
+        if path == Path::new(NFTABLES_FILE) {
+            *text = format!("flush ruleset\n{loaded}");
+            system.replace(path, text.as_bytes(), 0o644)?;
+        }
+    }
+    Ok(files)
 }

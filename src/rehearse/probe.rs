@@ -12,7 +12,7 @@ use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType, bind, connect, socket_with};
 
 use super::questions::Question;
-use super::serve::{Arrivals, NONCE};
+use super::serve::{Arrivals, NONCE, for_port};
 use crate::matrix::Verdict;
 use crate::port::{Direction, Protocol};
 use crate::system::{System, SystemError};
@@ -55,6 +55,9 @@ pub fn ask(
     for _ in questions {
         nonces.push(sides.system.random()?);
     }
+    for (nonce, question) in nonces.iter_mut().zip(questions) {
+        *nonce = for_port(*nonce, question.port);
+    }
     let inbound = |question: &Question| question.direction == Direction::In;
     let put = |inward: bool| -> Vec<Option<Waiting>> {
         let pairs = questions.iter().zip(&nonces);
@@ -80,8 +83,12 @@ pub fn ask(
     let mut end = start + patience;
     let mut answered = 0;
     while wait(&mut all, end) {
-        for (waiting, nonce) in all.iter_mut().zip(&nonces) {
-            step(waiting, *nonce, sides.arrivals);
+        for ((waiting, nonce), question) in all.iter_mut().zip(&nonces).zip(questions) {
+            let expected = Expected {
+                nonce: *nonce,
+                elsewhere: elsewhere(question),
+            };
+            step(waiting, &expected, sides.arrivals);
         }
         let now = all.iter().filter(|w| matches!(w, Waiting::Answered(_))).count();
         if now > answered {
@@ -234,21 +241,52 @@ fn poll_fd(waiting: &Waiting) -> Option<PollFd<'_>> {
     Some(PollFd::from_borrowed_fd(fd, flags))
 }
 
+/// What an answer is compared with.
+struct Expected {
+    nonce: u64,
+    /// What it means that another port answered.
+    elsewhere: Verdict,
+}
+
+impl Expected {
+    /// What an answer says; `None` when it is none to this question.
+    fn verdict(&self, answer: u64) -> Option<Verdict> {
+        match answer {
+            same if same == self.nonce => Some(Verdict::Accept),
+            other if other == !self.nonce => Some(self.elsewhere),
+            _ => None,
+        }
+    }
+}
+
+/// A rule has sent the packet to another port, where somebody answered: whoever wants this port's own program does not
+/// reach it, but the port is not shut either.
+fn elsewhere(question: &Question) -> Verdict {
+    if question.wanted == Some(true) {
+        Verdict::Reject
+    } else {
+        Verdict::Accept
+    }
+}
+
 /// Takes one socket as far as it goes.
-fn step(waiting: &mut Waiting, nonce: u64, arrivals: &Arrivals) {
+fn step(waiting: &mut Waiting, expected: &Expected, arrivals: &Arrivals) {
     let now = std::mem::replace(waiting, Waiting::Answered(Verdict::Drop));
     *waiting = match now {
-        Waiting::Knocking(stream) => knocked(stream, nonce),
-        Waiting::Talking(stream) => talked(stream, nonce),
+        Waiting::Knocking(stream) => knocked(stream, expected.nonce),
+        Waiting::Talking(stream) => talked(stream, expected),
         Waiting::Datagram(socket) => {
             let mut bytes = [0u8; NONCE];
             match socket.recv(&mut bytes) {
-                Ok(_) if u64::from_ne_bytes(bytes) == nonce => Waiting::Answered(Verdict::Accept),
+                Ok(_) => match expected.verdict(u64::from_ne_bytes(bytes)) {
+                    Some(verdict) => Waiting::Answered(verdict),
+                    None => Waiting::Datagram(socket),
+                },
                 Err(error) if error.kind() != io::ErrorKind::WouldBlock => Waiting::Answered(judged(&error)),
                 _ => Waiting::Datagram(socket),
             }
         }
-        Waiting::Group(_) if arrivals.has(nonce) => Waiting::Answered(Verdict::Accept),
+        Waiting::Group(_) if arrivals.has(expected.nonce) => Waiting::Answered(Verdict::Accept),
         other => other,
     };
 }
@@ -267,10 +305,14 @@ fn knocked(mut stream: TcpStream, nonce: u64) -> Waiting {
     }
 }
 
-fn talked(mut stream: TcpStream, nonce: u64) -> Waiting {
+fn talked(mut stream: TcpStream, expected: &Expected) -> Waiting {
     let mut bytes = [0u8; NONCE];
     match stream.read(&mut bytes) {
-        Ok(NONCE) if u64::from_ne_bytes(bytes) == nonce => Waiting::Answered(Verdict::Accept),
+        Ok(NONCE) => Waiting::Answered(
+            expected
+                .verdict(u64::from_ne_bytes(bytes))
+                .unwrap_or(Verdict::Reject),
+        ),
         Err(error) if error.kind() == io::ErrorKind::WouldBlock => Waiting::Talking(stream),
         Ok(_) => Waiting::Answered(Verdict::Reject),
         Err(error) => Waiting::Answered(judged(&error)),

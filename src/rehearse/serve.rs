@@ -18,6 +18,21 @@ use crate::system::{System, SystemError};
 /// Bytes of a question: a number that no other question bears.
 pub const NONCE: usize = 8;
 
+/// A question's number for a port: it tells the listener which port was meant.
+pub fn for_port(nonce: u64, port: u16) -> u64 {
+    nonce & !u64::from(u16::MAX) | u64::from(port)
+}
+
+/// What a listener says to what it has heard: the same, or, when the question was for another port, its opposite. A rule
+/// of the host has sent it here then.
+fn reply(heard: &[u8], own: io::Result<SocketAddr>) -> Vec<u8> {
+    let nonce = <[u8; NONCE]>::try_from(heard).map(u64::from_ne_bytes);
+    match (nonce, own) {
+        (Ok(nonce), Ok(own)) if for_port(nonce, own.port()) != nonce => (!nonce).to_ne_bytes().to_vec(),
+        _ => heard.to_vec(),
+    }
+}
+
 /// The questions that have arrived, answered or not.
 #[derive(Debug, Clone, Default)]
 pub struct Arrivals(Arc<Mutex<HashSet<u64>>>);
@@ -172,7 +187,7 @@ fn answer(socket: Socket, arrivals: &Arrivals, kept: &mut Vec<Socket>) {
             Ok(count) => {
                 let heard = bytes.get(..count).unwrap_or_default();
                 arrivals.note(heard);
-                if talk.write_all(heard).is_ok() {
+                if talk.write_all(&reply(heard, talk.local_addr())).is_ok() {
                     kept.push(Socket::Talk(talk));
                 }
             }
@@ -183,7 +198,7 @@ fn answer(socket: Socket, arrivals: &Arrivals, kept: &mut Vec<Socket>) {
             while let Ok((count, from)) = datagrams.recv_from(&mut bytes) {
                 let heard = bytes.get(..count).unwrap_or_default();
                 arrivals.note(heard);
-                drop(datagrams.send_to(heard, from));
+                drop(datagrams.send_to(&reply(heard, datagrams.local_addr()), from));
             }
             kept.push(Socket::Datagrams(datagrams));
         }
@@ -193,5 +208,20 @@ fn answer(socket: Socket, arrivals: &Arrivals, kept: &mut Vec<Socket>) {
             }
             kept.push(Socket::Group(group));
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_question_that_was_meant_for_another_port_gets_its_opposite() {
+        let nonce = for_port(0x1234_5678_9abc_def0, 33001);
+        let heard = nonce.to_ne_bytes();
+        let on = |port: u16| Ok(SocketAddr::from((Ipv4Addr::LOCALHOST, port)));
+        assert_eq!(reply(&heard, on(33001)), heard);
+        assert_eq!(reply(&heard, on(8080)), (!nonce).to_ne_bytes());
+        assert_eq!(reply(b"SSH-2.0", on(8080)), b"SSH-2.0");
     }
 }

@@ -64,8 +64,8 @@ pub fn fingerprint(ruleset: &Ruleset) -> String {
     hash.finalize().iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
-/// Base chains that an inbound packet or its reply walks through, earliest first. NAT chains never drop on purpose and
-/// take no accept.
+/// Base chains that an inbound packet or its reply walks through, earliest first. NAT chains take no accept, unless their
+/// policy drops what none of their rules translates.
 pub fn path_chains(ruleset: &Ruleset) -> Vec<&Chain> {
     let rank = |hook: &str| match hook {
         "ingress" => Some(0),
@@ -86,7 +86,8 @@ pub fn path_chains(ruleset: &Ruleset) -> Vec<&Chain> {
         })
         .filter_map(|chain| {
             let base = chain.base.as_ref()?;
-            let filters = matches!(base.kind.as_str(), "filter" | "route");
+            let filters = matches!(base.kind.as_str(), "filter" | "route")
+                || (base.kind == "nat" && base.policy == "drop");
             filters
                 .then(|| rank(&base.hook).map(|rank| (rank, base.priority, chain)))
                 .flatten()

@@ -145,10 +145,19 @@ impl Packet<'_> {
         }
         match operator {
             "==" | "in" => self.compare(place, left, right, operator == "in"),
+            // `ip daddr != 10.0.0.0/8` is about packets of IPv4 alone, and `tcp dport != 22` about TCP.
+            "!=" if self.lacks(left) => Answer::No,
             "!=" => self.compare(place, left, right, false).opposite(),
             "<" | ">" | "<=" | ">=" => self.ordered(left, operator, right),
             _ => Answer::Maybe,
         }
+    }
+
+    /// Whether the packet has no such header, so that a rule that looks into it is not for this packet.
+    fn lacks(self, left: &Value) -> bool {
+        let one = |left: &Value| left.get("payload").is_some() && matches!(self.known(left), Known::Absent);
+        let parts = left.get("concat").and_then(Value::as_array);
+        parts.map_or_else(|| one(left), |parts| parts.iter().any(one))
     }
 
     fn masked(self, masked: &[Value], operator: &str, right: &Value) -> Answer {

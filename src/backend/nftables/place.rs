@@ -98,6 +98,12 @@ fn telling_ports(ruleset: &Ruleset, range: PortRange) -> Vec<u16> {
 /// What could drop this requirement's packets in this chain.
 fn obstacle(ruleset: &Ruleset, chain: &Chain, requirement: &Requirement, ports: &[u16]) -> Option<String> {
     let kind = kind_for(requirement, chain);
+    // The first packet of a connection walks through NAT chains, and no other.
+    let first_only = chain.base.as_ref().is_some_and(|base| base.kind == "nat");
+    if first_only && kind == Kind::Reply {
+        return None;
+    }
+    let packets: &[bool] = if first_only { &[false] } else { &[false, true] };
     let wanted = |family: &&Family| {
         let of_family = |net: &IpNet| matches!(net, IpNet::V4(_)) == (**family == Family::V4);
         // A group has one family, and nobody sends to it in the other.
@@ -108,7 +114,7 @@ fn obstacle(ruleset: &Ruleset, chain: &Chain, requirement: &Requirement, ports: 
         ports.iter().find_map(|port| {
             far_ends(requirement, *family).into_iter().find_map(|peers| {
                 // A connection is of no use when what follows its first packet is lost.
-                [false, true].into_iter().find_map(|later| {
+                packets.iter().find_map(|&later| {
                     let packet = Packet {
                         port: *port,
                         peers,

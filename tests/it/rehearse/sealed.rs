@@ -88,6 +88,34 @@ fn a_plain_user_rehearses_a_pasted_ruleset() {
     }
 }
 
+/// A boot file of another host, where there is such a user: what this machine cannot take is left out and named.
+#[test]
+fn a_file_that_names_users_and_hosts_of_elsewhere_is_rehearsed_without_the_rules_that_name_them() {
+    let text = "flush ruleset\ndefine daemon = nobody_of_here\ndefine wan = eth0\ntable inet filter {\n\tchain input {\n\
+                \t\ttype filter hook input priority 0; policy drop;\n\t\tct state established,related accept\n\
+                \t\tiif lo accept\n\t\tiif $wan tcp dport 22 accept\n\t}\n\tchain output {\n\
+                \t\ttype filter hook output priority 0; policy accept;\n\t\tmeta skuid $daemon tcp dport 25 drop\n\t}\n}\n";
+    let dir = folder(text);
+    let words = as_nobody(&dir).split_off(4);
+    let ran: Ran = Command::new(PROGRAM)
+        .args(words)
+        .output()
+        .expect("faspwall")
+        .into();
+    assert!(ran.ok(), "{ran:?}");
+    let told = document(&ran);
+    assert_eq!(told["ok"], true, "{told:#}");
+    let left_out = "table inet filter, a rule that the copy refuses: meta skuid $daemon tcp dport 25 drop";
+    let named = told["not_rehearsed"].as_array().expect("a list");
+    assert!(named.iter().any(|line| line == left_out), "{told:#}");
+    let cells = told["cells"].as_array().expect("cells");
+    let old = cells.iter().find(|c| c["id"] == "close-22").expect("a cell");
+    assert_eq!(
+        old["before"], "accept",
+        "the rule with the other variable is there: {told:#}"
+    );
+}
+
 /// As `ufw limit` writes it: who comes six times within 30 seconds is turned away, whichever of the ports he asks for.
 #[test]
 fn rules_that_count_visits_do_not_turn_the_questions_away() {

@@ -183,6 +183,26 @@ fn a_port_that_is_published_for_a_container_is_named() {
     is_blocked(&server, "address translation", "dnat to 172.17.0.2:80");
 }
 
+#[test]
+fn a_translating_chain_whose_policy_drops_is_passed() {
+    let nat = "table ip nat {\nchain pre {\ntype nat hook prerouting priority dstnat; policy drop;\n\
+               tcp dport { 22, 8080 } accept\niifname \"vif*\" tcp dport 80 redirect to :8080\n}\n}\n";
+    opens(&Sandbox::nft(&(nat.to_owned() + &table(&input("drop", USUAL)))));
+}
+
+/// A match on an address of IPv4 is not about packets of IPv6, however it is turned.
+#[test]
+fn a_redirect_that_spares_only_addresses_of_ipv4_is_named() {
+    let nat = "table inet proxy {\nchain pre {\ntype nat hook prerouting priority dstnat; policy accept;\n\
+               ip daddr != 203.0.113.0/24 return\ntcp dport 33001 redirect to :9999\n}\n}\n";
+    let server = Sandbox::nft(&(nat.to_owned() + &table(&input("drop", USUAL))));
+    is_blocked(
+        &server,
+        "address translation",
+        "tcp dport 33001 redirect to :9999",
+    );
+}
+
 /// What iptables loads in every test: two rules in the way of the port, one in front of the other.
 const IPTABLES: &str = "*raw\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n-A PREROUTING -p udp -m udp --dport 33001 -j DROP\nCOMMIT\n\
     *filter\n:INPUT ACCEPT [0:0]\n:FORWARD DROP [0:0]\n:OUTPUT ACCEPT [0:0]\n:services - [0:0]\n\

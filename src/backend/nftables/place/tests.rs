@@ -50,6 +50,20 @@ fn a_rule_for_the_networks_that_were_asked_for_closes_the_gap() {
     }
 }
 
+/// `ip saddr != 192.0.2.0/24` says nothing of packets that have no such header.
+#[test]
+fn a_rule_for_all_but_a_network_of_ipv4_lets_nobody_in_by_ipv6() {
+    let rule = r#"{"match": {"op": "!=", "left": {"payload": {"protocol": "ip", "field": "saddr"}}, "right": {"prefix": {"addr": "192.0.2.0", "len": 24}}}}"#;
+    assert_eq!(
+        gaps(&accepting(rule), &[requirement(&["fd00::/8"], None)]).len(),
+        1
+    );
+    assert_eq!(
+        gaps(&accepting(rule), &[requirement(&["10.0.0.0/8"], None)]),
+        vec![]
+    );
+}
+
 /// iptables has a rule for each network, where nft has one with a set.
 #[test]
 fn a_rule_for_each_network_closes_the_gap() {
