@@ -117,7 +117,7 @@ fn why(search: &Search<'_>, question: &Question) -> Result<Vec<Blocker>, Rehears
                 // Into a table that firewalld owns nobody else may put an accept.
                 Some(boot) => {
                     let firewalld = boot.loads.iter().find(|load| **load == Load::Firewalld);
-                    mend(firewalld.or(boot.loads.last()), question)
+                    mend(firewalld.or(boot.loads.last()))
                 }
                 None => "Look at rp_filter, at routes and at rules that mark or queue packets".to_owned(),
             },
@@ -203,11 +203,11 @@ fn at_boot(boot: &Boot, spot: &Spot, question: &Question) -> String {
             .find(|load| **load == Load::Ufw && spot.is_of_iptables())
     };
     let load = known.or_else(of_ufw).or_else(|| boot.loads.iter().find(fits));
-    mend(load.or(boot.loads.first()), question)
+    mend(load.or(boot.loads.first()))
 }
 
 /// What is done about what a boot loads.
-fn mend(load: Option<&Load>, question: &Question) -> String {
+fn mend(load: Option<&Load>) -> String {
     let (from, command) = match load {
         Some(Load::Nft(file)) => {
             let file = file.display().to_string();
@@ -229,9 +229,7 @@ fn mend(load: Option<&Load>, question: &Question) -> String {
         Some(Load::Ufw) | None => (String::from("/etc/ufw"), String::from("ufw reload")),
     };
     format!(
-        "It is not in force now, but comes from {from} when this host restarts, and shuts {}. Mend {from}; or load it \
-         now and try again, so that the accepts are put before it:   {command}",
-        question.port_name()
+        "It is not in force now: {from} brings it at {NEXT_BOOT}. Mend it there, or load it now and try again:   {command}"
     )
 }
 

@@ -69,9 +69,8 @@ pub fn shut_at_boot() -> Rehearsal {
             port: "TCP/33001".into(),
             layer: "input, chain inet filter input, at the next boot".into(),
             rule: "policy drop".into(),
-            hint: "It is not in force now, but comes from /etc/nftables.conf when this host restarts, and shuts TCP/33001. \
-                   Mend /etc/nftables.conf; or load it now and try again, so that the accepts are put before it:   \
-                   nft -f /etc/nftables.conf"
+            hint: "It is not in force now: /etc/nftables.conf brings it at the next boot. Mend it there, or load it now and \
+                   try again:   nft -f /etc/nftables.conf"
                 .into(),
         }],
         ..rehearsal

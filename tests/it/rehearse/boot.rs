@@ -4,7 +4,7 @@
 use serde_json::Value;
 
 use super::sandbox::{Sandbox, document};
-use super::truth::{ANSWERS, USUAL, input, opens, table};
+use super::truth::{ANSWERS, USUAL, input, table};
 use crate::boxes::Suite;
 
 /// All rules go, as they do when a kernel starts.
@@ -89,7 +89,8 @@ fn is_open_at_boot(server: &Sandbox, load: &str) {
             .map(|open| if open { "accept" } else { "drop" });
         assert_eq!(cell["boot"].as_str(), wanted, "{cell}");
     }
-    opens(server);
+    let made = server.faspwall(&["apply", "-f", "/root.toml", "--no-confirm", "--no-rehearsal"]);
+    assert!(made.ok(), "{made:?}");
     boot(server, load);
     assert_found(server, &told);
 }

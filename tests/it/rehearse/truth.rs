@@ -73,7 +73,7 @@ fn the_truth(server: &Sandbox) -> Value {
 }
 
 /// The plan opens every wanted port and shuts 22.
-pub fn opens(server: &Sandbox) {
+fn opens(server: &Sandbox) {
     let told = the_truth(server);
     assert_eq!(told["ok"], true, "{told:#}");
     assert_eq!(told["flow"]["tracked"], true, "{told:#}");
