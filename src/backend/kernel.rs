@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 
 use super::iptables::{Variant, save};
 use super::nftables::inspect::owner;
-use super::nftables::model::{ModelError, Ruleset};
+use super::nftables::model::{ModelError, Ruleset, Table};
 use crate::facts::Facts;
 use crate::step::Tool;
 
@@ -144,6 +144,7 @@ pub fn families_of_iptables(ruleset: &Ruleset) -> Vec<&'static str> {
 
 /// Adds the tables of a save; those of the nft variant take the place of what nft printed of them.
 fn take(ruleset: &mut Ruleset, save: Ruleset, variant: Variant) {
+    let mut taken: Vec<Table> = Vec::new();
     for table in save.tables {
         let of_table = |family: &str, name: &str| family == table.family && name == table.name;
         if variant == Variant::Nft {
@@ -167,11 +168,17 @@ fn take(ruleset: &mut Ruleset, save: Ruleset, variant: Variant) {
         } else {
             ruleset.tables.push(table.clone());
         }
-        let chains = save.chains.iter().filter(|c| of_table(&c.family, &c.table));
-        ruleset.chains.extend(chains.cloned());
-        let rules = save.rules.iter().filter(|r| of_table(&r.family, &r.table));
-        ruleset.rules.extend(rules.cloned());
+        taken.push(table);
     }
+    let of_taken = |family: &str, name: &str| {
+        taken
+            .iter()
+            .any(|table| family == table.family && name == table.name)
+    };
+    let chains = save.chains.into_iter().filter(|c| of_taken(&c.family, &c.table));
+    ruleset.chains.extend(chains);
+    let rules = save.rules.into_iter().filter(|r| of_taken(&r.family, &r.table));
+    ruleset.rules.extend(rules);
 }
 
 #[cfg(test)]

@@ -206,12 +206,9 @@ pub fn sweep_batch(ruleset: &Ruleset, tag: &str, sets: &[String], tables: &[Stri
         ));
     }
     let in_use = |set: &crate::backend::nftables::model::Set| {
-        let name = format!("\"@{}\"", set.name);
+        let name = format!("@{}", set.name);
         ruleset.rules.iter().any(|rule| {
-            rule.family == set.family
-                && rule.table == set.table
-                && !rule.tagged(tag)
-                && rule.expressions.iter().any(|e| e.to_string().contains(&name))
+            rule.family == set.family && rule.table == set.table && !rule.tagged(tag) && rule.says(&name)
         })
     };
     for set in ruleset

@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use super::journal::Transaction;
+use super::snapshot::Aftermath;
 use super::{Engine, EngineError};
 use crate::change::assemble::COMMIT_SHUT_SECONDS;
 use crate::harmless;
@@ -50,12 +51,11 @@ impl Engine<'_> {
             self.stand_in(&transaction);
         }
         self.disarm(&transaction);
-        let differs = if actions.is_empty() {
-            Vec::new()
-        } else {
-            self.compare(id)
-        };
-        let reason = &self.with_reloads(id, reason);
+        let Aftermath { mut differs, anew } = self.look_back(id);
+        if actions.is_empty() {
+            differs.clear();
+        }
+        let reason = &with_reloads(reason, &anew);
         let at = self.stamp();
         let noted = self.note(
             id,
@@ -151,18 +151,6 @@ impl Engine<'_> {
         };
         let until = deadline.max(live.unwrap_or(now) + window).max(shut_anew);
         Some(Duration::from_millis(until))
-    }
-
-    /// The reason of an undo, with a word on what others have loaded anew since the change began.
-    fn with_reloads(&self, id: &TxnId, reason: &str) -> String {
-        let anew = self.made_anew(id);
-        if anew.is_empty() {
-            return reason.to_owned();
-        }
-        format!(
-            "{reason}; somebody has loaded {} anew meanwhile, as a reload does: what stood there only until a reload is gone",
-            anew.join(", ")
-        )
     }
 
     /// Performs undo steps, whatever fails; the numbers of those that did, however often they were tried.
@@ -266,4 +254,15 @@ impl Engine<'_> {
         self.note(&transaction.id, &entry)?;
         Ok(Some(transaction.id))
     }
+}
+
+/// The reason of an undo, with a word on what others have loaded anew since the change began.
+fn with_reloads(reason: &str, anew: &[String]) -> String {
+    if anew.is_empty() {
+        return reason.to_owned();
+    }
+    format!(
+        "{reason}; somebody has loaded {} anew meanwhile, as a reload does: what stood there only until a reload is gone",
+        anew.join(", ")
+    )
 }

@@ -65,12 +65,23 @@ fn is_ban(rules: &[&str], words: &[String]) -> bool {
     }
 }
 
+/// Whether it can be seen at once that a rule lets packets on or in: that of nearly all rules, which need not be taken
+/// apart then.
+fn plainly_harmless(rule: &str) -> bool {
+    let plain = rule.split_once(" -j ").filter(|_| !rule.contains(['"', '!']));
+    let target = plain.and_then(|(_, rest)| rest.split_whitespace().next());
+    target.is_some_and(|target| target != "RETURN" && HARMLESS.contains(&target))
+}
+
 /// How many rules at the top of a chain end with a ban, and let through whom they do not ban. `rules` are those of one
 /// table (`-A INPUT ...`), in their order.
 pub fn below(rules: &[&str], chain: &str) -> usize {
     let own = format!("-A {chain} ");
     let mut last = 0;
     for (number, rule) in rules.iter().filter(|rule| rule.starts_with(&own)).enumerate() {
+        if plainly_harmless(rule) {
+            continue;
+        }
         let words = words(rule);
         if is_ban(rules, &words) {
             last = number + 1;
@@ -92,6 +103,7 @@ pub fn yields<'l>(line: &'l str, verb: &str) -> Option<(&'l str, &'l str)> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use proptest::prelude::*;
 
     // As fail2ban 1.0.2 and iptables 1.8.9 leave them.
     const SAVE: [&str; 9] = [
@@ -121,5 +133,17 @@ mod tests {
         assert_eq!(yields(line, "-I "), None);
         assert!(yields("-I INPUT -p tcp -j ACCEPT", "-I ").is_some());
         assert_eq!(yields("-I INPUT -p tcp -j DROP", "-I "), None);
+    }
+
+    proptest! {
+        #[test]
+        fn what_is_seen_at_once_is_what_the_words_say(
+            parts in prop::collection::vec("-j|!|\"|ACCEPT|DROP|RETURN|LOG|-s|f2b-x|-g| |  ", 0..12),
+        ) {
+            let rule = format!("-A INPUT {}", parts.join(" "));
+            let words = words(&rule);
+            let harmless = !is_ban(&[&rule], &words) && HARMLESS.contains(&target(&words)) && target(&words) != "RETURN";
+            prop_assert!(harmless || !plainly_harmless(&rule), "{rule}");
+        }
     }
 }

@@ -1,6 +1,6 @@
 //! Options of an iptables rule as the expressions that a packet can be compared with.
 
-use serde_json::{Value, json};
+use serde_json::{Map, Value, json};
 
 /// Matches that a stranger's packet may or may not pass are kept as this kind of expression.
 fn opaque(module: &str) -> Value {
@@ -10,6 +10,26 @@ fn opaque(module: &str) -> Value {
 /// Something that says nothing about which packets pass.
 fn neutral(module: &str) -> Value {
     json!({ "neutral": module })
+}
+
+/// `{ "KEY": { .. } }`. The macro would copy what is put into it, and there may be many rules.
+fn object<const COUNT: usize>(key: &str, fields: [(&str, Value); COUNT]) -> Value {
+    let mut inner = Map::new();
+    for (name, value) in fields {
+        inner.insert(name.to_owned(), value);
+    }
+    only(key, Value::Object(inner))
+}
+
+/// `{ "KEY": VALUE }`
+pub(super) fn only(key: &str, value: Value) -> Value {
+    let mut outer = Map::new();
+    outer.insert(key.to_owned(), value);
+    Value::Object(outer)
+}
+
+fn meta(key: &str) -> Value {
+    object("meta", [("key", key.into())])
 }
 
 /// What the options of one rule say.
@@ -43,8 +63,11 @@ impl Given<'_> {
         if self.not { "!=" } else { "==" }
     }
 
-    fn is(&self, left: &Value, right: &Value) -> Value {
-        json!({ "match": { "op": self.operator(), "left": left, "right": right } })
+    fn is(&self, left: Value, right: Value) -> Value {
+        object(
+            "match",
+            [("op", self.operator().into()), ("left", left), ("right", right)],
+        )
     }
 }
 
@@ -96,11 +119,17 @@ impl Options {
             .flatten()
             .find(|name| known.contains(name))
             .unwrap_or("th");
-        json!({ "payload": { "protocol": protocol, "field": field } })
+        object(
+            "payload",
+            [("protocol", protocol.into()), ("field", field.into())],
+        )
     }
 
     fn address(&self, field: &str) -> Value {
-        json!({ "payload": { "protocol": self.family, "field": field } })
+        object(
+            "payload",
+            [("protocol", self.family.into()), ("field", field.into())],
+        )
     }
 
     fn take(&mut self, given: &Given<'_>) {
@@ -134,11 +163,11 @@ impl Options {
             "-p" | "--protocol" => self.take_protocol(given),
             "-s" | "--source" => {
                 let left = self.address("saddr");
-                self.push(given.is(&left, &network(given.value())));
+                self.push(given.is(left, network(given.value())));
             }
             "-d" | "--destination" => {
                 let left = self.address("daddr");
-                self.push(given.is(&left, &network(given.value())));
+                self.push(given.is(left, network(given.value())));
             }
             "-i" | "--in-interface" => self.interface("iifname", given),
             "-o" | "--out-interface" => self.interface("oifname", given),
@@ -162,8 +191,8 @@ impl Options {
         if matches!(name.as_str(), "all" | "0") {
             return;
         }
-        let right = name.parse::<u64>().map_or_else(|_| json!(name), |n| json!(n));
-        self.push(given.is(&json!({ "meta": { "key": "l4proto" } }), &right));
+        let right = name.parse::<u64>().map_or_else(|_| name.into(), Value::from);
+        self.push(given.is(meta("l4proto"), right));
     }
 
     fn interface(&mut self, key: &str, given: &Given<'_>) {
@@ -174,28 +203,28 @@ impl Options {
         if name == "*" && !given.not {
             return;
         }
-        self.push(given.is(&json!({ "meta": { "key": key } }), &json!(name)));
+        self.push(given.is(meta(key), name.into()));
     }
 
     fn transport(&mut self, given: &Given<'_>) -> bool {
         match given.name {
             "--dport" | "--destination-port" | "--dports" | "--destination-ports" => {
                 let left = self.payload("dport");
-                self.push(given.is(&left, &ports(given.value())));
+                self.push(given.is(left, ports(given.value())));
             }
             "--sport" | "--source-port" | "--sports" | "--source-ports" => {
                 let left = self.payload("sport");
-                self.push(given.is(&left, &ports(given.value())));
+                self.push(given.is(left, ports(given.value())));
             }
             "--syn" => {
                 let left = json!({ "&": [self.payload("flags"), FIRST_PACKET] });
-                self.push(given.is(&left, &json!(["syn"])));
+                self.push(given.is(left, json!(["syn"])));
             }
             "--tcp-flags" => {
                 let mask = flag_names(given.value());
                 let set = flag_names(given.values.get(1).map(String::as_str).unwrap_or_default());
                 let left = json!({ "&": [self.payload("flags"), mask] });
-                self.push(given.is(&left, &json!(set)));
+                self.push(given.is(left, json!(set)));
             }
             _ => return false,
         }
@@ -214,11 +243,11 @@ impl Options {
             }
             ("conntrack", "--ctstate") | ("state", "--state") => {
                 let left = json!({ "ct": { "key": "state" } });
-                self.push(given.is(&left, &set(&lower(given.value()))));
+                self.push(given.is(left, set(&lower(given.value()))));
             }
             ("conntrack", "--ctdir") => {
                 let left = json!({ "ct": { "key": "direction" } });
-                self.push(given.is(&left, &json!(lower(given.value()))));
+                self.push(given.is(left, json!(lower(given.value()))));
             }
             ("addrtype", "--dst-type" | "--src-type") => {
                 let field = if given.name == "--dst-type" {
@@ -227,7 +256,7 @@ impl Options {
                     "saddr"
                 };
                 let left = json!({ "fib": { "result": "type", "flags": [field] } });
-                self.push(given.is(&left, &set(&lower(given.value()))));
+                self.push(given.is(left, set(&lower(given.value()))));
             }
             ("addrtype", "--limit-iface-in" | "--limit-iface-out") => {}
             ("pkttype", "--pkt-type") => {
@@ -238,7 +267,7 @@ impl Options {
                 } else {
                     lower(given.value())
                 };
-                self.push(given.is(&left, &json!(kind)));
+                self.push(given.is(left, json!(kind)));
             }
             ("iprange", "--src-range" | "--dst-range") => {
                 let field = if given.name == "--src-range" {
@@ -251,7 +280,7 @@ impl Options {
                     .value()
                     .split_once('-')
                     .unwrap_or((given.value(), given.value()));
-                self.push(given.is(&left, &json!({ "range": [low, high] })));
+                self.push(given.is(left, json!({ "range": [low, high] })));
             }
             ("set", "--match-set") => self.match_set(given),
             ("rpfilter", "--invert") => {
@@ -292,7 +321,7 @@ impl Options {
         let sides = given.values.get(1).map(String::as_str).unwrap_or_default();
         if sides.split(',').any(|side| side == "src") {
             let left = self.address("saddr");
-            self.push(given.is(&left, &json!(format!("@{name}"))));
+            self.push(given.is(left, json!(format!("@{name}"))));
         } else {
             self.push(opaque("set"));
         }
@@ -328,10 +357,10 @@ fn option_like(word: &str) -> bool {
 /// `-j NAME`. Names that are neither verdicts nor known may be chains; the reader of the table knows.
 fn target(name: &str) -> Value {
     match name {
-        "ACCEPT" => json!({ "accept": null }),
-        "DROP" => json!({ "drop": null }),
-        "REJECT" => json!({ "reject": null }),
-        "RETURN" => json!({ "return": null }),
+        "ACCEPT" => only("accept", Value::Null),
+        "DROP" => only("drop", Value::Null),
+        "REJECT" => only("reject", Value::Null),
+        "RETURN" => only("return", Value::Null),
         "QUEUE" | "NFQUEUE" => json!({ "queue": null }),
         "REDIRECT" => json!({ "redirect": null }),
         "DNAT" => json!({ "dnat": null }),
@@ -372,7 +401,7 @@ fn ports(text: &str) -> Value {
             };
         }
         text.parse::<u64>()
-            .map_or_else(|_| json!({ "unknown": text }), |port| json!(port))
+            .map_or_else(|_| json!({ "unknown": text }), Value::from)
     };
     if text.contains(',') {
         json!({ "set": text.split(',').map(one).collect::<Vec<Value>>() })
@@ -391,7 +420,7 @@ fn network(text: &str) -> Value {
         ipnet::ip_mask_to_prefix(mask).ok()
     });
     match length {
-        Some(length) => json!({ "prefix": { "addr": address, "len": length } }),
+        Some(length) => object("prefix", [("addr", address.into()), ("len", length.into())]),
         None => json!({ "unknown": text }),
     }
 }

@@ -6,12 +6,16 @@
 use serde_json::{Value, json};
 
 use super::Variant;
-use super::matches::Options;
+use super::matches::{Options, only};
+use crate::backend::nftables::glance::Glance;
 use crate::backend::nftables::model::{Base, Chain, Rule, Ruleset, Table};
 
 /// The words of a line as `iptables-restore` takes them apart: double quotes hold blanks together, and within them a
 /// backslash takes the next sign as it is.
 pub fn words(line: &str) -> Vec<String> {
+    if !line.contains('"') {
+        return line.split_whitespace().map(str::to_owned).collect();
+    }
     let mut found = Vec::new();
     let mut word: Option<String> = None;
     let mut quoted = false;
@@ -122,7 +126,7 @@ fn rule(line: &str, family: &str, table: &str, variant: Variant) -> Option<Rule>
     }
     let chain = all.next()?;
     let options = Options::read(&all.collect::<Vec<String>>(), family);
-    let mut expressions = vec![json!({ "iptables": line })];
+    let mut expressions = vec![only("iptables", line.into())];
     expressions.extend(options.expressions);
     Some(Rule {
         family: family.to_owned(),
@@ -130,6 +134,7 @@ fn rule(line: &str, family: &str, table: &str, variant: Variant) -> Option<Rule>
         chain,
         handle: 0,
         comment: options.comment,
+        glance: Glance::of(&expressions),
         expressions,
     })
 }

@@ -30,7 +30,8 @@ pub fn sweep(save: &str, tag: &str, then: &[(String, String)]) -> String {
             continue;
         }
         rules.push((table, without_counters(line)));
-        if words(rule).iter().any(|word| word == CHAIN) {
+        let may_name = rule.contains('"') || rule.contains(CHAIN);
+        if may_name && words(rule).iter().any(|word| word == CHAIN) {
             staying.push(table);
         }
     }
@@ -101,6 +102,10 @@ fn below_bans(rules: &[(&str, &str)], then: &[(String, String)]) -> Vec<(String,
 
 /// Whether a rule's comment begins with `tag:`.
 pub fn tagged(rule: &str, tag: &str) -> bool {
+    // Without quotes the words are what they look like; most rules bear no comment at all.
+    if !rule.contains('"') && !rule.contains(tag) {
+        return false;
+    }
     let words = words(rule);
     let mut pairs = words.iter().zip(words.iter().skip(1));
     pairs.any(|(option, value)| {
@@ -191,6 +196,16 @@ mod tests {
     }
 
     proptest! {
+        #[test]
+        fn a_mark_is_found_however_it_is_quoted(
+            parts in prop::collection::vec("--comment|--comm|ent|fw:1:x|fw|:1:|\"|\\\\| ", 0..10),
+        ) {
+            let rule = parts.concat();
+            let words = words(&rule);
+            let marked = words.windows(2).any(|pair| pair[0] == "--comment" && pair[1].starts_with("fw:1:"));
+            prop_assert_eq!(tagged(&rule, "fw:1"), marked, "{}", rule);
+        }
+
         #[test]
         fn no_text_makes_it_panic(text in "(?s)[*:A-Za-z !\"\\\\\n-]{0,160}") {
             drop(sweep(&text, "faspwall", &[]));

@@ -6,7 +6,7 @@ use std::net::IpAddr;
 use serde_json::Value;
 use sha2::{Digest, Sha256};
 
-use super::model::{Chain, ModelError, Rule, Ruleset};
+use super::model::{Chain, ModelError, Ruleset};
 use super::packet::{Family, Kind, Packet};
 use super::reach;
 use crate::facts::{ChainFact, Foreign, InboundDefault};
@@ -171,14 +171,11 @@ pub fn owner(ruleset: &Ruleset, family: &str, table: &str) -> Option<String> {
     if known.is_some() {
         return known.map(str::to_owned);
     }
-    let of_table = |rule: &&Rule| rule.family == family && rule.table == table;
-    let compat = ruleset.rules.iter().filter(of_table).any(|rule| {
-        rule.native().is_some()
-            || rule
-                .expressions
-                .iter()
-                .any(|e| e.get("xt").is_some() || e.as_str() == Some("xt"))
-    });
+    let compat = ruleset
+        .rules
+        .iter()
+        .filter(|rule| rule.glance.of_iptables())
+        .any(|rule| rule.family == family && rule.table == table);
     let capitals = ruleset.chains.iter().any(|c| {
         c.family == family
             && c.table == table

@@ -7,6 +7,7 @@
 
 pub mod address;
 pub mod boot_file;
+pub mod glance;
 pub mod inspect;
 pub mod model;
 pub mod packet;

@@ -7,6 +7,7 @@ use std::net::IpAddr;
 
 use serde_json::Value;
 
+use super::glance::Glance;
 use crate::facts::Link;
 
 /// A ruleset.
@@ -84,6 +85,8 @@ pub struct Rule {
     pub comment: Option<String>,
     /// Matches and statements.
     pub expressions: Vec<Value>,
+    /// What the matches say at a glance.
+    pub glance: Glance,
 }
 
 impl Rule {
@@ -123,6 +126,15 @@ fn telling_words(value: &Value, found: &mut Vec<String>) {
     }
 }
 
+fn says(value: &Value, word: &str) -> bool {
+    match value {
+        Value::String(text) => text == word,
+        Value::Array(items) => items.iter().any(|item| says(item, word)),
+        Value::Object(fields) => fields.values().any(|field| says(field, word)),
+        _ => false,
+    }
+}
+
 impl Rule {
     /// Words that the rule must have wherever it is written.
     pub fn telling_words(&self) -> Vec<String> {
@@ -131,6 +143,11 @@ impl Rule {
             telling_words(expression, &mut found);
         }
         found
+    }
+
+    /// Whether a word stands in it by itself, such as the name of a set.
+    pub fn says(&self, word: &str) -> bool {
+        self.expressions.iter().any(|expression| says(expression, word))
     }
 
     fn place(&self) -> (&str, &str, &str) {
@@ -154,19 +171,17 @@ impl Rule {
         if let Some(text) = self.native() {
             return format!("rule {} {} {text}", self.family, self.table);
         }
-        let expressions: Vec<String> = self.expressions.iter().map(stable).collect();
-        let comment = self
-            .comment
-            .as_ref()
-            .map(|c| format!(" comment {c:?}"))
-            .unwrap_or_default();
-        format!(
-            "rule {} {} {} {}{comment}",
-            self.family,
-            self.table,
-            self.chain,
-            expressions.join(" ")
-        )
+        let mut line = format!("rule {} {} {} ", self.family, self.table, self.chain);
+        for (number, expression) in self.expressions.iter().enumerate() {
+            if number > 0 {
+                line.push(' ');
+            }
+            line.push_str(&stable(expression));
+        }
+        if let Some(comment) = &self.comment {
+            line.push_str(&format!(" comment {comment:?}"));
+        }
+        line
     }
 }
 
@@ -295,13 +310,15 @@ impl Ruleset {
                 name: text(chain, "name"),
             });
         } else if let Some(rule) = item.get_mut("rule") {
+            let expressions = list(rule, "expr");
             self.rules.push(Rule {
                 family: text(rule, "family"),
                 table: text(rule, "table"),
                 chain: text(rule, "chain"),
                 handle: rule.get("handle").and_then(Value::as_u64).unwrap_or(0),
                 comment: taken(rule, "comment"),
-                expressions: list(rule, "expr"),
+                glance: Glance::of(&expressions),
+                expressions,
             });
         } else if let Some(set) = item.get_mut("set") {
             self.sets.push(set_or_map(set));

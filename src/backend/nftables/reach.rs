@@ -68,6 +68,9 @@ pub fn fate<'r>(ruleset: &'r Ruleset, chain: &Chain, packet: Packet<'r>) -> Fate
 pub fn bans<'r>(ruleset: &'r Ruleset, chain: &Chain, packet: Packet<'r>) -> (usize, Vec<usize>) {
     let mut bans = Vec::new();
     for (number, rule) in ruleset.rules_of(chain).enumerate() {
+        if rule.glance.misses(&packet) {
+            continue;
+        }
         let mut walk = Walk {
             ruleset,
             packet,
@@ -163,6 +166,9 @@ impl<'r> Walk<'r> {
         let ruleset = self.ruleset;
         let mut gone: Vec<Vec<&Value>> = Vec::new();
         for rule in ruleset.rules_of(chain) {
+            if rule.glance.misses(&self.packet) {
+                continue;
+            }
             // What a rule states is of interest beside others that state the same, which a long chain has few of.
             let target = self.target(chain, rule);
             let stated = (target.is_some() || !gone.is_empty())
