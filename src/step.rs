@@ -282,6 +282,13 @@ pub enum Step {
         /// Its new content.
         after: String,
     },
+    /// Set a value of the kernel, a file below `/proc/sys`.
+    Tune {
+        /// The file.
+        path: PathBuf,
+        /// The value; it may be empty.
+        value: String,
+    },
     /// Remove a file; one that is not there is no failure.
     Remove(PathBuf),
     /// Delete every nftables rule whose comment begins with `tag:` and every set named in `sets`, by handle, in one batch.
@@ -358,9 +365,46 @@ pub enum Step {
         listening: bool,
         /// The name of the program that must own the listening socket.
         comm: String,
+        /// Its file: anybody can give a program a name.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        program: Option<PathBuf>,
+        /// The families over which it must listen; without any, one is enough.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        families: Vec<IpFamily>,
         /// Give up after this many milliseconds.
         timeout_ms: u64,
     },
+}
+
+/// A version of the internet protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum IpFamily {
+    /// Version 4.
+    #[serde(rename = "ip4")]
+    V4,
+    /// Version 6.
+    #[serde(rename = "ip6")]
+    V6,
+}
+
+impl IpFamily {
+    /// That of an address; IPv4 inside IPv6 is IPv4.
+    pub fn of(address: std::net::IpAddr) -> Self {
+        if address.to_canonical().is_ipv4() {
+            Self::V4
+        } else {
+            Self::V6
+        }
+    }
+}
+
+impl fmt::Display for IpFamily {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        })
+    }
 }
 
 impl Step {
@@ -405,6 +449,11 @@ impl fmt::Display for Step {
                 )
             }
             Self::Revise { path, before, after } => print_revision(f, path, before, after),
+            Self::Tune { path, value } => {
+                let name = path.strip_prefix("/proc/sys").unwrap_or(path);
+                let name = name.to_string_lossy().replace('/', ".");
+                write!(f, "sysctl -w {}={}", quoted(&name), quoted(value))
+            }
             Self::Remove(path) => write!(f, "rm -f {}", shown(path)),
             Self::SweepNft {
                 tag,
@@ -448,10 +497,16 @@ impl fmt::Display for Step {
                 port,
                 listening,
                 comm,
+                families,
                 ..
             } => {
                 if *listening {
-                    write!(f, "wait until {comm} listens on TCP/{port}")
+                    write!(f, "wait until {comm} listens on TCP/{port}")?;
+                    match families.as_slice() {
+                        [IpFamily::V4, IpFamily::V6] => f.write_str(" over IPv4 and IPv6"),
+                        [one] => write!(f, " over {one}"),
+                        _ => Ok(()),
+                    }
                 } else {
                     write!(f, "wait until {comm} no longer listens on TCP/{port}")
                 }

@@ -15,6 +15,7 @@ use crate::facts::{BackendId, Facts, TwoPorts};
 use crate::plan::{Plan, PlanError, Requirement, plan};
 use crate::sshd::logins::depends_on_port;
 use crate::sshd::neighbours;
+use crate::sshd::restrictions::tied;
 use crate::step::{Invocation, Tool};
 
 /// From 9.8 on another program of OpenSSH serves a connection, and asks the wrappers: Debian's place, and that of others.
@@ -82,6 +83,14 @@ impl Engine<'_> {
         let mut ssh = facts.ssh.clone();
         ssh.two_ports = self.two_ports(facts, plan.ssh_port);
         ssh.wrappers = self.wrappers(facts);
+        ssh.local_ports = self.local_ports();
+        if plan.move_sshd && !ssh.ports.contains(&plan.ssh_port) {
+            ssh.in_the_way = self.connections_on(plan.ssh_port);
+            if depends_on_port(&ssh.config.files) {
+                let asked = ssh.two_ports.as_ref();
+                ssh.tied = tied(&ssh.config.files, &ssh.ports, plan.ssh_port, asked);
+            }
+        }
         if facts.selinux.is_some() && self.system.locate(Tool::Semanage).is_some() {
             let list = Invocation::new(Tool::Semanage, ["port", "-l"]);
             ssh.labels = self.system.run_ok(&list).ok().map(|output| output.stdout);
