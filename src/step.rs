@@ -449,11 +449,7 @@ impl fmt::Display for Step {
                 )
             }
             Self::Revise { path, before, after } => print_revision(f, path, before, after),
-            Self::Tune { path, value } => {
-                let name = path.strip_prefix("/proc/sys").unwrap_or(path);
-                let name = name.to_string_lossy().replace('/', ".");
-                write!(f, "sysctl -w {}={}", quoted(&name), quoted(value))
-            }
+            Self::Tune { path, value } => write!(f, "sysctl -w {}={}", setting(path), quoted(value)),
             Self::Remove(path) => write!(f, "rm -f {}", shown(path)),
             Self::SweepNft {
                 tag,
@@ -495,24 +491,33 @@ impl fmt::Display for Step {
             Self::Drain { port, .. } => write!(f, "wait until nobody queues on TCP/{port}"),
             Self::AwaitTcp {
                 port,
-                listening,
+                listening: true,
                 comm,
                 families,
                 ..
             } => {
-                if *listening {
-                    write!(f, "wait until {comm} listens on TCP/{port}")?;
-                    match families.as_slice() {
-                        [IpFamily::V4, IpFamily::V6] => f.write_str(" over IPv4 and IPv6"),
-                        [one] => write!(f, " over {one}"),
-                        _ => Ok(()),
-                    }
-                } else {
-                    write!(f, "wait until {comm} no longer listens on TCP/{port}")
-                }
+                write!(f, "wait until {comm} listens on TCP/{port}{}", over(families))
+            }
+            Self::AwaitTcp { port, comm, .. } => {
+                write!(f, "wait until {comm} no longer listens on TCP/{port}")
             }
         }
     }
+}
+
+/// The families that are waited for, as the end of a sentence.
+fn over(families: &[IpFamily]) -> String {
+    match families {
+        [one] => format!(" over {one}"),
+        [one, other] => format!(" over {one} and {other}"),
+        _ => String::new(),
+    }
+}
+
+/// The name of a setting of the kernel, as sysctl(8) takes it.
+fn setting(path: &Path) -> String {
+    let name = path.strip_prefix("/proc/sys").unwrap_or(path);
+    quoted(&name.to_string_lossy().replace('/', "."))
 }
 
 fn shown(path: &Path) -> String {

@@ -73,9 +73,8 @@ pub fn others_on_port_22(case: &Case<'_>) -> Option<Advice> {
         .listeners(Protocol::Tcp, OLD_SSH_PORT)
         .filter(|socket| {
             let name = socket.program.as_deref().unwrap_or("sshd");
-            !name.starts_with("sshd")
-                && !(behind_socket && name == "systemd")
-                && socket.pid != case.facts.ssh.pid
+            let ours = name.starts_with("sshd") || (behind_socket && name == "systemd");
+            !ours && socket.pid != case.facts.ssh.pid
         })
         .collect();
     let name = others.first()?.program.as_deref()?;

@@ -152,22 +152,12 @@ impl Engine<'_> {
             "sshd"
         };
         for port in &change.before.ssh_ports_after {
-            let mut wanted = Wanted::anywhere(*port, holder);
-            let waited = change.commit.iter().find_map(|action| match &action.step {
-                Step::AwaitTcp {
-                    port: of,
-                    listening: true,
-                    comm,
-                    program,
-                    families,
-                    ..
-                } if of == port && comm == holder => Some((program, families)),
-                _ => None,
-            });
-            if let Some((program, families)) = waited {
-                wanted.program = program.as_deref();
-                wanted.families = families;
-            }
+            let waits = |step: &&Step| matches!(step, Step::AwaitTcp { listening: true, .. });
+            let steps = change.commit.iter().map(|action| &action.step).filter(waits);
+            let wanted = steps
+                .filter_map(Wanted::of)
+                .find(|wanted| wanted.port == *port && wanted.comm == holder)
+                .unwrap_or_else(|| Wanted::anywhere(*port, holder));
             self.listens(&wanted)?;
         }
         Ok(())

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use super::detect::sockets::{Holder, holders};
 use super::{Engine, EngineError};
-use crate::step::{IpFamily, Tool};
+use crate::step::{IpFamily, Step, Tool};
 use crate::system::System;
 
 /// How long a step waits between two looks.
@@ -35,6 +35,25 @@ impl<'a> Wanted<'a> {
             comm,
             program: None,
             families: &[],
+        }
+    }
+
+    /// What such a step waits for.
+    pub fn of(step: &'a Step) -> Option<Self> {
+        match step {
+            Step::AwaitTcp {
+                port,
+                comm,
+                program,
+                families,
+                ..
+            } => Some(Self {
+                port: *port,
+                comm,
+                program: program.as_deref(),
+                families,
+            }),
+            _ => None,
         }
     }
 
@@ -119,6 +138,28 @@ fn who(comm: &str, others: &[Holder]) -> Option<String> {
 }
 
 impl Engine<'_> {
+    /// Performs a step that waits for a port.
+    pub(super) fn await_tcp(&self, step: &Step) -> Result<(), EngineError> {
+        match (step, Wanted::of(step)) {
+            (
+                Step::AwaitTcp {
+                    listening,
+                    timeout_ms,
+                    ..
+                },
+                Some(wanted),
+            ) => {
+                let patience = Duration::from_millis(*timeout_ms);
+                if *listening {
+                    self.await_listening(&wanted, patience)
+                } else {
+                    self.await_free(&wanted, patience)
+                }
+            }
+            _ => Ok(()),
+        }
+    }
+
     /// Whether the daemon listens at this moment, and if not, why.
     pub(super) fn listens(&self, wanted: &Wanted<'_>) -> Result<(), EngineError> {
         let (own, others) = wanted.look(self.system);

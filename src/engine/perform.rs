@@ -21,15 +21,7 @@ impl Engine<'_> {
                 drop(self.system.run(call));
                 Ok(())
             }
-            Step::Write { path, content, mode } => {
-                if let Some(dir) = path.parent() {
-                    self.system.make_dir(dir, 0o755)?;
-                }
-                // A symbolic link stays one: what it points to is replaced.
-                let target = self.system.resolve(path).unwrap_or_else(|| path.clone());
-                let mode = self.system.mode(&target).unwrap_or(*mode);
-                Ok(self.system.replace(&target, content.as_bytes(), mode)?)
-            }
+            Step::Write { path, content, mode } => self.write(path, content, *mode),
             Step::Revise { path, before, after } => self.revise(path, before, after),
             // Of an empty value the kernel would see nothing at all.
             Step::Tune { path, value } => Ok(self.system.tune(path, &format!("{value}\n"))?),
@@ -73,28 +65,18 @@ impl Engine<'_> {
                 );
                 Ok(())
             }
-            Step::AwaitTcp {
-                port,
-                listening,
-                comm,
-                program,
-                families,
-                timeout_ms,
-            } => {
-                let wanted = Wanted {
-                    port: *port,
-                    comm,
-                    program: program.as_deref(),
-                    families,
-                };
-                let patience = Duration::from_millis(*timeout_ms);
-                if *listening {
-                    self.await_listening(&wanted, patience)
-                } else {
-                    self.await_free(&wanted, patience)
-                }
-            }
+            Step::AwaitTcp { .. } => self.await_tcp(step),
         }
+    }
+
+    fn write(&self, path: &Path, content: &str, mode: u32) -> Result<(), EngineError> {
+        if let Some(dir) = path.parent() {
+            self.system.make_dir(dir, 0o755)?;
+        }
+        // A symbolic link stays one: what it points to is replaced.
+        let target = self.system.resolve(path).unwrap_or_else(|| path.to_owned());
+        let mode = self.system.mode(&target).unwrap_or(mode);
+        Ok(self.system.replace(&target, content.as_bytes(), mode)?)
     }
 
     fn revise(&self, path: &Path, before: &str, after: &str) -> Result<(), EngineError> {

@@ -7,7 +7,7 @@ use std::path::Path;
 use super::Engine;
 use super::detect::sshd::in_force;
 use crate::advice::review;
-use crate::answers::Answers;
+use crate::answers::{Answers, OLD_SSH_PORT};
 use crate::catalogue::Catalogue;
 use crate::change::Preview;
 use crate::change::render::{Setting, preview};
@@ -88,7 +88,12 @@ impl Engine<'_> {
             ssh.in_the_way = self.connections_on(plan.ssh_port);
             if depends_on_port(&ssh.config.files) {
                 let asked = ssh.two_ports.as_ref();
-                ssh.tied = tied(&ssh.config.files, &ssh.ports, plan.ssh_port, asked);
+                // The new port takes the place of the usual one; beside it others may be restricted on purpose.
+                let mut before = ssh.ports.clone();
+                if before.contains(&OLD_SSH_PORT) {
+                    before = vec![OLD_SSH_PORT];
+                }
+                ssh.tied = tied(&ssh.config.files, &before, plan.ssh_port, asked);
             }
         }
         if facts.selinux.is_some() && self.system.locate(Tool::Semanage).is_some() {
