@@ -1,5 +1,7 @@
 //! What was seen on the host: plain data, filled by `engine::detect` and read by everything that plans or shows.
 
+pub mod local_ports;
+
 use std::collections::BTreeMap;
 use std::fmt;
 use std::net::IpAddr;
@@ -10,6 +12,8 @@ use ipnet::IpNet;
 use serde::{Deserialize, Serialize};
 
 use crate::port::Protocol;
+
+pub use local_ports::LocalPorts;
 
 /// The firewalls that faspwall knows by name.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash, PartialOrd, Ord, Serialize, Deserialize)]
@@ -171,9 +175,18 @@ pub struct Listener {
     pub program: Option<String>,
     /// Its process number.
     pub pid: Option<u32>,
+    /// Number of the user who opened the socket.
+    #[serde(default)]
+    pub uid: Option<u32>,
 }
 
 impl Listener {
+    /// Whether it may be what the name of its program says: anybody can give a program the name of a daemon, but only
+    /// root opens a socket as root.
+    pub fn of_root(&self) -> bool {
+        self.uid.is_none_or(|uid| uid == 0)
+    }
+
     /// Whether only this host can reach it.
     pub fn loopback(&self) -> bool {
         self.address.is_loopback()
@@ -276,6 +289,9 @@ pub struct SshFacts {
     pub start: Vec<(PathBuf, String)>,
     /// Who starts it.
     pub activation: Activation,
+    /// Whether its service can be told to read its configuration again (`ExecReload`); `None` where that is not known.
+    #[serde(default)]
+    pub reloads: Option<bool>,
     /// The socket that holds its port, with [`Activation::Socket`].
     #[serde(default)]
     pub socket: Option<SocketFacts>,
@@ -284,6 +300,15 @@ pub struct SshFacts {
     /// Asked only once a new port is known, and only where a `Match` block looks at ports.
     #[serde(default)]
     pub two_ports: Option<TwoPorts>,
+    /// Restrictions for logins on the present port that do not hold on the new one: place and line of each.
+    #[serde(default)]
+    pub tied: Vec<String>,
+    /// Connections of this host that have the new port as their own end, which keep a listener from it.
+    #[serde(default)]
+    pub in_the_way: Vec<String>,
+    /// Which ports outgoing connections get; asked only on a running host.
+    #[serde(default)]
+    pub local_ports: Option<LocalPorts>,
     /// What `semanage port -l` prints, where SELinux is on.
     #[serde(default)]
     pub labels: Option<String>,

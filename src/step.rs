@@ -285,6 +285,13 @@ pub enum Step {
         /// Its new content.
         after: String,
     },
+    /// Set a value of the kernel, a file below `/proc/sys`.
+    Tune {
+        /// The file.
+        path: PathBuf,
+        /// The value; it may be empty.
+        value: String,
+    },
     /// Remove a file; one that is not there is no failure.
     Remove(PathBuf),
     /// Delete every nftables rule whose comment begins with `tag:` and every set named in `sets`, by handle, in one batch.
@@ -361,9 +368,46 @@ pub enum Step {
         listening: bool,
         /// The name of the program that must own the listening socket.
         comm: String,
+        /// Its file: anybody can give a program a name.
+        #[serde(default, skip_serializing_if = "Option::is_none")]
+        program: Option<PathBuf>,
+        /// The families over which it must listen; without any, one is enough.
+        #[serde(default, skip_serializing_if = "Vec::is_empty")]
+        families: Vec<IpFamily>,
         /// Give up after this many milliseconds.
         timeout_ms: u64,
     },
+}
+
+/// A version of the internet protocol.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub enum IpFamily {
+    /// Version 4.
+    #[serde(rename = "ip4")]
+    V4,
+    /// Version 6.
+    #[serde(rename = "ip6")]
+    V6,
+}
+
+impl IpFamily {
+    /// That of an address; IPv4 inside IPv6 is IPv4.
+    pub fn of(address: std::net::IpAddr) -> Self {
+        if address.to_canonical().is_ipv4() {
+            Self::V4
+        } else {
+            Self::V6
+        }
+    }
+}
+
+impl fmt::Display for IpFamily {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(match self {
+            Self::V4 => "IPv4",
+            Self::V6 => "IPv6",
+        })
+    }
 }
 
 impl Step {
@@ -408,6 +452,7 @@ impl fmt::Display for Step {
                 )
             }
             Self::Revise { path, before, after } => print_revision(f, path, before, after),
+            Self::Tune { path, value } => write!(f, "sysctl -w {}={}", setting(path), quoted(value)),
             Self::Remove(path) => write!(f, "rm -f {}", shown(path)),
             Self::SweepNft {
                 tag,
@@ -449,18 +494,33 @@ impl fmt::Display for Step {
             Self::Drain { port, .. } => write!(f, "wait until nobody queues on TCP/{port}"),
             Self::AwaitTcp {
                 port,
-                listening,
+                listening: true,
                 comm,
+                families,
                 ..
             } => {
-                if *listening {
-                    write!(f, "wait until {comm} listens on TCP/{port}")
-                } else {
-                    write!(f, "wait until {comm} no longer listens on TCP/{port}")
-                }
+                write!(f, "wait until {comm} listens on TCP/{port}{}", over(families))
+            }
+            Self::AwaitTcp { port, comm, .. } => {
+                write!(f, "wait until {comm} no longer listens on TCP/{port}")
             }
         }
     }
+}
+
+/// The families that are waited for, as the end of a sentence.
+fn over(families: &[IpFamily]) -> String {
+    match families {
+        [one] => format!(" over {one}"),
+        [one, other] => format!(" over {one} and {other}"),
+        _ => String::new(),
+    }
+}
+
+/// The name of a setting of the kernel, as sysctl(8) takes it.
+fn setting(path: &Path) -> String {
+    let name = path.strip_prefix("/proc/sys").unwrap_or(path);
+    quoted(&name.to_string_lossy().replace('/', "."))
 }
 
 fn shown(path: &Path) -> String {

@@ -101,7 +101,9 @@ pub fn sshd_not_on_the_port(case: &Case<'_>) -> Option<Advice> {
     }
     let holders: Vec<_> = case
         .listeners(Protocol::Tcp, port)
-        .filter(|socket| !socket.program.as_deref().unwrap_or("sshd").starts_with("sshd"))
+        .filter(|socket| {
+            !socket.of_root() || !socket.program.as_deref().unwrap_or("sshd").starts_with("sshd")
+        })
         .map(socket_line)
         .collect();
     if !holders.is_empty() {

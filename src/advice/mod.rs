@@ -7,6 +7,7 @@ mod access;
 mod host;
 mod product;
 mod ruleset;
+mod sshd;
 
 use std::net::IpAddr;
 
@@ -120,6 +121,9 @@ pub fn review(plan: &Plan, answers: &Answers, facts: &Facts) -> Vec<Advice> {
         product::configuration_differs(&case),
         product::range_not_needed(&case),
         product::fallback_not_opened(&case),
+        sshd::given_to_connections(&case),
+        sshd::restrictions_stay_behind(&case),
+        sshd::others_on_port_22(&case),
     ]
     .into_iter()
     .flatten()

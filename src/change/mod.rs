@@ -111,6 +111,9 @@ pub struct Before {
     /// Units that it made start at boot.
     #[serde(default)]
     pub enabled: Vec<String>,
+    /// Our file that keeps ports from outgoing connections, and the kernel's list of such ports before and afterwards.
+    #[serde(default)]
+    pub reserved: Option<(PathBuf, Option<(String, String)>)>,
     /// TCP ports on which sshd listened.
     pub ssh_ports: Vec<u16>,
     /// TCP ports on which it listens afterwards.

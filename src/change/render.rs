@@ -21,6 +21,7 @@ use crate::facts::{Activation, BackendId, Facts, InboundDefault, Listener};
 use crate::notice;
 use crate::plan::{Plan, Port22, Requirement};
 use crate::port::{PortRange, Protocol};
+use crate::sshd::socket::port_of;
 use crate::transaction::TxnId;
 
 /// What the rendering needs besides facts and plan.
@@ -219,13 +220,18 @@ fn without_ids(text: &str) -> String {
 
 /// Ports of the sshd that is moved, ascending. Another sshd with a configuration of its own may listen beside it.
 fn own_ports(facts: &Facts) -> Vec<u16> {
-    let mut own: Vec<u16> = facts
+    let listening = facts
         .listeners
         .iter()
         .filter(|l| l.protocol == Protocol::Tcp && !l.loopback())
         .filter(|l| l.pid.is_some() && l.pid == facts.ssh.pid)
-        .map(|l| l.port)
-        .collect();
+        .map(|l| l.port);
+    // The port is the socket's, whether sshd runs at this moment or not.
+    let streams = facts.ssh.socket.iter().flat_map(|socket| &socket.streams);
+    let mut own: Vec<u16> = streams.filter_map(|stream| port_of(stream)).collect();
+    if own.is_empty() {
+        own.extend(listening);
+    }
     if own.is_empty() {
         own.clone_from(&facts.ssh.ports);
     }

@@ -1,5 +1,6 @@
 //! From a prepared change to a live trial: lock, fingerprint, dry runs, snapshot, journal, guard, then the first step.
 
+use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::time::Duration;
 
@@ -11,6 +12,7 @@ use crate::backend::nftables::inspect::fingerprint;
 use crate::backend::nftables::render::gaps;
 use crate::change::Change;
 use crate::step::Step;
+use crate::system::SystemError;
 use crate::transaction::{Entry, JOURNAL_VERSION, Outcome, Phase, Progress, State, TxnId};
 
 /// How many steps take longer than a window allows for: the guard's time is set anew once the trial is live.
@@ -243,13 +245,28 @@ impl Engine<'_> {
         let phases = [Phase::Check, Phase::Trial1, Phase::Trial2, Phase::Commit];
         let actions = phases.into_iter().flat_map(|phase| change.actions(phase));
         for step in actions.flat_map(|action| std::iter::once(&action.step).chain(&action.undo)) {
-            if let Step::Write { path, .. } | Step::Remove(path) = step {
-                self.system.relied_on(path).map_err(|error| {
-                    EngineError::Refused(format!(
-                        "{error}. Nothing was changed. Take it from the others (chown root, chmod go-w), and apply again"
-                    ))
-                })?;
-            }
+            let looked = match step {
+                Step::Write { path, .. } | Step::Remove(path) => self.system.relied_on(path),
+                // The file may be the product's: its owner can change what is in it, but not lead us to another one.
+                Step::Revise { path, .. } => self.rely_on_places_of(path),
+                _ => Ok(()),
+            };
+            looked.map_err(|error| {
+                EngineError::Refused(format!(
+                    "{error}. Nothing was changed. Take it from the others (chown root, chmod go-w), and apply again"
+                ))
+            })?;
+        }
+        Ok(())
+    }
+}
+
+impl Engine<'_> {
+    /// The directory in which a file is named, and the one in which it lies.
+    fn rely_on_places_of(&self, path: &Path) -> Result<(), SystemError> {
+        let target = self.system.resolve(path).unwrap_or_else(|| path.to_owned());
+        for dir in [path, &target].into_iter().filter_map(Path::parent) {
+            self.system.relied_on(dir)?;
         }
         Ok(())
     }

@@ -7,11 +7,13 @@ use super::apply::check_open;
 use super::detect::sockets::tcp_listeners;
 use super::detect::sshd::in_force;
 use super::journal::Transaction;
+use super::listening::Wanted;
 use super::{Engine, EngineError};
 use crate::backend::nftables::shut::{has_our_deny, is_shut_but_for};
 use crate::change::Change;
 use crate::facts::{BackendId, SshdConfig};
 use crate::sshd::config::Effective;
+use crate::step::Step;
 use crate::system::Lock;
 use crate::transaction::{Entry, Outcome, Phase, Progress, TxnId};
 
@@ -123,22 +125,11 @@ impl Engine<'_> {
                 )));
             }
         }
+        self.reserved(change)?;
         if change.before.ssh_ports == change.before.ssh_ports_after {
             return Ok(());
         }
-        let holder = if change.before.ssh_socket {
-            "systemd"
-        } else {
-            "sshd"
-        };
-        for port in &change.before.ssh_ports_after {
-            if !tcp_listeners(self.system, *port)
-                .iter()
-                .any(|(_, name)| name == holder)
-            {
-                return Err(EngineError::Refused(format!("no {holder} listens on TCP/{port}")));
-            }
-        }
+        self.sshd_is_there(change)?;
         if change.before.ssh_socket {
             return Ok(());
         }
@@ -151,6 +142,25 @@ impl Engine<'_> {
                 change.before.ssh_ports_after
             )))
         }
+    }
+
+    /// Fails unless sshd, or systemd for it, listens as the steps of the commit have waited for.
+    fn sshd_is_there(&self, change: &Change) -> Result<(), EngineError> {
+        let holder = if change.before.ssh_socket {
+            "systemd"
+        } else {
+            "sshd"
+        };
+        for port in &change.before.ssh_ports_after {
+            let waits = |step: &&Step| matches!(step, Step::AwaitTcp { listening: true, .. });
+            let steps = change.commit.iter().map(|action| &action.step).filter(waits);
+            let wanted = steps
+                .filter_map(Wanted::of)
+                .find(|wanted| wanted.port == *port && wanted.comm == holder)
+                .unwrap_or_else(|| Wanted::anywhere(*port, holder));
+            self.listens(&wanted)?;
+        }
+        Ok(())
     }
 
     /// On which ports sshd would listen for others if it were started now.

@@ -10,17 +10,16 @@ use crate::answers::{Answers, Legacy22};
 use crate::backend::nftables::Ruleset;
 use crate::backend::nftables::inspect::fingerprint;
 use crate::backend::{Pieces, Wish, translator};
-use crate::change::assemble::Parts;
+use crate::change::assemble::{Parts, helper_port};
 use crate::change::render::Setting;
 use crate::change::{Before, Change};
+use crate::facts::local_ports::without as without_ports;
 use crate::facts::{BackendId, Facts};
 use crate::plan::Requirement;
 use crate::product::taken_back;
 use crate::sshd::change::FileChange;
+use crate::sshd::reserve::Reservation;
 use crate::transaction::{Entry, State, TxnId};
-
-/// Where the helper sshd of the handover listens.
-const HELPER_PORT: u16 = 61_022;
 
 impl Engine<'_> {
     /// The committed transaction that is in force: the last one that no later one took back.
@@ -119,6 +118,7 @@ impl Engine<'_> {
             }
         }
         let product_files = self.product_back(&before);
+        let reservation = self.reservation_back(&before)?;
         let ruleset = self.live_ruleset()?;
         let theirs = ruleset.without_ours();
         let returning = gone(&before.ssh_ports, &before.ssh_ports_after);
@@ -132,7 +132,7 @@ impl Engine<'_> {
             theirs: &theirs,
             requirements: &requirements,
             closing: &leaving,
-            helper_port: (!sshd_files.is_empty()).then_some(HELPER_PORT),
+            helper_port: (!sshd_files.is_empty()).then(|| helper_port(facts)),
         };
         let (pieces, kept) = back.translate(&before.kept);
         let parts = Parts {
@@ -149,8 +149,9 @@ impl Engine<'_> {
             gates: None,
             lift: true,
             sshd_files,
+            reservation,
             ssh_ports: (before.ssh_ports_after.clone(), before.ssh_ports.clone()),
-            helper_port: HELPER_PORT,
+            helper_port: helper_port(facts),
             enable: Vec::new(),
             disable: before.enabled.clone(),
             unlabel: before.labels.clone(),
@@ -191,6 +192,24 @@ impl Engine<'_> {
             })
         });
         back.collect()
+    }
+
+    /// Our list of ports that connections do not get: others may have added theirs to the kernel's since.
+    fn reservation_back(&self, before: &Before) -> Result<Option<Reservation>, EngineError> {
+        let Some((reserved, live)) = &before.reserved else {
+            return Ok(None);
+        };
+        let mut files = before.files.iter();
+        let Some((path, old, new)) = files.find(|(path, _, _)| path == reserved) else {
+            return Ok(None);
+        };
+        let file = self.file_back(path, old.as_ref(), new.as_ref())?;
+        let local = self.local_ports().filter(|local| local.settable);
+        let live = local.zip(live.as_ref()).map(|(local, (old, new))| {
+            let left = without_ports(&local.reserved, new, old);
+            (local.reserved, left)
+        });
+        Ok(Some(Reservation { file, live }))
     }
 
     /// A file goes back only if it still holds what we wrote: what somebody changed since is never lost.

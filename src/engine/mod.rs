@@ -12,6 +12,8 @@ pub mod guard;
 mod iptables;
 pub mod journal;
 pub mod kernel;
+mod listening;
+mod local_ports;
 pub mod perform;
 pub mod prepare;
 pub mod rollback;

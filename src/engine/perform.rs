@@ -3,7 +3,7 @@
 use std::path::Path;
 use std::time::Duration;
 
-use super::detect::sockets::tcp_listeners;
+use super::listening::Wanted;
 use super::{Engine, EngineError};
 use crate::backend::nftables::Ruleset;
 use crate::backend::nftables::inspect::owner;
@@ -21,16 +21,10 @@ impl Engine<'_> {
                 drop(self.system.run(call));
                 Ok(())
             }
-            Step::Write { path, content, mode } => {
-                if let Some(dir) = path.parent() {
-                    self.system.make_dir(dir, 0o755)?;
-                }
-                // A symbolic link stays one: what it points to is replaced.
-                let target = self.system.resolve(path).unwrap_or_else(|| path.clone());
-                let mode = self.system.mode(&target).unwrap_or(*mode);
-                Ok(self.system.replace(&target, content.as_bytes(), mode)?)
-            }
+            Step::Write { path, content, mode } => self.write(path, content, *mode),
             Step::Revise { path, before, after } => self.revise(path, before, after),
+            // Of an empty value the kernel would see nothing at all.
+            Step::Tune { path, value } => Ok(self.system.tune(path, &format!("{value}\n"))?),
             Step::Remove(path) => Ok(self.system.remove(path)?),
             Step::SweepNft {
                 tag,
@@ -50,8 +44,9 @@ impl Engine<'_> {
                 call,
                 patience_ms,
             } => {
+                let wanted = Wanted::anywhere(*port, comm);
                 if self
-                    .await_tcp(*port, true, comm, Duration::from_millis(*patience_ms))
+                    .await_listening(&wanted, Duration::from_millis(*patience_ms))
                     .is_err()
                 {
                     self.system.run_ok(call)?;
@@ -70,17 +65,24 @@ impl Engine<'_> {
                 );
                 Ok(())
             }
-            Step::AwaitTcp {
-                port,
-                listening,
-                comm,
-                timeout_ms,
-            } => self.await_tcp(*port, *listening, comm, Duration::from_millis(*timeout_ms)),
+            Step::AwaitTcp { .. } => self.await_tcp(step),
         }
     }
 
+    fn write(&self, path: &Path, content: &str, mode: u32) -> Result<(), EngineError> {
+        if let Some(dir) = path.parent() {
+            self.system.make_dir(dir, 0o755)?;
+        }
+        // A symbolic link stays one: what it points to is replaced.
+        let target = self.system.resolve(path).unwrap_or_else(|| path.to_owned());
+        let mode = self.system.mode(&target).unwrap_or(mode);
+        Ok(self.system.replace(&target, content.as_bytes(), mode)?)
+    }
+
     fn revise(&self, path: &Path, before: &str, after: &str) -> Result<(), EngineError> {
-        let now = self.system.read_text(path);
+        // What is read is what is replaced, whatever becomes of a link meanwhile.
+        let target = self.system.resolve(path).unwrap_or_else(|| path.to_owned());
+        let now = self.system.read_text(&target);
         if now.as_deref() == Some(after) {
             return Ok(());
         }
@@ -90,7 +92,6 @@ impl Engine<'_> {
                 path.display()
             )));
         }
-        let target = self.system.resolve(path).unwrap_or_else(|| path.to_owned());
         let mode = self.system.mode(&target).unwrap_or(0o644);
         Ok(self.system.replace(&target, after.as_bytes(), mode)?)
     }
@@ -139,44 +140,6 @@ impl Engine<'_> {
         while self.system.boottime() < end && self.system.boottime() - since < quiet {
             if super::detect::sockets::queued(self.system, port) > 0 {
                 since = self.system.boottime();
-            }
-            self.system.sleep(Duration::from_millis(5));
-        }
-    }
-
-    fn await_tcp(
-        &self,
-        port: u16,
-        listening: bool,
-        comm: &str,
-        patience: Duration,
-    ) -> Result<(), EngineError> {
-        let until = self.system.boottime() + patience;
-        loop {
-            let owners = tcp_listeners(self.system, port);
-            let there = owners.iter().any(|(_, name)| name == comm);
-            if there == listening {
-                return Ok(());
-            }
-            if self.system.boottime() >= until {
-                let what = if listening {
-                    "did not come to listen on"
-                } else {
-                    "still listens on"
-                };
-                let others: Vec<String> = owners
-                    .iter()
-                    .map(|(pid, name)| format!("{name} ({pid})"))
-                    .collect();
-                let holder = if others.is_empty() {
-                    String::from("nobody listens there")
-                } else {
-                    format!("the port is held by {}", others.join(", "))
-                };
-                return Err(EngineError::Refused(format!(
-                    "{comm} {what} TCP/{port} within {} s; {holder}",
-                    patience.as_secs()
-                )));
             }
             self.system.sleep(Duration::from_millis(5));
         }

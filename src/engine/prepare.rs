@@ -7,7 +7,7 @@ use std::path::Path;
 use super::Engine;
 use super::detect::sshd::in_force;
 use crate::advice::review;
-use crate::answers::Answers;
+use crate::answers::{Answers, OLD_SSH_PORT};
 use crate::catalogue::Catalogue;
 use crate::change::Preview;
 use crate::change::render::{Setting, preview};
@@ -15,6 +15,7 @@ use crate::facts::{BackendId, Facts, TwoPorts};
 use crate::plan::{Plan, PlanError, Requirement, plan};
 use crate::sshd::logins::depends_on_port;
 use crate::sshd::neighbours;
+use crate::sshd::restrictions::tied;
 use crate::step::{Invocation, Tool};
 
 /// From 9.8 on another program of OpenSSH serves a connection, and asks the wrappers: Debian's place, and that of others.
@@ -82,6 +83,19 @@ impl Engine<'_> {
         let mut ssh = facts.ssh.clone();
         ssh.two_ports = self.two_ports(facts, plan.ssh_port);
         ssh.wrappers = self.wrappers(facts);
+        ssh.local_ports = self.local_ports();
+        if plan.move_sshd && !ssh.ports.contains(&plan.ssh_port) {
+            ssh.in_the_way = self.connections_on(plan.ssh_port);
+            if depends_on_port(&ssh.config.files) {
+                let asked = ssh.two_ports.as_ref();
+                // The new port takes the place of the usual one; beside it others may be restricted on purpose.
+                let mut before = ssh.ports.clone();
+                if before.contains(&OLD_SSH_PORT) {
+                    before = vec![OLD_SSH_PORT];
+                }
+                ssh.tied = tied(&ssh.config.files, &before, plan.ssh_port, asked);
+            }
+        }
         if facts.selinux.is_some() && self.system.locate(Tool::Semanage).is_some() {
             let list = Invocation::new(Tool::Semanage, ["port", "-l"]);
             ssh.labels = self.system.run_ok(&list).ok().map(|output| output.stdout);

@@ -403,7 +403,10 @@ fn left_out(step: &Step) -> Option<&'static str> {
             let private = PRIVATE.iter().any(|dir| path.starts_with(dir));
             (!private).then_some("files outside of /etc")
         }
-        Step::SweepNft { .. } | Step::SweepIptables { .. } | Step::PatchIptables { .. } => None,
+        Step::Tune { .. }
+        | Step::SweepNft { .. }
+        | Step::SweepIptables { .. }
+        | Step::PatchIptables { .. } => None,
     }
 }
 

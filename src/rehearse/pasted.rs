@@ -83,6 +83,7 @@ impl Pasted {
             port: *port,
             program: Some("sshd".to_owned()),
             pid: None,
+            uid: Some(0),
         };
         pasted.facts.listeners = pasted.facts.ssh.ports.iter().map(listener).collect();
         Ok(pasted)

@@ -27,7 +27,7 @@ pub fn depends_on_port(files: &[(PathBuf, String)]) -> bool {
 }
 
 /// The value of a criterion of a `Match` line: `LocalPort 22`, or `LocalPort=22`.
-fn criterion(line: &Line, name: &str) -> Option<String> {
+pub(super) fn criterion(line: &Line, name: &str) -> Option<String> {
     let mut words = line.arguments.iter();
     while let Some(word) = words.next() {
         let (key, glued) = word

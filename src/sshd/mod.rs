@@ -6,5 +6,7 @@ pub mod config;
 pub mod listen;
 pub mod logins;
 pub mod neighbours;
+pub mod reserve;
+pub mod restrictions;
 pub mod socket;
 pub mod wrappers;

@@ -6,7 +6,8 @@ use faspwall::advice::{Advice, Severity, review};
 use faspwall::answers::{ADVICE_CODES, Answers, Daemon, Legacy22};
 use faspwall::catalogue::Catalogue;
 use faspwall::facts::{
-    AsperaFacts, ChainFact, Facts, Foreign, InboundDefault, Listener, Session, SshFacts, Via,
+    Activation, AsperaFacts, ChainFact, Facts, Foreign, InboundDefault, Listener, LocalPorts, Session,
+    SshFacts, Via,
 };
 use faspwall::plan::plan;
 use faspwall::port::Protocol;
@@ -26,6 +27,7 @@ fn listener(program: &str, address: &str, port: u16) -> Listener {
         port,
         program: Some(program.into()),
         pid: Some(812),
+        uid: Some(0),
     }
 }
 
@@ -368,6 +370,48 @@ fn fw007_and_fw017_follow_the_platform() {
     assert_eq!(severity("FW017", &answers, &facts), None);
     answers.fasp_udp = "33001".parse().expect("a port");
     assert_eq!(severity("FW007", &answers, &facts), Some(Severity::Warning));
+}
+
+#[test]
+fn fw020_to_fw022_tell_what_becomes_of_the_ports_of_sshd() {
+    let mut facts = server();
+    let mut answers = answers("connect-server");
+    let local = LocalPorts {
+        range: (32768, 60999),
+        reserved: "33002".into(),
+        settable: true,
+        ..LocalPorts::default()
+    };
+    facts.ssh.local_ports = Some(local.clone());
+    let advice = given("FW020", &answers, &facts).expect("given");
+    assert_eq!(advice.severity, Severity::Note);
+    assert!(advice.text.contains("This change reserves it"), "{}", advice.text);
+    facts.ssh.local_ports = Some(LocalPorts {
+        settable: false,
+        ..local.clone()
+    });
+    let advice = given("FW020", &answers, &facts).expect("given");
+    let command = "sysctl -w net.ipv4.ip_local_reserved_ports=33001-33002   ";
+    assert!(advice.text.contains(command), "{}", advice.text);
+    facts.ssh.local_ports = Some(LocalPorts {
+        reserved: "33001".into(),
+        ..local
+    });
+    assert_eq!(severity("FW020", &answers, &facts), None);
+
+    facts.ssh.tied = vec!["/etc/ssh/sshd_config line 9: AllowUsers a".into()];
+    assert_eq!(severity("FW021", &answers, &facts), Some(Severity::Blocker));
+    answers.accept.push("FW021".into());
+    assert_eq!(severity("FW021", &answers, &facts), Some(Severity::Warning));
+
+    assert_eq!(severity("FW022", &answers, &facts), None);
+    facts.listeners.push(listener("gitea", "::", 22));
+    let advice = given("FW022", &answers, &facts).expect("given");
+    assert!(advice.text.contains("served by gitea"), "{}", advice.text);
+    // systemd holds it for sshd.
+    facts.listeners = vec![listener("systemd", "::", 22)];
+    facts.ssh.activation = Activation::Socket("ssh.socket".into());
+    assert_eq!(severity("FW022", &answers, &facts), None);
 }
 
 #[test]

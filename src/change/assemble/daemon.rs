@@ -5,10 +5,11 @@ use std::path::{Path, PathBuf};
 use super::{Parts, RUN_DIR, gone, nft};
 use crate::backend::nftables::render::BRIDGE_TABLE;
 use crate::facts::Activation;
+use crate::port::Protocol;
 use crate::sshd::change::FileChange;
 use crate::sshd::neighbours::{self, Label};
 use crate::sshd::{command_line, listen};
-use crate::step::{Action, Invocation, Signal, Step, Tool};
+use crate::step::{Action, Invocation, IpFamily, Signal, Step, Tool};
 
 /// Name of the helper of the handover; the other second sshd is the door.
 pub(super) const HELPER: &str = "bridge";
@@ -25,15 +26,6 @@ fn drain(port: u16) -> Action {
         step,
         vec![],
     )
-}
-
-fn await_tcp(port: u16, listening: bool, comm: &str) -> Step {
-    Step::AwaitTcp {
-        port,
-        listening,
-        comm: comm.to_owned(),
-        timeout_ms: 8_000,
-    }
 }
 
 /// A service of sshd takes its directory in /run with it when it stops, and no sshd lets anybody in without it.
@@ -152,6 +144,17 @@ impl Parts<'_> {
     pub(super) fn reload(&self, verb: &str) -> Vec<Step> {
         match &self.facts.ssh.activation {
             Activation::Service(unit) if self.changes_options() => self.restart_service(unit),
+            Activation::Service(unit) if self.facts.ssh.reloads == Some(false) => {
+                // A unit that does not say how: as sshd itself wants to be told. A restart could end logins.
+                let words = ["kill", "--kill-who=main", "--signal=HUP", unit.as_str()];
+                let call = Invocation::new(Tool::Systemctl, words);
+                // For an undo it may have ended: then it is started again by the next step.
+                vec![if verb == "reload" {
+                    Step::Run(call)
+                } else {
+                    Step::Try(call)
+                }]
+            }
             Activation::Service(unit) => {
                 vec![Step::Run(Invocation::new(Tool::Systemctl, [verb, unit.as_str()]))]
             }
@@ -267,12 +270,75 @@ impl Parts<'_> {
 
     /// A second sshd listens, or no longer does.
     pub(super) fn await_sshd(&self, port: u16, listening: bool) -> Step {
-        await_tcp(port, listening, "sshd")
+        Step::AwaitTcp {
+            port,
+            listening,
+            comm: String::from("sshd"),
+            program: Some(PathBuf::from(self.program())),
+            families: self.families_of_second(),
+            timeout_ms: 8_000,
+        }
     }
 
     /// Whoever holds sshd's port for good listens there: sshd itself, or systemd for it.
     fn await_holder(&self, port: u16) -> Step {
-        await_tcp(port, true, self.holder())
+        let comm = self.holder();
+        Step::AwaitTcp {
+            port,
+            listening: true,
+            comm: comm.to_owned(),
+            program: (comm == "sshd").then(|| PathBuf::from(self.program())),
+            families: self.families(port),
+            timeout_ms: 8_000,
+        }
+    }
+
+    /// The families over which that port of sshd must be served: as it is now; a new port as those whose place it takes.
+    fn families(&self, port: u16) -> Vec<IpFamily> {
+        let (before, after) = (&self.ssh_ports.0, &self.ssh_ports.1);
+        if before.contains(&port) {
+            return self.families_now(port);
+        }
+        let mut old: Vec<u16> = before
+            .iter()
+            .copied()
+            .filter(|port| !after.contains(port))
+            .collect();
+        if old.is_empty() {
+            old.clone_from(before);
+        }
+        let mut families = vec![IpFamily::V4, IpFamily::V6];
+        for port in old {
+            let now = self.families_now(port);
+            families.retain(|family| now.contains(family));
+        }
+        families
+    }
+
+    fn families_now(&self, port: u16) -> Vec<IpFamily> {
+        let holders = self
+            .facts
+            .listeners
+            .iter()
+            .filter(|l| l.protocol == Protocol::Tcp && l.port == port && !l.loopback() && l.of_root());
+        let mut families: Vec<IpFamily> = holders.map(|l| IpFamily::of(l.address)).collect();
+        families.sort_unstable();
+        families.dedup();
+        families
+    }
+
+    /// The same for a second sshd. One socket of systemd serves both families, where sshd needs one for each.
+    fn families_of_second(&self) -> Vec<IpFamily> {
+        let mut families = self.door.map(|door| self.families(door)).unwrap_or_default();
+        let socket = matches!(self.facts.ssh.activation, Activation::Socket(_));
+        let everywhere = |place: &String| place.starts_with("0.0.0.0:");
+        if socket
+            && families == [IpFamily::V6]
+            && self.facts.ssh.config.listen_addresses.iter().any(everywhere)
+        {
+            families.insert(0, IpFamily::V4);
+        }
+        families
     }
 
     fn holder(&self) -> &'static str {

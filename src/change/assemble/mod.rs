@@ -20,6 +20,7 @@ use crate::plan::Requirement;
 use crate::sshd::change::FileChange;
 use crate::sshd::command_line;
 use crate::sshd::neighbours::{self, Label};
+use crate::sshd::reserve::{Reservation, SETTING};
 use crate::step::{Action, Invocation, Step, Tool};
 use crate::transaction::TxnId;
 use ipnet::IpNet;
@@ -32,6 +33,12 @@ pub const RUN_DIR: &str = "/run/faspwall";
 const COMMIT_SECONDS: u64 = 600;
 /// Seconds after which 22 opens again by itself when a commit dies half-way.
 pub const COMMIT_SHUT_SECONDS: u64 = 60;
+
+/// A port that nobody listens on, for the helper sshd of the handover.
+pub fn helper_port(facts: &Facts) -> u16 {
+    let taken = |port: &u16| facts.listeners.iter().any(|l| l.port == *port);
+    (61_022..61_122).find(|port| !taken(port)).unwrap_or(61_022)
+}
 
 /// Everything that the order is applied to.
 #[derive(Debug, Clone)]
@@ -64,6 +71,8 @@ pub struct Parts<'a> {
     pub sshd_files: Vec<FileChange>,
     /// Changes of the product's own file.
     pub product_files: Vec<FileChange>,
+    /// What is kept from outgoing connections.
+    pub reservation: Option<Reservation>,
     /// sshd's ports before and after.
     pub ssh_ports: (Vec<u16>, Vec<u16>),
     /// A free port for the helper sshd of the handover.
@@ -259,6 +268,7 @@ impl Parts<'_> {
         }
         actions.extend(self.pieces.keep.clone());
         actions.extend(self.start_at_boot());
+        actions.extend(self.reserve());
         actions.extend(self.move_sshd());
         actions.extend(self.set_product());
         actions.extend(self.pieces.settle.clone());
@@ -297,6 +307,35 @@ impl Parts<'_> {
         actions
     }
 
+    /// Before sshd lets its new port go for a moment.
+    fn reserve(&self) -> Vec<Action> {
+        let Some(Reservation { file, live }) = &self.reservation else {
+            return Vec::new();
+        };
+        let say = if file.after.is_some() {
+            "keep the new ports from outgoing connections of this host"
+        } else {
+            "no longer keep these ports from outgoing connections"
+        };
+        let mut actions = vec![Action::new(
+            say,
+            Step::put(&file.path, file.after.as_deref(), 0o644),
+            vec![Step::put(&file.path, file.before.as_deref(), 0o644)],
+        )];
+        if let Some((before, after)) = live {
+            let tune = |value: &String| Step::Tune {
+                path: PathBuf::from(SETTING),
+                value: value.clone(),
+            };
+            actions.push(Action::new(
+                "the same for the running kernel",
+                tune(after),
+                vec![tune(before)],
+            ));
+        }
+        actions
+    }
+
     /// The product reads its file for each transfer: it changes once sshd listens as it shall.
     fn set_product(&self) -> Vec<Action> {
         let revise = |path: &PathBuf, before: &str, after: &str| Step::Revise {
@@ -324,7 +363,8 @@ impl Parts<'_> {
         reverts: Option<String>,
     ) -> Change {
         let mut before = self.pieces.files.clone();
-        for file in self.sshd_files.iter().chain(&self.product_files) {
+        let reserved = self.reservation.iter().map(|reservation| &reservation.file);
+        for file in self.sshd_files.iter().chain(&self.product_files).chain(reserved) {
             before.push((file.path.clone(), file.before.clone(), file.after.clone()));
         }
         let mut files: Vec<String> = before
@@ -371,6 +411,10 @@ impl Parts<'_> {
                 kept: self.kept.clone(),
                 open: Vec::new(),
                 enabled: self.enable.clone(),
+                reserved: self
+                    .reservation
+                    .as_ref()
+                    .map(|reservation| (reservation.file.path.clone(), reservation.live.clone())),
                 ssh_ports: self.ssh_ports.0.clone(),
                 ssh_ports_after: self.ssh_ports.1.clone(),
                 ssh_config: self.facts.ssh.config.main.clone(),

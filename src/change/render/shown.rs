@@ -148,7 +148,8 @@ impl Wanted<'_> {
                 }
             }
         }
-        for file in &self.sshd_files {
+        let reserved = self.reservation.iter().map(|reservation| &reservation.file);
+        for file in self.sshd_files.iter().chain(reserved) {
             diffs.push(diff(
                 &file.path.display().to_string(),
                 &text(&file.before),

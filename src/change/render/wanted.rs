@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::super::Change;
-use super::super::assemble::Parts;
+use super::super::assemble::{Parts, helper_port};
 use super::{Setting, another_sshd, own_ports, shown, translators, unread_configuration, without_ids};
 use crate::backend::nftables::inspect::fingerprint;
 use crate::backend::nftables::model::Ruleset;
@@ -16,6 +16,7 @@ use crate::plan::{Plan, Port22, Requirement};
 use crate::port::Protocol;
 use crate::sshd::change::{FileChange, listen_on, ours};
 use crate::sshd::logins::refused_there;
+use crate::sshd::reserve::{Reservation, reserve};
 use crate::sshd::wrappers;
 use ipnet::IpNet;
 
@@ -37,6 +38,8 @@ pub(super) struct Wanted<'a> {
     pub(super) sshd_files: Vec<FileChange>,
     /// aspera.conf, where it shall name the ports of the plan.
     pub(super) product_files: Vec<FileChange>,
+    /// What is kept from outgoing connections, so that sshd gets its port.
+    pub(super) reservation: Option<Reservation>,
     pub(super) left_to_do: Vec<String>,
     pub(super) ports_before: Vec<u16>,
     pub(super) ports_after: Vec<u16>,
@@ -86,6 +89,7 @@ impl<'a> Wanted<'a> {
             spared,
             sshd_files: Vec::new(),
             product_files: Vec::new(),
+            reservation: None,
             left_to_do: Vec::new(),
             ports_before: facts.ssh.ports.clone(),
             ports_after: facts.ssh.ports.clone(),
@@ -123,7 +127,7 @@ impl<'a> Wanted<'a> {
                 closing: if owner { &self.closing } else { &[] },
                 spared: &self.spared,
                 gates: self.gates.as_ref().filter(|_| owner),
-                helper_port: (!self.sshd_files.is_empty()).then(|| self.helper_port()),
+                helper_port: (!self.sshd_files.is_empty()).then(|| helper_port(self.facts)),
                 kept: &kept,
             };
             match backend.keeps(&wish) {
@@ -177,6 +181,9 @@ impl<'a> Wanted<'a> {
         self.ports_before = own;
         match listen_on(&self.facts.ssh, &ports) {
             Ok(files) => {
+                if !files.is_empty() {
+                    self.reservation = reserve(&self.facts.ssh, plan.ssh_port, &self.requirements);
+                }
                 self.sshd_files = files;
                 self.ports_after = ports;
             }
@@ -189,15 +196,22 @@ impl<'a> Wanted<'a> {
         let squatter = self.facts.listeners.iter().find(|l| {
             l.protocol == Protocol::Tcp
                 && l.port == door
-                && l.program
-                    .as_deref()
-                    .is_none_or(|program| !program.starts_with("sshd"))
+                && (!l.of_root()
+                    || l.program
+                        .as_deref()
+                        .is_none_or(|program| !program.starts_with("sshd")))
         });
         if let (Some(squatter), true) = (squatter, plan.move_sshd && !self.facts.ssh.ports.contains(&door)) {
             let program = squatter.program.as_deref().unwrap_or("another program");
             self.obstacles.push(format!(
                 "TCP/{door} is already used by {program} on {}: sshd cannot listen there. Choose another port, or stop that program",
                 squatter.address
+            ));
+        }
+        if let (Some(held), true) = (self.facts.ssh.in_the_way.first(), plan.move_sshd) {
+            self.obstacles.push(format!(
+                "TCP/{door} is this host's own end of a connection: {held}. sshd could not listen there while it lasts. Wait \
+                 until it ends, or end that program, and run this again; or choose another port"
             ));
         }
         self.obstacles.extend(refused_there(&self.facts.ssh));
@@ -213,7 +227,8 @@ impl<'a> Wanted<'a> {
 
     /// Files that would not survive being written anew.
     pub(super) fn find_unwritable(&mut self) {
-        let own = self.sshd_files.iter().chain(&self.product_files);
+        let reserved = self.reservation.iter().map(|reservation| &reservation.file);
+        let own = self.sshd_files.iter().chain(&self.product_files).chain(reserved);
         let own = own.map(|file| (&file.path, &file.before));
         let files = self.pieces.files.iter().map(|(path, before, _)| (path, before));
         for (path, before) in files.chain(own) {
@@ -241,11 +256,6 @@ impl<'a> Wanted<'a> {
         self.kept
             .values()
             .any(|(kept, after)| has_wall(kept) && kept == after)
-    }
-
-    pub(super) fn helper_port(&self) -> u16 {
-        let taken = |port: &u16| self.facts.listeners.iter().any(|l| l.port == *port);
-        (61_022..61_122).find(|port| !taken(port)).unwrap_or(61_022)
     }
 
     /// Ports that the commit in force opened, and those that sshd leaves, unless they are wanted now.
@@ -284,9 +294,10 @@ impl<'a> Wanted<'a> {
             lift: self.closing.is_empty() || self.kept.values().any(|(kept, _)| has_wall(kept)),
             sshd_files: self.sshd_files.clone(),
             product_files: self.product_files.clone(),
+            reservation: self.reservation.clone(),
             left_to_do: self.left_to_do.clone(),
             ssh_ports: (self.ports_before.clone(), self.ports_after.clone()),
-            helper_port: self.helper_port(),
+            helper_port: helper_port(self.facts),
             enable: self.enable.clone(),
             disable: Vec::new(),
             unlabel: Vec::new(),

@@ -53,8 +53,13 @@ impl Process {
 
     /// Whether it is a process of OpenSSH's server; since 9.8 a login is held by `sshd-session`.
     pub fn is_sshd(&self) -> bool {
-        matches!(self.comm.as_str(), "sshd" | "sshd-session" | "sshd-auth")
+        is_sshd_name(&self.comm)
     }
+}
+
+/// Whether a program of OpenSSH's server is called so.
+pub fn is_sshd_name(name: &str) -> bool {
+    matches!(name, "sshd" | "sshd-session" | "sshd-auth")
 }
 
 /// Reads one `/proc/PID/stat`.
@@ -149,6 +154,14 @@ pub fn title(system: &dyn System, pid: u32) -> String {
         .replace('\0', " ")
         .trim_end()
         .to_owned()
+}
+
+/// Number of the user whose rights a process has. The owner of its directory in `/proc` does not tell: a process that may
+/// not be dumped looks like root's there.
+pub fn user_of(system: &dyn System, pid: u32) -> Option<u32> {
+    let status = system.read_text(&proc_file(pid, "status"))?;
+    let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
+    line.split_whitespace().nth(1)?.parse().ok()
 }
 
 /// A variable of the environment that the process was started with.

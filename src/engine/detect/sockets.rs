@@ -23,6 +23,8 @@ pub struct Socket {
     pub remote: SocketAddr,
     /// State number.
     pub state: u8,
+    /// Number of the user who opened it: who accepts a connection opens its socket.
+    pub uid: u32,
     /// Inode, by which the owner is found.
     pub inode: u64,
 }
@@ -37,11 +39,13 @@ fn parse_line(line: &str) -> Option<Socket> {
     let local = parse_address(field.nth(1)?)?;
     let remote = parse_address(field.next()?)?;
     let state = u8::from_str_radix(field.next()?, 16).ok()?;
-    let inode = field.nth(5)?.parse().ok()?;
+    let uid = field.nth(3)?.parse().ok()?;
+    let inode = field.nth(1)?.parse().ok()?;
     Some(Socket {
         local,
         remote,
         state,
+        uid,
         inode,
     })
 }
@@ -140,6 +144,7 @@ pub fn listeners(system: &dyn System, processes: &Processes) -> Vec<Listener> {
                 port: socket.local.port(),
                 program: owner.map(|p| p.comm.clone()),
                 pid: owner.map(|p| p.pid),
+                uid: Some(socket.uid),
             }
         })
         .collect();
@@ -166,27 +171,78 @@ pub fn owners(system: &dyn System, processes: &Processes) -> BTreeMap<u64, Vec<u
     owners
 }
 
-/// Processes that hold a listening TCP socket on `port`, on whichever address, with their command names.
-pub fn tcp_listeners(system: &dyn System, port: u16) -> Vec<(u32, String)> {
-    let inodes: Vec<u64> = tcp(system, LISTEN)
+/// TCP sockets of this host that have that port and are not waiting for connections, with the numbers of the processes that
+/// hold them.
+pub fn taken_by_connections(
+    system: &dyn System,
+    processes: &Processes,
+    port: u16,
+) -> Vec<(Socket, Option<u32>)> {
+    let mut found: Vec<Socket> = ["tcp", "tcp6"]
         .iter()
-        .filter(|socket| socket.local.port() == port)
-        .map(|socket| socket.inode)
+        .flat_map(|name| read(system, name))
+        .filter(|socket| socket.state != LISTEN && socket.local.port() == port)
         .collect();
+    found.sort_by_key(|socket| (socket.local, socket.remote));
+    if found.is_empty() {
+        return Vec::new();
+    }
+    let owners = owners(system, processes);
+    found
+        .into_iter()
+        .map(|socket| {
+            (
+                socket,
+                owners.get(&socket.inode).and_then(|pids| pids.first().copied()),
+            )
+        })
+        .collect()
+}
+
+/// A process that holds a listening TCP socket.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Holder {
+    /// Its number.
+    pub pid: u32,
+    /// Its command name, which it may have chosen itself.
+    pub name: String,
+    /// Number of the user who opened the socket.
+    pub uid: u32,
+    /// Where it listens.
+    pub address: IpAddr,
+}
+
+/// Who holds listening TCP sockets on `port`, an entry for each process and socket.
+pub fn holders(system: &dyn System, port: u16) -> Vec<Holder> {
+    let mut sockets = tcp(system, LISTEN);
+    sockets.retain(|socket| socket.local.port() == port);
     // The common answer of a poll is "nobody yet": it costs two small files.
-    if inodes.is_empty() {
+    if sockets.is_empty() {
         return Vec::new();
     }
     let processes = Processes::read(system);
-    processes
-        .all()
-        .filter(|p| {
-            processes::sockets_of(system, p.pid)
-                .iter()
-                .any(|inode| inodes.contains(inode))
-        })
-        .map(|p| (p.pid, p.comm.clone()))
-        .collect()
+    let mut found = Vec::new();
+    for process in processes.all() {
+        let held = processes::sockets_of(system, process.pid);
+        let of_port = sockets.iter().filter(|socket| held.contains(&socket.inode));
+        found.extend(of_port.map(|socket| Holder {
+            pid: process.pid,
+            name: process.comm.clone(),
+            uid: socket.uid,
+            address: socket.local.ip(),
+        }));
+    }
+    found
+}
+
+/// Processes that hold a listening TCP socket on `port`, on whichever address, with their command names.
+pub fn tcp_listeners(system: &dyn System, port: u16) -> Vec<(u32, String)> {
+    let mut found: Vec<(u32, String)> = holders(system, port)
+        .into_iter()
+        .map(|holder| (holder.pid, holder.name))
+        .collect();
+    found.dedup();
+    found
 }
 
 #[cfg(test)]

@@ -1,11 +1,13 @@
 //! sshd on this host: who listens, who starts it, which configuration is in force.
 
+mod service;
 mod units;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use self::units::{SOCKETS, Unit, option_files, parse_units, socket, units};
+use self::service::{instance_of, started_by};
+use self::units::{SOCKETS, Unit, option_files, parse_units, reloads, socket, units};
 use super::PROBE_LIMIT;
 use super::processes::{self, Processes};
 use crate::facts::{Activation, Listener, SshFacts, SshdConfig};
@@ -25,12 +27,14 @@ pub fn sshd(system: &dyn System, processes: &Processes, listeners: &[Listener], 
         ports: ports(listeners, &units),
         ..SshFacts::default()
     };
-    let listener = production(system, processes, listeners, &units);
-    if let Some(pid) = listener {
-        let (program, args) = config::listener_command(&processes::title(system, pid));
-        facts.pid = Some(pid);
-        facts.program = program_of(system, pid).or(program.map(PathBuf::from));
-        facts.args = args;
+    match active_socket(&units) {
+        // What it starts is sshd, whichever other one listens beside it.
+        Some(unit) => behind_socket(system, processes, &units, unit, &mut facts),
+        None => {
+            if let Some(pid) = production(system, processes, listeners, &units) {
+                running(system, pid, &mut facts);
+            }
+        }
     }
     facts.program = facts.program.or_else(|| system.locate(Tool::Sshd));
     if processes
@@ -49,14 +53,53 @@ pub fn sshd(system: &dyn System, processes: &Processes, listeners: &[Listener], 
     let (sshd_config, effective) = read_config(system, &facts.args, systemd);
     facts.activation = activation(system, facts.pid, &units, effective.value("pidfile"));
     facts.config = sshd_config;
-    if let Activation::Socket(unit) = &facts.activation {
-        facts.socket = Some(socket(system, unit));
-    }
     facts.start = start_files(system, &facts);
+    // Nothing is reloaded on a recorded host, and recordings that are older have no answer.
+    if let (Activation::Service(unit), None) = (&facts.activation, system.recorded()) {
+        facts.reloads = reloads(system, unit);
+    }
     if !system.is_root() {
         seen_without_root(processes, listeners, &units, &mut facts);
     }
     facts
+}
+
+/// What a daemon's process tells about itself.
+fn running(system: &dyn System, pid: u32, facts: &mut SshFacts) {
+    let (program, args) = config::listener_command(&processes::title(system, pid));
+    facts.pid = Some(pid);
+    facts.program = program_of(system, pid).or(program.map(PathBuf::from));
+    facts.args = args;
+}
+
+fn active_socket(units: &[Unit]) -> Option<&Unit> {
+    let mut sockets = units.iter().filter(|unit| unit.active);
+    sockets.find(|unit| SOCKETS.contains(&unit.id.as_str()))
+}
+
+/// The service that a socket starts: its process, or how it would be started.
+fn behind_socket(
+    system: &dyn System,
+    processes: &Processes,
+    units: &[Unit],
+    unit: &Unit,
+    facts: &mut SshFacts,
+) {
+    let socket = socket(system, &unit.id);
+    let process = socket.service.as_deref().and_then(|service| {
+        let known = units.iter().find(|unit| unit.id == service);
+        known.map_or_else(|| main_pid(system, service), |unit| unit.main_pid)
+    });
+    let alive = |pid: &u32| processes.get(*pid).is_some() && !processes::title(system, *pid).is_empty();
+    match process.filter(alive) {
+        Some(pid) => running(system, pid, facts),
+        None => {
+            let service = socket.service.clone();
+            let service = service.unwrap_or_else(|| instance_of(&unit.id));
+            (facts.program, facts.args) = started_by(system, &service);
+        }
+    }
+    facts.socket = Some(socket);
 }
 
 /// The files from which sshd's service takes its options, where those say on what it listens: they are changed there.
@@ -97,6 +140,7 @@ fn seen_without_root(processes: &Processes, listeners: &[Listener], units: &[Uni
 
 fn is_ssh_program(listener: &Listener) -> bool {
     listener.protocol == Protocol::Tcp
+        && listener.of_root()
         && matches!(
             listener.program.as_deref(),
             Some("sshd" | "dropbear" | "sshd-session")
@@ -261,10 +305,7 @@ fn ask_apart(system: &dyn System, arguments: Vec<String>) -> Result<String, Stri
 }
 
 fn activation(system: &dyn System, pid: Option<u32>, units: &[Unit], pid_file: Option<&str>) -> Activation {
-    let socket = units
-        .iter()
-        .find(|unit| unit.active && SOCKETS.contains(&unit.id.as_str()));
-    if let Some(unit) = socket {
+    if let Some(unit) = active_socket(units) {
         return Activation::Socket(unit.id.clone());
     }
     let Some(pid) = pid else {

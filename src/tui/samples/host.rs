@@ -125,6 +125,7 @@ pub fn facts() -> Facts {
             port: 22,
             program: Some("sshd".into()),
             pid: Some(812),
+            uid: Some(0),
         }],
         aspera: Some(AsperaFacts {
             product: "IBM Aspera Connect Server".into(),
@@ -259,6 +260,7 @@ pub fn open_facts() -> Facts {
         port,
         program: Some(program.into()),
         pid: Some(400),
+        uid: Some(0),
     };
     let mut facts = Facts {
         inbound_default: InboundDefault::Accept,

@@ -67,6 +67,8 @@ fn trial_1() -> Vec<Action> {
                 port: 33001,
                 listening: true,
                 comm: "sshd".into(),
+                program: None,
+                families: Vec::new(),
                 timeout_ms: 5000,
             },
             vec![],

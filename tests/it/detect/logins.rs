@@ -67,6 +67,32 @@ fn only_authenticated_logins_on_the_port_count() {
     }
 }
 
+/// Takes a connection under sshd's name and the title of an authenticated login, with a process below it.
+const FALSE_LOGIN: &str = "import ctypes, socket, subprocess, time\n\
+    ctypes.CDLL(None).prctl(15, b'sshd', 0, 0, 0)\n\
+    s = socket.create_server(('0.0.0.0', 33001))\nc, _ = s.accept()\ns.close()\n\
+    subprocess.Popen(['sleep', '1000'])\nopen('/tmp/taken', 'w').close()\ntime.sleep(1000)\n";
+
+#[test]
+fn a_program_that_bears_the_name_and_the_title_of_sshd_is_no_login() {
+    let machine = machine(Suite::Trixie);
+    machine.put("/srv/false.py", FALSE_LOGIN, 0o644);
+    for user in ["nobody", "root"] {
+        let uid = format!("--uid={user}");
+        let start = "exec -a 'sshd: root@pts/0' python3 /srv/false.py";
+        machine.sh("rm -f /tmp/taken");
+        machine.ok(&["systemd-run", "-q", "--unit=false", &uid, "bash", "-c", start]);
+        let address = machine.address(Family::V4);
+        let held = wait("the false sshd", seconds(10), || {
+            TcpStream::connect((address.as_str(), 33001)).ok()
+        });
+        wait("the connection", seconds(10), || machine.get("/tmp/taken"));
+        assert_eq!(logins(&machine, 0), [""; 0], "{user}");
+        machine.ok(&["systemctl", "stop", "false"]);
+        drop(held);
+    }
+}
+
 #[test]
 fn whoever_holds_a_listening_port_is_named() {
     let machine = machine(Suite::Trixie);

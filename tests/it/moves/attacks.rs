@@ -25,6 +25,27 @@ while True:
         time.sleep(0.0005)
 ";
 
+/// The same by somebody without any right: he binds, and calls himself sshd once nobody looks whether the port is free.
+const CALLS_ITSELF_SSHD: &str = "        import ctypes
+        time.sleep(1)
+        ctypes.CDLL(None).prctl(15, b'sshd', 0, 0, 0)
+        time.sleep(1000)
+";
+
+/// Listens on that address and port under sshd's name.
+const HOLDS_UNDER_THE_NAME: &str = "import ctypes, socket, sys, time\n\
+    ctypes.CDLL(None).prctl(15, b'sshd', 0, 0, 0)\n\
+    s = socket.create_server((sys.argv[1], int(sys.argv[2])))\ntime.sleep(1000)\n";
+
+/// Runs a program of Python inside as nobody, under that unit.
+fn as_nobody(machine: &Machine, unit: &str, program: &str, words: &[&str]) {
+    let path = format!("/srv/{unit}.py");
+    machine.put(&path, program, 0o644);
+    let unit = format!("--unit={unit}");
+    let run = ["systemd-run", "-q", &unit, "--uid=nobody", "python3", &path];
+    machine.ok(&[&run[..], words].concat());
+}
+
 /// systemd forgets a unit a moment after it has stopped.
 fn assert_as(machine: &Machine, before: &str) {
     let start = Instant::now();
@@ -46,6 +67,54 @@ fn an_sshd_that_could_not_get_its_new_port_answers_on_the_old_one_again() {
     assert!(machine.ssh(22, Family::V4, "true").ok());
     assert_eq!(machine.ok(&["systemctl", "is-active", "ssh"]).trim(), "active");
     assert_eq!(machine.get("/etc/ssh/sshd_config"), before);
+}
+
+#[test]
+fn a_user_who_calls_his_program_sshd_and_takes_the_port_is_not_taken_for_sshd() {
+    let machine = server(Suite::Bookworm);
+    let before = fingerprint(&machine);
+    let trial = apply(&machine, 60);
+    document(&confirm(&machine, 33001, &code(&trial)));
+    let program = TAKES_THE_PORT.replace("        time.sleep(1000)\n", CALLS_ITSELF_SSHD);
+    as_nobody(&machine, "grab", &program, &[]);
+    let ran = confirm(&machine, 33001, &code(&trial));
+    assert_eq!(ran.status, Some(6), "{ran:?}");
+    assert!(
+        ran.stderr.contains("held by") && ran.stderr.contains("of user 65534"),
+        "{ran:?}"
+    );
+    machine.ok(&["systemctl", "stop", "grab"]);
+    assert_as(&machine, &before);
+    assert_open(&machine, &[22]);
+
+    // The helper of the handover, on one family only: logins of the other one would have been turned to a stranger.
+    let trial = apply(&machine, 60);
+    document(&confirm(&machine, 33001, &code(&trial)));
+    as_nobody(&machine, "helper", HOLDS_UNDER_THE_NAME, &["0.0.0.0", "61022"]);
+    wait("the false helper", seconds(10), || {
+        machine.ok(&["ss", "-Hltn"]).contains(":61022 ").then_some(())
+    });
+    let ran = confirm(&machine, 33001, &code(&trial));
+    assert_eq!(ran.status, Some(6), "{ran:?}");
+    let told = "of user 65534, which only bears that name";
+    assert!(
+        ran.stderr.contains("TCP/61022 over IPv4") && ran.stderr.contains(told),
+        "{ran:?}"
+    );
+    machine.ok(&["systemctl", "stop", "helper"]);
+    assert_as(&machine, &before);
+    assert_open(&machine, &[22]);
+
+    // Named before the plan already.
+    as_nobody(&machine, "squatter", HOLDS_UNDER_THE_NAME, &["0.0.0.0", "33001"]);
+    wait("the squatter", seconds(10), || {
+        machine.ok(&["ss", "-Hltn"]).contains(":33001 ").then_some(())
+    });
+    let ran = machine.run(&["faspwall", "plan", "-f", "/root/answers.toml"]);
+    assert!(
+        ran.stderr.contains("TCP/33001 is already used by sshd"),
+        "{ran:?}"
+    );
 }
 
 #[test]

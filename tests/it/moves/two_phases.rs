@@ -63,6 +63,20 @@ fn both_ports_for_a_while_then_22_closes_and_aspera_conf_comes_along() {
         assert!(!text.contains("s3cr3t"), "{text}");
     }
 
+    // Whoever owns the directory could put a link in the place of the file.
+    let dir = CONF.strip_suffix("/aspera.conf").expect("its directory");
+    machine.ok(&["chown", "1234", dir]);
+    let ran = machine.ssh(22, Family::V4, "faspwall apply -f /root/answers.toml --json");
+    assert!(
+        !ran.ok()
+            && ran
+                .stderr
+                .contains(&format!("{dir} belongs to user 1234. Nothing was changed.")),
+        "{ran:?}"
+    );
+    assert_as_before(&machine, &before, "a directory of somebody else");
+    machine.ok(&["chown", "root", dir]);
+
     both_ports(&machine, &until.to_string());
     machine.sh(&format!(
         "sed -i 's|<default>|<default><!-- new: xfer2 -->|' {CONF}"

@@ -1,6 +1,7 @@
 //! Who has logged in through a port, as proof that it can be reached.
 
 use std::net::{IpAddr, SocketAddr};
+use std::path::Path;
 
 use super::super::processes::{self, Process, Processes};
 use super::super::sockets::{self, Socket};
@@ -28,10 +29,11 @@ pub struct Login {
 ///
 /// Only authenticated ones count: sshd names the user without a bracket in its title, and a process of that user runs
 /// below it. A scanner that merely connects, and a password that is still being asked for, do not. Nor does a login from
-/// this host itself: it says nothing about the way from outside.
+/// this host itself: it says nothing about the way from outside. Anybody can give a program sshd's name and title, so the
+/// connection must have been accepted by root, and its process must be root's and run a file of sshd.
 pub fn logins_on(system: &dyn System, port: u16, since_ms: u64) -> Vec<Login> {
     let all = sockets::established(system);
-    let here = |c: &Socket| c.local.port() == port && mirror(&all, c.remote, c.local).is_none();
+    let here = |c: &Socket| c.local.port() == port && c.uid == 0 && mirror(&all, c.remote, c.local).is_none();
     let connections: Vec<Socket> = all.iter().copied().filter(here).collect();
     if connections.is_empty() {
         return Vec::new();
@@ -62,6 +64,15 @@ pub fn comes_from_here(system: &dyn System, session: &Session) -> bool {
     }
 }
 
+/// Whether a process that bears sshd's name belongs to root and runs a file of sshd.
+fn is_genuine(system: &dyn System, process: &Process) -> bool {
+    let file = system.read_link(Path::new(&format!("/proc/{}/exe", process.pid)));
+    let name = file.as_deref().and_then(Path::file_name).unwrap_or_default();
+    let name = name.to_string_lossy();
+    let name = name.strip_suffix(" (deleted)").unwrap_or(&name);
+    processes::is_sshd_name(name) && processes::user_of(system, process.pid) == Some(0)
+}
+
 fn login(
     system: &dyn System,
     processes: &Processes,
@@ -71,6 +82,9 @@ fn login(
     let user = authenticated_user(&processes::title(system, sshd.pid))?.to_owned();
     let group = connection_group(system, processes, sshd);
     let first = group.last().copied()?;
+    if !is_genuine(system, first) {
+        return None;
+    }
     if !processes.descendants(sshd.pid).iter().any(|p| !p.is_sshd()) {
         return None;
     }

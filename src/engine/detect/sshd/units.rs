@@ -108,6 +108,14 @@ fn parse_socket(text: &str) -> SocketFacts {
     found
 }
 
+/// Whether a unit can be told to read its configuration again; `None` where nobody tells.
+pub fn reloads(system: &dyn System, unit: &str) -> Option<bool> {
+    let call = Invocation::new(Tool::Systemctl, ["show", "-p", "CanReload", "--", unit]).within(PROBE_LIMIT);
+    let output = system.run(&call).ok()?;
+    let answer = output.stdout.trim().strip_prefix("CanReload=")?.to_owned();
+    (!answer.is_empty()).then(|| answer == "yes")
+}
+
 /// Files in which options of a service may stand: drop-ins, the unit itself, files of its environment.
 pub fn option_files(system: &dyn System, unit: &str) -> Vec<PathBuf> {
     let properties = "DropInPaths,FragmentPath,EnvironmentFiles";

@@ -1,5 +1,6 @@
 //! sshd in every shape in which it is met: the move, a login that always finds a door, a reboot, and the way back.
 
+mod local_ports;
 mod places;
 mod socket;
 

@@ -153,3 +153,66 @@ fn options_of_the_command_line_move_in_the_file_that_holds_them() {
         back(&machine, &before, what);
     }
 }
+
+/// What is allowed on 22 alone would be allowed to nobody, or to everybody, on the new port.
+#[test]
+fn restrictions_that_are_tied_to_the_present_port_stop_the_move_until_they_are_accepted() {
+    let machine = server(Suite::Bookworm);
+    shape(
+        &machine,
+        "printf 'Match User visitor LocalPort 22\\n\\tForceCommand internal-sftp\\n\\tMaxAuthTries 3\\n' \
+         >/etc/ssh/sshd_config.d/70-doors.conf; systemctl restart ssh",
+    );
+    let told = refused(&machine, "a restriction of port 22");
+    let line = "/etc/ssh/sshd_config.d/70-doors.conf line 2: ForceCommand internal-sftp (Match LocalPort 22)";
+    assert!(told.contains("FW021") && told.contains(line), "{told}");
+    let plan = |more: &str| {
+        let command = format!("faspwall plan -f /root/answers.toml --json {more}");
+        machine.ssh(22, Family::V4, &command)
+    };
+    assert_eq!(document(&plan("--accept FW021"))["changed"], true);
+    machine.sh(
+        "cd /etc/ssh/sshd_config.d; sed 's/LocalPort 22/LocalPort 33001/' 70-doors.conf >71-new.conf
+         systemctl restart ssh",
+    );
+    let seen = document(&plan(""));
+    assert_eq!(seen["changed"], true, "{seen}");
+    assert!(!seen.to_string().contains("FW021"), "{seen}");
+}
+
+/// A unit that does not say how its sshd reads its files anew; and somebody on the port that the helper usually has.
+#[test]
+fn a_service_without_a_reload_is_told_by_a_signal_and_the_helper_takes_a_free_port() {
+    let machine = server(Suite::Bookworm);
+    forget_bans(&machine);
+    let what = "no ExecReload";
+    shape(
+        &machine,
+        "mkdir -p /etc/systemd/system/ssh.service.d\n\
+         printf '[Service]\\nExecReload=\\n' >/etc/systemd/system/ssh.service.d/reload.conf\n\
+         systemctl daemon-reload; systemctl restart ssh",
+    );
+    assert_eq!(
+        machine
+            .ok(&["systemctl", "show", "-P", "CanReload", "ssh"])
+            .trim(),
+        "no"
+    );
+    machine.put("/root/hold.py", HOLD_61022, 0o600);
+    machine.ok(&["systemd-run", "-q", "--unit=hold", "python3", "/root/hold.py"]);
+    super::super::wait("the holder", super::super::seconds(10), || {
+        machine.ok(&["ss", "-Hltn"]).contains(":61022 ").then_some(())
+    });
+    let before = fingerprint(&machine);
+    let pid = || machine.ok(&["systemctl", "show", "-P", "MainPID", "ssh"]);
+    let first = pid();
+    let mut login = Login::open(&machine, 22);
+    forth(&machine, what);
+    login.assert_alive(what);
+    assert_eq!(pid(), first, "it was not started anew");
+    back(&machine, &before, what);
+    login.assert_alive(what);
+}
+
+const HOLD_61022: &str =
+    "import socket, time\ns = socket.create_server(('0.0.0.0', 61022))\ntime.sleep(1000)\n";

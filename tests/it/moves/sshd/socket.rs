@@ -1,7 +1,9 @@
 //! sshd behind a socket of systemd: systemd holds the port, and sshd's own lines decide nothing.
 
 use super::super::power::lose_power_in_commit;
-use super::super::{Family, Login, Suite, assert_as_before, assert_open, fingerprint, server, until_over};
+use super::super::{
+    Family, Login, Suite, assert_as_before, assert_open, fingerprint, seconds, server, until_over, wait,
+};
 use super::{assert_doors, assert_moved, back, forget_bans, forth, shape};
 
 /// What Ubuntu's `sshd-socket-generator` does, from its documentation and source: at every `daemon-reload` it writes the
@@ -135,4 +137,45 @@ fn a_socket_that_starts_an_sshd_for_each_login_moves_over_a_reboot_and_back() {
     assert_moved(&machine, &format!("{what}, after a reboot"));
     back(&machine, &before, what);
     assert_doors(&machine, &["*:22"], what);
+}
+
+/// A second daemon with a file of its own runs beside the socket, as the only sshd that has a process.
+#[test]
+fn another_sshd_beside_the_socket_is_neither_asked_nor_moved() {
+    let machine = server(Suite::Bookworm);
+    forget_bans(&machine);
+    machine.put(
+        "/etc/systemd/system/ssh.socket.d/accept.conf",
+        "[Socket]\nAccept=yes\n",
+        0o644,
+    );
+    machine.put("/etc/systemd/system/ssh@.service", EACH_LOGIN, 0o644);
+    machine.put(
+        "/etc/systemd/system/other.service",
+        "[Service]\nExecStart=/usr/sbin/sshd -D -f /etc/ssh/other\n[Install]\nWantedBy=multi-user.target\n",
+        0o644,
+    );
+    let what = "ssh.socket beside a daemon of another file";
+    shape(
+        &machine,
+        "printf 'Port 2222\\nPidFile /run/other.pid\\nPasswordAuthentication no\\n' >/etc/ssh/other\n\
+         systemctl disable --quiet --now ssh.service; systemctl daemon-reload\n\
+         systemctl enable --quiet --now ssh.socket; mkdir -p /run/sshd; systemctl enable --quiet --now other",
+    );
+    wait("the other sshd", seconds(10), || {
+        machine.ok(&["ss", "-Hltn"]).contains(":2222 ").then_some(())
+    });
+    let before = fingerprint(&machine);
+    forth(&machine, what);
+    assert_doors(&machine, &["*:33001", "0.0.0.0:2222", "[::]:2222"], what);
+    let drop_in = machine.get("/etc/ssh/sshd_config.d/00-faspwall.conf");
+    assert_eq!(
+        drop_in
+            .as_deref()
+            .map(|text| (text.contains("Port 33001"), text.contains("2222"))),
+        Some((true, false)),
+        "{what}: {drop_in:?}"
+    );
+    back(&machine, &before, what);
+    assert_doors(&machine, &["*:22", "0.0.0.0:2222", "[::]:2222"], what);
 }
