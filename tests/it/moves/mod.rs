@@ -24,6 +24,7 @@ pub mod ufw;
 mod unconfirmed;
 mod whole;
 mod wizard;
+mod zones;
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::UdpSocket;
