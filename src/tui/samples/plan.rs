@@ -220,6 +220,7 @@ pub fn preview() -> Preview {
             accepted: false,
         }],
         obstacles: vec![],
+        unheard: vec![],
         live: None,
     }
 }
