@@ -10,6 +10,7 @@ use super::RehearseError;
 use super::host::Stage;
 use super::questions::Question;
 use super::spot::{Spot, spots};
+use super::zone;
 use crate::backend::nftables::inspect::translating_chains;
 use crate::backend::nftables::model::Ruleset;
 use crate::backend::nftables::packet::{Family as PacketFamily, Kind, Packet};
@@ -98,7 +99,7 @@ fn opens(stage: &Stage<'_>, question: &Question) -> Result<bool, RehearseError> 
 fn blame(stage: &Stage<'_>, spot: &Spot, question: &Question) -> Result<Blocker, RehearseError> {
     let mut spot = spot.clone();
     let mut layer = spot.layer();
-    let rule = loop {
+    let (rule, index) = loop {
         let (mut helps, mut late) = (0, spot.rules.len() + 1);
         // An accept before rule `helps` opens the port, one before rule `late` (or none at all) does not.
         while late - helps > 1 {
@@ -119,14 +120,32 @@ fn blame(stage: &Stage<'_>, spot: &Spot, question: &Question) -> Result<Blocker,
                 let open = opens(stage, question)?;
                 inner.take_away(stage.sides.system, question)?;
                 if !open {
-                    break spot.text(stage.sides.system, &stage.script.copy.saves, helps);
+                    break (
+                        spot.text(stage.sides.system, &stage.script.copy.saves, helps),
+                        helps,
+                    );
                 }
                 layer = format!("{layer}, chain {}", inner.chain());
                 spot = inner;
             }
-            None => break spot.text(stage.sides.system, &stage.script.copy.saves, helps),
+            None => {
+                break (
+                    spot.text(stage.sides.system, &stage.script.copy.saves, helps),
+                    helps,
+                );
+            }
         }
     };
+    if let Some(chain) = spot.of_nft()
+        && let Some(named) = zone::named(stage, chain, spot.rules.get(index).map(String::as_str), question)?
+    {
+        return Ok(Blocker {
+            port: port(question),
+            layer: format!("{}, {layer}", named.layer),
+            rule: named.rule,
+            hint: named.hint,
+        });
+    }
     Ok(Blocker {
         port: port(question),
         layer,
