@@ -111,6 +111,16 @@ pub struct Blocker {
     pub hint: String,
 }
 
+/// The layer of a program that listens for this host alone.
+pub const LOOPBACK_LISTENER: &str = "loopback listener";
+
+impl Blocker {
+    /// Whether it is no rule, but the program itself that others do not reach.
+    pub fn unheard(&self) -> bool {
+        self.layer == LOOPBACK_LISTENER
+    }
+}
+
 /// The difference that a change makes to all ports of one protocol and family.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct SweepRow {
@@ -145,6 +155,9 @@ pub struct Rehearsal {
     /// The step that failed in the copy, with the complaint.
     #[serde(default)]
     pub failed: Option<String>,
+    /// Why the change cannot be carried out, so that the host was played as it is: all packets met the rules of now.
+    #[serde(default)]
+    pub obstacles: Vec<String>,
     /// What cannot be seen this way, or was left out of the copy.
     pub not_rehearsed: Vec<String>,
     /// Milliseconds from the first namespace to the last packet.
@@ -152,9 +165,11 @@ pub struct Rehearsal {
 }
 
 impl Rehearsal {
-    /// Whether the change may be applied: no step failed, no red cell, no session hurt, undo equal, nothing unasked.
+    /// Whether the change may be applied: nothing stands in its way, no step failed, no red cell, no session hurt, undo
+    /// equal, nothing unasked.
     pub fn ok(&self) -> bool {
         self.failed.is_none()
+            && self.obstacles.is_empty()
             && self.cells.iter().all(Cell::ok)
             && self.flow_tracked != Some(false)
             && self.flow_untracked != Some(false)

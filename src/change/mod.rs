@@ -6,6 +6,7 @@ use serde::{Deserialize, Serialize};
 pub mod assemble;
 pub mod boot;
 pub mod render;
+pub mod unheard;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -234,6 +235,8 @@ pub struct Preview {
     pub advice: Vec<Advice>,
     /// Why it cannot be done; empty when it can.
     pub obstacles: Vec<String>,
+    /// Wanted ports that the firewall lets in while the program behind them listens for this host alone.
+    pub unheard: Vec<String>,
     /// The rules of the host as they were understood; `None` when they are not known.
     pub live: Option<Arc<Ruleset>>,
 }

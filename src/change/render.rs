@@ -10,6 +10,7 @@ mod wanted;
 use self::wanted::Wanted;
 
 use super::boot::units_to_enable;
+use super::unheard::left_to_do;
 use super::{Preview, RuleLine};
 use crate::advice::{Advice, Severity};
 use crate::answers::Answers;
@@ -68,6 +69,7 @@ pub fn preview(
     }
     let mut preview = Preview {
         answers: answers.clone(),
+        unheard: left_to_do(facts, &plan),
         plan,
         change: None,
         rules: Vec::new(),
@@ -88,6 +90,7 @@ pub fn preview(
     wanted.enable = enable;
     wanted.refused_already = refused_already;
     wanted.plan_product(answers, &preview.plan);
+    wanted.left_to_do.extend(preview.unheard.iter().cloned());
     wanted.find_unwritable();
     preview.obstacles.extend(wanted.obstacles.iter().cloned());
     preview.rules = wanted.rule_lines(&preview.plan);

@@ -122,7 +122,7 @@ pub fn plan(preview: &Preview, facts: &Facts) -> Value {
         "advice": preview.advice,
         "obstacles": preview.obstacles,
         "phases": present,
-        "left_to_do": preview.change.as_ref().map(|change| &change.left_to_do),
+        "left_to_do": preview.change.as_ref().map_or(&preview.unheard, |change| &change.left_to_do),
         "keep_22_until": preview.plan.keep_22_until,
         "notice": preview.change.as_ref().and_then(|change| change.notice.as_ref()),
     })
@@ -131,13 +131,14 @@ pub fn plan(preview: &Preview, facts: &Facts) -> Value {
 /// `faspwall apply --json` when the host is as asked.
 ///
 /// With a day, the reminder for a kept TCP/22 was set to it.
-pub fn unchanged(command: &str, keep_22_until: Option<jiff::civil::Date>) -> Value {
+pub fn unchanged(command: &str, keep_22_until: Option<jiff::civil::Date>, left_to_do: &[String]) -> Value {
     json!({
         "schema": format!("faspwall.{command}/1"),
         "transaction": null,
         "state": "unchanged",
         "changed": false,
         "keep_22_until": keep_22_until,
+        "left_to_do": left_to_do,
         "next": "nothing to do",
     })
 }

@@ -189,6 +189,9 @@ pub fn plan(preview: &Preview, with_diff: bool) -> String {
         }
     } else if preview.obstacles.is_empty() {
         let _ = writeln!(text, "\nnothing to do: the host is as the answers ask");
+        for line in &preview.unheard {
+            let _ = writeln!(text, "to do  {line}");
+        }
     }
     if with_diff {
         for diff in &preview.diff {

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 use super::unattended::{Asked, answers, facts, out, prepared, refusal};
 use super::{Failure, failure, json as document, print};
 use crate::answers::Daemon;
-use crate::change::Change;
+use crate::change::{Change, Preview};
 use crate::engine::Engine;
 use crate::facts::Facts;
 use crate::matrix::Rehearsal;
@@ -54,15 +54,33 @@ pub fn rehearse(asked: &Asked<'_>, order: &Order) -> Result<u8, Failure> {
         None => facts(engine),
     };
     let preview = prepared(engine, &answers, &facts, 120)?;
-    if !preview.obstacles.is_empty() {
-        return Err(refusal(&facts, &preview));
-    }
     let subject = Subject::of(&preview, &facts)
         .sweeping(order.sweep)
         .on(pasted.as_ref());
+    if !preview.obstacles.is_empty() {
+        return Err(as_it_is(asked, &preview, &subject, order.json));
+    }
     let rehearsal = run(asked.desk, engine.system, &subject, &mut report)?;
     show(&rehearsal, &facts, order.json);
     Ok(if rehearsal.ok() { 0 } else { failure::REFUSED })
+}
+
+/// A plan that cannot be carried out: packets show the host as it is and name what shuts each port, then the plan is
+/// refused for its obstacles. Where not even the rules are known, there is nothing to show.
+fn as_it_is(asked: &Asked<'_>, preview: &Preview, subject: &Subject<'_>, as_json: bool) -> Failure {
+    let mut failure = refusal(subject.facts, preview);
+    if preview.live.is_none() {
+        return failure;
+    }
+    let mut report = told(asked.global.verbose);
+    match run(asked.desk, asked.engine.system, subject, &mut report) {
+        Ok(mut rehearsal) => {
+            rehearsal.obstacles.clone_from(&preview.obstacles);
+            show(&rehearsal, subject.facts, as_json);
+        }
+        Err(error) => failure.lines.push(error.to_string()),
+    }
+    failure
 }
 
 /// Reads the file with the ruleset.
@@ -186,6 +204,9 @@ fn show(rehearsal: &Rehearsal, facts: &Facts, as_json: bool) {
     if as_json {
         return out(&document::text(&value(rehearsal)));
     }
+    if !rehearsal.obstacles.is_empty() {
+        out("this host as it is, without the change: something stands in the way of it, see below\n");
+    }
     for line in rehearsal_report(rehearsal, facts, WIDTH) {
         out(&format!("{line}\n"));
     }
@@ -194,6 +215,10 @@ fn show(rehearsal: &Rehearsal, facts: &Facts, as_json: bool) {
     } else {
         "NOT safe to apply\n"
     });
+    for blocker in rehearsal.blockers.iter().filter(|blocker| blocker.unheard()) {
+        let (port, rule) = (&blocker.port, &blocker.rule);
+        out(&format!("but nobody reaches {port}, open or not: {rule}\n"));
+    }
 }
 
 /// `faspwall rehearse --json`
@@ -216,6 +241,7 @@ pub fn value(rehearsal: &Rehearsal) -> Value {
         "cells": cells,
         "flow": {"tracked": rehearsal.flow_tracked, "untracked": rehearsal.flow_untracked},
         "failed": rehearsal.failed,
+        "obstacles": rehearsal.obstacles,
         "undo": rehearsal.undo,
         "blockers": rehearsal.blockers,
         "sweep": rehearsal.sweep,

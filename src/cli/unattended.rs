@@ -262,12 +262,21 @@ fn nothing_to_do(engine: &Engine<'_>, preview: &Preview, order: &Apply) -> Resul
     let until = preview.plan.keep_22_until;
     let moved = engine.keep_22_until(&preview.answers, until)?;
     out(&if order.json {
-        json::text(&json::unchanged(order.command, until.filter(|_| moved)))
+        json::text(&json::unchanged(
+            order.command,
+            until.filter(|_| moved),
+            &preview.unheard,
+        ))
     } else {
         let reminder = until.filter(|_| moved).map_or_else(String::new, |day| {
             format!("; you are reminded to close TCP/22 on {day}")
         });
-        format!("nothing to do: the host is as the answers ask{reminder}\n")
+        let to_do: String = preview
+            .unheard
+            .iter()
+            .map(|line| format!("to do    {line}\n"))
+            .collect();
+        format!("nothing to do: the host is as the answers ask{reminder}\n{to_do}")
     });
     Ok(0)
 }

@@ -11,6 +11,7 @@ use super::boot::{Boot, Load, NEXT_BOOT, six};
 use super::host::Stage;
 use super::questions::Question;
 use super::spot::{Spot, spots};
+use super::zone;
 use crate::backend::nftables::inspect::translating_chains;
 use crate::backend::nftables::model::{Chain, Ruleset};
 use crate::backend::nftables::packet::{Family as PacketFamily, Kind, Packet};
@@ -141,7 +142,7 @@ fn blame(search: &Search<'_>, spot: &Spot, question: &Question) -> Result<Blocke
     let stage = search.stage;
     let mut spot = spot.clone();
     let mut layer = spot.layer();
-    let rule = loop {
+    let (rule, index) = loop {
         let (mut helps, mut late) = (0, spot.rules.len() + 1);
         // An accept before rule `helps` opens the port, one before rule `late` (or none at all) does not.
         while late - helps > 1 {
@@ -162,14 +163,32 @@ fn blame(search: &Search<'_>, spot: &Spot, question: &Question) -> Result<Blocke
                 let open = opens(stage, question)?;
                 inner.take_away(stage.sides.system, question)?;
                 if !open {
-                    break spot.text(stage.sides.system, search.saves, helps);
+                    break (
+                        spot.text(stage.sides.system, search.saves, helps),
+                        helps,
+                    );
                 }
                 layer = format!("{layer}, chain {}", inner.chain());
                 spot = inner;
             }
-            None => break spot.text(stage.sides.system, search.saves, helps),
+            None => {
+                break (
+                    spot.text(stage.sides.system, search.saves, helps),
+                    helps,
+                );
+            }
         }
     };
+    if let Some(chain) = spot.of_nft()
+        && let Some(named) = zone::named(stage, chain, spot.rules.get(index).map(String::as_str), question)?
+    {
+        return Ok(Blocker {
+            port: question.port_name(),
+            layer: placed(search, format!("{}, {layer}", named.layer)),
+            rule: named.rule,
+            hint: named.hint,
+        });
+    }
     Ok(Blocker {
         port: question.port_name(),
         layer: placed(search, layer),

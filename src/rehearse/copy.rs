@@ -29,6 +29,9 @@ pub struct Copy {
     pub ipset: String,
     /// Zones of a running firewalld, as it lists them.
     pub firewalld: Option<String>,
+    /// What stands in the sets of firewalld's table, as commands of nft: entries may be there for now only.
+    #[serde(default)]
+    pub zone_sets: Vec<String>,
     /// Kernel settings that decide about packets: path below /proc/sys, value.
     pub settings: Vec<(String, String)>,
     /// What is not in the copy.
@@ -75,8 +78,10 @@ impl Copy {
     /// Networks and addresses that rules or sets name, but for those that mean everyone.
     pub fn networks(&self) -> Vec<IpNet> {
         let texts = [self.nft.as_str(), self.ipset.as_str()];
+        let of_zones = self.firewalld.iter().chain(&self.zone_sets);
         let all = texts
             .into_iter()
+            .chain(of_zones.map(String::as_str))
             .chain(self.saves.iter().map(|(_, text)| text.as_str()))
             .chain(self.at_boot.iter().map(String::as_str));
         let mut nets = BTreeSet::new();
@@ -125,6 +130,32 @@ impl Copy {
         }
         found.into_iter().collect()
     }
+}
+
+/// The elements of the sets of `table inet firewalld` in what `nft list ruleset` printed, as commands that fill the same
+/// sets of another firewalld.
+pub fn zone_sets(ruleset: &str) -> Vec<String> {
+    let mut commands = Vec::new();
+    for table in tables(ruleset) {
+        if heading(table) != ("inet", "firewalld") {
+            continue;
+        }
+        for (_, rest) in table
+            .match_indices("\n\tset ")
+            .map(|(at, word)| table.split_at(at + word.len()))
+        {
+            let Some((name, body)) = rest.split_once(" {") else {
+                continue;
+            };
+            let body = body.split("\n\t}").next().unwrap_or_default();
+            let mut command = format!("flush set inet firewalld {name}\n");
+            if let Some((_, elements)) = body.split_once("elements = ") {
+                command.push_str(&format!("add element inet firewalld {name} {elements}\n"));
+            }
+            commands.push(command);
+        }
+    }
+    commands
 }
 
 /// Texts between quotation marks, but for comments and log prefixes.
@@ -381,6 +412,20 @@ mod tests {
         assert_eq!(
             names,
             ["enp1s0", "enp2s0", "eth2", "eth3", "lo", "ppp0", "tun0", "wan0"]
+        );
+    }
+
+    #[test]
+    fn sets_of_firewalld_are_filled_as_they_are() {
+        let text = "table inet other {\n\tset x {\n\t\telements = { 1.2.3.4 }\n\t}\n}\n\
+                    table inet firewalld { # progname firewalld\n\tflags owner,persist\n\n\tset bad {\n\t\ttype ipv4_addr\n\
+                    \t\telements = { 10.0.0.1,\n\t\t\t     10.0.0.2 }\n\t}\n\n\tset none {\n\t\ttype ipv6_addr\n\t}\n\n\tchain c {\n\t}\n}\n";
+        assert_eq!(
+            zone_sets(text),
+            [
+                "flush set inet firewalld bad\nadd element inet firewalld bad { 10.0.0.1,\n\t\t\t     10.0.0.2 }\n",
+                "flush set inet firewalld none\n",
+            ]
         );
     }
 

@@ -9,6 +9,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use super::RehearseError;
+use crate::backend::firewalld::state::{CONF, ETC};
 use crate::sealed::poll;
 use crate::step::{Invocation, Tool};
 use crate::system::System;
@@ -36,8 +37,13 @@ const LISTS: [(&str, &str); 7] = [
     ("rich rules", "rich-rule"),
 ];
 
-/// Starts bus and daemon, and makes the daemon's zones what those of the host are at this moment.
-pub fn start(system: &dyn System, zones: &str, notes: &mut Vec<String>) -> Result<(), RehearseError> {
+/// Starts bus and daemon, and makes the daemon's zones and sets what those of the host are at this moment.
+pub fn start(
+    system: &dyn System,
+    zones: &str,
+    sets: &[String],
+    notes: &mut Vec<String>,
+) -> Result<(), RehearseError> {
     system.make_dir(Path::new("/run/dbus"), 0o755)?;
     system.replace(Path::new(CONFIG), BUS.as_bytes(), 0o644)?;
     let bus = ["--config-file", CONFIG, "--nofork", "--nopidfile"];
@@ -46,6 +52,9 @@ pub fn start(system: &dyn System, zones: &str, notes: &mut Vec<String>) -> Resul
     if poll(system, PATIENCE, there).is_none() {
         return Err(broken("its message bus did not start"));
     }
+    system.make_dir(Path::new(ETC), 0o755)?;
+    let conf = system.read_text(Path::new(CONF)).unwrap_or_default();
+    system.replace(Path::new(CONF), disowned(&conf).as_bytes(), 0o644)?;
     system.detach(&Invocation::new(Tool::Firewalld, ["--nofork", "--nopid"]))?;
     let list = Invocation::new(Tool::FirewallCmd, ["--list-all-zones"]);
     let answer = || {
@@ -67,7 +76,21 @@ pub fn start(system: &dyn System, zones: &str, notes: &mut Vec<String>) -> Resul
             ));
         }
     }
+    for commands in sets {
+        let output = system.run(&Invocation::new(Tool::Nft, ["-f", "-"]).with_stdin(commands.as_str()))?;
+        if !output.ok() {
+            notes.push(format!("a set of firewalld: {}", output.complaint()));
+        }
+    }
     Ok(())
+}
+
+/// A table that the daemon owns takes no rule from anybody else: what blocks a port in there could not be found by
+/// trying. Older daemons know no owners, and pass over the line.
+fn disowned(conf: &str) -> String {
+    let owner = |line: &&str| !line.trim_start().starts_with("NftablesTableOwner");
+    let lines = conf.lines().filter(owner).map(|line| format!("{line}\n"));
+    lines.chain([String::from("NftablesTableOwner=no\n")]).collect()
 }
 
 fn broken(what: &str) -> RehearseError {
@@ -128,6 +151,14 @@ mod tests {
     use super::*;
 
     const HOST: &str = "public (default, active)\n  target: default\n  interfaces: eth0 eth1\n  sources: \n  services: ssh\n  ports: 8080/tcp\n  rich rules: \n\trule family=\"ipv4\" source address=\"10.0.0.0/8\" accept\n\ndmz\n  interfaces: \n  services: ssh\n  rich rules: \n";
+
+    #[test]
+    fn the_daemon_of_the_copy_owns_no_table() {
+        assert_eq!(
+            disowned("DefaultZone=dmz\nNftablesTableOwner=yes\n# x\n"),
+            "DefaultZone=dmz\n# x\nNftablesTableOwner=no\n"
+        );
+    }
 
     #[test]
     fn only_what_differs_is_changed() {

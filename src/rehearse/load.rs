@@ -19,7 +19,7 @@ pub fn load(system: &dyn System, copy: &Copy, notes: &mut Vec<String>) -> Result
         }
     }
     if let Some(zones) = &copy.firewalld {
-        super::daemon::start(system, zones, notes)?;
+        super::daemon::start(system, zones, &copy.zone_sets, notes)?;
     }
     for (tool, text) in &copy.saves {
         // Counters are of no use there, and comments of no interest.

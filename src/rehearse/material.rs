@@ -7,7 +7,8 @@ use ipnet::IpNet;
 use serde_json::Value;
 
 use super::RehearseError;
-use super::copy::{Copy, loadable};
+use super::copy::{Copy, loadable, zone_sets};
+use crate::backend::firewalld::has_rules;
 use crate::backend::firewalld::state::LISTED;
 use crate::backend::nftables::Ruleset;
 use crate::backend::nftables::inspect::owner;
@@ -83,12 +84,12 @@ pub fn copy(system: &dyn System, facts: &Facts, ruleset: &Ruleset) -> Result<Cop
     if system.locate(Tool::Nft).is_some() {
         let output = system.run_ok(&Invocation::new(Tool::Nft, ["list", "ruleset"]))?;
         of_iptables = kept_by_iptables(ruleset, &output.stderr);
-        copy.firewalld = zones(facts);
+        copy.firewalld = zones(facts, ruleset);
         let mut elsewhere = of_iptables.clone();
         if copy.firewalld.is_some() {
-            // The copy's own daemon makes them.
-            let tables = ["firewalld", "firewalld_policy_drop"];
-            elsewhere.extend(tables.map(|name| ("inet".to_owned(), name.to_owned())));
+            // The copy's own daemon makes it.
+            elsewhere.insert(("inet".to_owned(), "firewalld".to_owned()));
+            copy.zone_sets = zone_sets(&output.stdout);
         }
         copy.nft = loadable(&output.stdout, &elsewhere, &mut copy.left_out);
     }
@@ -179,14 +180,14 @@ fn legacy_saves(system: &dyn System, facts: &Facts, copy: &mut Copy) -> Result<(
     Ok(())
 }
 
-/// The zones of a firewalld that runs and filters.
-fn zones(facts: &Facts) -> Option<String> {
+/// The zones of a firewalld that runs and filters. Where somebody has flushed its rules, there is nothing of it to copy.
+fn zones(facts: &Facts, ruleset: &Ruleset) -> Option<String> {
     let runs = facts
         .backends
         .iter()
         .any(|b| b.id == BackendId::Firewalld && b.active);
     let listed = facts.observations.outputs.get(LISTED)?;
-    runs.then(|| listed.clone())
+    (runs && has_rules(facts, ruleset)).then(|| listed.clone())
 }
 
 /// Tables that iptables-nft keeps in nftables, by what nft warns of and by what only iptables-nft writes.

@@ -33,6 +33,7 @@ mod reboot;
 mod serve;
 mod spot;
 mod sweep;
+mod zone;
 
 use std::path::PathBuf;
 use std::time::Duration;
@@ -44,11 +45,11 @@ use serde::{Deserialize, Serialize};
 use crate::backend::kernel;
 use crate::backend::nftables::Ruleset;
 use crate::backend::ufw::ipv6;
+use crate::change::unheard::{port, unheard, who};
 use crate::change::{Change, Preview};
-use crate::facts::{Facts, Listener};
-use crate::matrix::{Blocker, Rehearsal};
+use crate::facts::Facts;
+use crate::matrix::{Blocker, LOOPBACK_LISTENER, Rehearsal};
 use crate::plan::{Port22, Requirement};
-use crate::port::Direction;
 use crate::step::{Invocation, Tool};
 use crate::system::{System, SystemError};
 
@@ -264,31 +265,17 @@ pub fn rehearse(
 
 /// Programs that listen on a wanted port, but for this host alone: no firewall can open that.
 fn deaf_listeners(subject: &Subject<'_>) -> Vec<Blocker> {
-    let inbound = subject
-        .requirements
-        .iter()
-        .filter(|r| r.direction == Direction::In);
-    let mut found = Vec::new();
-    for requirement in inbound {
-        let on_it = |l: &&Listener| l.protocol == requirement.protocol && requirement.ports.contains(l.port);
-        let listeners: Vec<&Listener> = subject.facts.listeners.iter().filter(on_it).collect();
-        if let Some(first) = listeners.first()
-            && listeners.iter().all(|listener| listener.loopback())
-        {
-            found.push(Blocker {
-                port: format!("{}/{}", first.protocol.to_string().to_uppercase(), first.port),
-                layer: "loopback listener".to_owned(),
-                rule: format!(
-                    "{} listens on {} only",
-                    first.program.as_deref().unwrap_or("a program"),
-                    first.address
-                ),
-                hint: "Make it listen on an address that others can reach; the firewall is not what keeps them out"
-                    .to_owned(),
-            });
-        }
-    }
+    let found = unheard(subject.facts, subject.requirements).into_iter();
     found
+        .map(|listener| Blocker {
+            port: port(listener),
+            layer: LOOPBACK_LISTENER.to_owned(),
+            rule: who(listener),
+            hint:
+                "Make it listen on an address that others can reach; the firewall is not what keeps them out"
+                    .to_owned(),
+        })
+        .collect()
 }
 
 /// Runs the script in namespaces of its own.

@@ -153,6 +153,14 @@ impl Spot {
         }
     }
 
+    /// The chain, unless it is one of the old iptables.
+    pub fn of_nft(&self) -> Option<&Chain> {
+        match &self.place {
+            Place::Nft(chain) => Some(chain),
+            Place::Legacy { .. } => None,
+        }
+    }
+
     /// The chain's name.
     pub fn chain(&self) -> &str {
         match &self.place {

@@ -20,6 +20,7 @@ pub mod xml;
 pub mod zone;
 mod zone_file;
 
+pub use obstacles::has_rules;
 pub use places::places;
 pub use state::State;
 pub use translate::Firewalld;

@@ -54,12 +54,14 @@ fn senders(requirement: &Requirement) -> Vec<(Family, Option<IpNet>)> {
     senders
 }
 
-/// What a zone needs so that a requirement is met in it.
-pub fn need(state: &State, zone: &Zone, requirement: &Requirement) -> Need {
+/// What a zone needs so that a requirement is met in it, now or for the next start. What is open for a while only does
+/// not meet it.
+pub fn need(state: &State, zone: &Zone, permanent: bool, requirement: &Requirement) -> Need {
     let mut need = Need::default();
     if requirement.direction == Direction::Out {
         return need;
     }
+    let lasting = state.lasting(permanent, zone);
     let ports = telling(state, zone, requirement.ports);
     let mut shut: Vec<(Family, Option<IpNet>)> = Vec::new();
     for (family, from) in senders(requirement) {
@@ -71,7 +73,7 @@ pub fn need(state: &State, zone: &Zone, requirement: &Requirement) -> Need {
                 from,
                 group: requirement.group,
             };
-            match access(&state.services, zone, &probe) {
+            match access(&state.services, &lasting, &probe) {
                 Access::Open => {}
                 Access::Shut if !shut.contains(&(family, from)) => shut.push((family, from)),
                 Access::Shut => {}
@@ -94,7 +96,7 @@ fn entries(zone: &Zone, requirement: &Requirement, shut: &[(Family, Option<IpNet
         .any(|(range, of)| *of == name && range.overlaps(requirement.ports));
     match (requirement.group, shut) {
         (_, []) => Vec::new(),
-        (None, [(_, None), ..]) if touches => vec![Entry::Rich(rule())],
+        (None, [(_, None), ..]) if touches => vec![beside(requirement)],
         (None, [(_, None), ..]) => vec![Entry::Port(requirement.ports, requirement.protocol)],
         (group, shut) => shut
             .iter()
@@ -104,6 +106,15 @@ fn entries(zone: &Zone, requirement: &Requirement, shut: &[(Family, Option<IpNet
             })
             .collect(),
     }
+}
+
+/// The accept that stands beside a port of others.
+pub fn beside(requirement: &Requirement) -> Entry {
+    Entry::Rich(Rich::port(
+        requirement.ports,
+        requirement.protocol,
+        Action::Accept,
+    ))
 }
 
 /// Whether a zone lets anybody use a TCP port.

@@ -21,6 +21,17 @@ const POLICY_DROP: &str = "firewalld_policy_drop";
 /// Its own table.
 const TABLE: &str = "firewalld";
 
+/// Whether the kernel has rules of firewalld.
+pub fn has_rules(facts: &Facts, theirs: &Ruleset) -> bool {
+    let conf = facts.observations.files.get(Path::new(CONF));
+    let backend = conf.and_then(|conf| setting(conf, "FirewallBackend"));
+    if backend.is_some_and(|name| name == "iptables") {
+        let mut chains = theirs.chains.iter();
+        return chains.any(|chain| chain.name.starts_with("IN_") || chain.name == "INPUT_ZONES");
+    }
+    theirs.tables.iter().any(|table| table.name == TABLE)
+}
+
 /// What makes the whole host unfit for a change.
 pub fn of_host(facts: &Facts, theirs: &Ruleset) -> Vec<String> {
     let panic = theirs
@@ -37,18 +48,7 @@ pub fn of_host(facts: &Facts, theirs: &Ruleset) -> Vec<String> {
             "the table inet {POLICY_DROP} is loaded: a reload of firewalld is under way, or one has failed and new connections are dropped. If it is still there in a minute: systemctl restart firewalld"
         )];
     }
-    let conf = facts.observations.files.get(Path::new(CONF));
-    let backend = conf.and_then(|conf| setting(conf, "FirewallBackend"));
-    let in_iptables = backend.is_some_and(|name| name == "iptables");
-    let has_rules = if in_iptables {
-        theirs
-            .chains
-            .iter()
-            .any(|chain| chain.name.starts_with("IN_") || chain.name == "INPUT_ZONES")
-    } else {
-        theirs.tables.iter().any(|table| table.name == TABLE)
-    };
-    if has_rules {
+    if has_rules(facts, theirs) {
         return Vec::new();
     }
     vec![String::from(
@@ -57,11 +57,11 @@ pub fn of_host(facts: &Facts, theirs: &Ruleset) -> Vec<String> {
 }
 
 /// What makes this wish impossible in these zones. `ours` was taken out of the zones already.
-pub fn of_wish(state: &State, wish: &Wish<'_>, zones: &[&Zone]) -> Vec<String> {
+pub fn of_wish(state: &State, wish: &Wish<'_>, zones: &[(bool, &Zone)]) -> Vec<String> {
     let mut found = of_operator(state, wish);
-    for zone in zones {
+    for (permanent, zone) in zones {
         for requirement in wish.requirements {
-            for rule in need(state, zone, requirement).refused_by {
+            for rule in need(state, zone, *permanent, requirement).refused_by {
                 found.push(format!(
                     "zone {} has a rule that refuses {}/{} before a port that is opened: {rule}. If it is not wanted any more, take it away:   firewall-cmd --zone={} --remove-rich-rule='{rule}'   and once more with --permanent",
                     zone.name,

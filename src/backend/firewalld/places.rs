@@ -4,12 +4,14 @@ use super::State;
 use super::zone::Zone;
 use crate::facts::Facts;
 
-/// `zone public (eth0, your session)`, a line for each zone that strangers or the operator come to.
+/// `zone public (eth0, your session)`, a line for each zone that is opened or that the operator comes to.
 pub fn places(facts: &Facts) -> Vec<String> {
     let Some(state) = State::read(&facts.observations) else {
         return Vec::new();
     };
-    let mut names = state.serving(false, facts);
+    let zones = state.opened(false, facts, &[]).into_iter();
+    let mut names: Vec<String> = zones.map(|zone| zone.name.clone()).collect();
+    names.sort();
     let yours = state.zone_of_operator(false, facts);
     if let Some((zone, _)) = &yours
         && !names.contains(zone)
@@ -41,7 +43,7 @@ pub fn places(facts: &Facts) -> Vec<String> {
     lines
 }
 
-/// What brings packets to a zone: links that lead outside, and networks.
+/// What brings packets to a zone: links that lead outside and those bound to it, and networks.
 fn bound(state: &State, facts: &Facts, name: &str) -> Vec<String> {
     let links = facts.links.iter().filter(|link| link.outside);
     let mut because: Vec<String> = links
@@ -49,6 +51,9 @@ fn bound(state: &State, facts: &Facts, name: &str) -> Vec<String> {
         .map(|link| link.name.clone())
         .collect();
     let zone: Option<&Zone> = state.zone(false, name);
+    let bound = zone.into_iter().flat_map(|zone| &zone.interfaces);
+    let others: Vec<&String> = bound.filter(|link| !because.contains(link)).collect();
+    because.extend(others.into_iter().cloned());
     because.extend(zone.into_iter().flat_map(|zone| zone.sources.clone()));
     because
 }

@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
 use super::access::{Probe, Services};
+use super::need::lets_anybody_use;
 use super::zone::{self, Service, Zone};
 use crate::facts::{Facts, Observations};
 
@@ -20,6 +21,12 @@ pub const LIST_ZONES: [&str; 1] = ["--list-all-zones"];
 /// The same as a key of [`Observations::outputs`].
 pub const LISTED: &str = "firewall-cmd --list-all-zones";
 
+/// The port of SSH everywhere.
+const SSH: u16 = 22;
+/// Zones that Docker and libvirt bring along and bind the links of their containers and machines to. They are theirs to
+/// rule, and are left alone.
+const GUESTS: [&str; 3] = ["docker", "libvirt", "libvirt-routed"];
+
 /// What firewalld says and what its files hold.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct State {
@@ -31,6 +38,9 @@ pub struct State {
     pub permanent: Vec<Zone>,
     /// Services that are used.
     pub services: Services,
+    /// Of each zone now, what it would still let in after a reload. Firewalld does not tell for how long something is
+    /// added (`--timeout`), but that is never permanent.
+    lasting: Vec<Zone>,
 }
 
 /// The file of a zone.
@@ -107,15 +117,29 @@ impl State {
             .into_iter()
             .map(|(name, text)| (name, zone::service_of_file(text)))
             .collect();
+        let permanent: Vec<Zone> = contents(&seen.files, "zones")
+            .into_iter()
+            .map(|(name, text)| zone::of_file(&name, text))
+            .collect();
+        let later = |zone: &Zone| permanent.iter().find(|later| later.name == zone.name);
+        let lasting = runtime
+            .iter()
+            .map(|zone| later(zone).map_or_else(|| zone.clone(), |later| zone.lasting(later)))
+            .collect();
         (!runtime.is_empty()).then(|| Self {
             default: marked.or(configured).unwrap_or_else(|| String::from("public")),
+            lasting,
             runtime,
-            permanent: contents(&seen.files, "zones")
-                .into_iter()
-                .map(|(name, text)| zone::of_file(&name, text))
-                .collect(),
+            permanent,
             services: Services(services),
         })
+    }
+
+    /// What a zone lets in for good.
+    pub fn lasting(&self, permanent: bool, zone: &Zone) -> Zone {
+        let lasting = self.lasting.iter().find(|lasting| lasting.name == zone.name);
+        let lasting = lasting.filter(|_| !permanent);
+        lasting.map_or_else(|| zone.clone(), |lasting| zone.lasting(lasting))
     }
 
     /// The zones now or at the next start.
@@ -185,6 +209,35 @@ impl State {
     pub fn active(&self, permanent: bool) -> impl Iterator<Item = &Zone> {
         let zones = self.zones(permanent).iter();
         zones.filter(|zone| zone.bound() || zone.name == self.default)
+    }
+
+    /// The zones to which packets of people come, now or after the next start, whatever their links are called and
+    /// whether they are up: all but those of guests that run on this host, unless strangers come to these as well.
+    pub fn reached(&self, permanent: bool, facts: &Facts) -> Vec<&Zone> {
+        let mut names: Vec<&str> = self.active(permanent).map(|zone| zone.name.as_str()).collect();
+        // A link that was put into its zone by another program than firewalld is in it after a reboot as well.
+        names.extend(self.active(false).map(|zone| zone.name.as_str()));
+        let serving = self.serving(permanent, facts);
+        let of_people = |name: &str| !GUESTS.contains(&name) || serving.iter().any(|serving| serving == name);
+        let zones = self.zones(permanent).iter();
+        zones
+            .filter(|zone| names.contains(&zone.name.as_str()) && of_people(&zone.name))
+            .collect()
+    }
+
+    /// The zones that get what is wanted: those that strangers come to, and every other one where somebody may log in
+    /// by SSH, or use another port that is shut. Whoever loses a door must find the new one.
+    pub fn opened(&self, permanent: bool, facts: &Facts, closing: &[u16]) -> Vec<&Zone> {
+        let mut names = self.serving(permanent, facts);
+        if permanent {
+            names.extend(self.serving(false, facts));
+        }
+        let doors = closing.iter().chain(&[SSH]);
+        let loses = |zone: &&Zone| doors.clone().any(|port| lets_anybody_use(self, zone, *port));
+        let more = self.reached(permanent, facts).into_iter().filter(loses);
+        names.extend(more.map(|zone| zone.name.clone()));
+        let zones = self.zones(permanent).iter();
+        zones.filter(|zone| names.contains(&zone.name)).collect()
     }
 
     /// What differs between now and the next start, in words, without what `ours` allows for.

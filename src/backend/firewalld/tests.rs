@@ -118,7 +118,7 @@ fn entries(state: &State, zone: &str, requirement: &Requirement) -> Vec<String> 
         zone: String::from("z"),
         entry,
     };
-    let need = need(state, zone, requirement);
+    let need = need(state, zone, false, requirement);
     need.add
         .into_iter()
         .map(|entry| line(entry).to_string())
@@ -184,7 +184,7 @@ fn a_zone_needs_what_nothing_in_it_lets_in_yet() {
             ]
         );
         let zone = state.zone(false, "dmz").expect("dmz");
-        let refused = need(&state, zone, &inbound("x", Protocol::Tcp, "8443", &[])).refused_by;
+        let refused = need(&state, zone, false, &inbound("x", Protocol::Tcp, "8443", &[])).refused_by;
         assert_eq!(
             refused,
             ["rule priority=\"-10\" port port=\"8443\" protocol=\"tcp\" drop"]
@@ -216,6 +216,140 @@ fn strangers_come_to_the_zone_of_their_link_and_to_those_that_let_their_network_
             ["internal", "public"],
             "{suite}"
         );
+    }
+}
+
+/// The same machine with one more zone bound to a link that it has not now.
+fn with_zone(suite: &str, zone: &str, link: &str, services: &str, target: &str) -> Facts {
+    let mut facts = facts(suite, None);
+    let listed = facts.observations.outputs.get_mut(LISTED).expect("listed");
+    *listed = listed
+        .split("\n\n")
+        .filter(|text| text.split_whitespace().next() != Some(zone))
+        .map(|text| format!("{text}\n\n"))
+        .collect();
+    listed.push_str(&format!(
+        "{zone} (active)\n  target: {target}\n  interfaces: {link}\n  sources: \n  services: {services}\n  ports: \n  rich rules: \n"
+    ));
+    let service = |name: &str| format!("  <service name=\"{name}\"/>\n");
+    let services: String = services.split_whitespace().map(service).collect();
+    let target = if target == "default" {
+        String::new()
+    } else {
+        format!(" target=\"{target}\"")
+    };
+    facts.observations.files.insert(
+        zone_file(ETC, zone),
+        format!("<zone{target}>\n  <interface name=\"{link}\"/>\n{services}</zone>\n"),
+    );
+    facts
+}
+
+#[test]
+fn a_zone_that_loses_22_gets_the_new_port_whatever_its_link_is_called_or_does() {
+    let needs = [
+        inbound("ssh", Protocol::Tcp, "33001", &[]),
+        inbound("fasp", Protocol::Udp, "33001", &[]),
+    ];
+    let lines = |facts: &Facts, zone: &str| -> Vec<String> {
+        let theirs = kernel(facts);
+        let told = Firewalld.keeps(&wish(facts, &theirs, &needs, &[22], &[], ""));
+        let all = told.expect("no obstacle");
+        let of_zone = |line: &&str| line.contains(&format!("--zone={zone} "));
+        all.lines().filter(of_zone).map(str::to_owned).collect()
+    };
+    let refused = |lines: &[String]| lines.iter().filter(|line| line.contains("drop")).count();
+    let opened = |lines: &[String]| {
+        lines
+            .iter()
+            .filter(|line| line.contains("--add-port=33001/"))
+            .count()
+    };
+    for suite in SUITES {
+        for link in ["tun9", "br-mgmt", "wg0"] {
+            let facts = with_zone(suite, "work", link, "dhcpv6-client ssh", "default");
+            let of_work = lines(&facts, "work");
+            assert_eq!(
+                (opened(&of_work), refused(&of_work)),
+                (4, 2),
+                "{link}: {of_work:?}"
+            );
+            let told = super::places(&facts);
+            assert!(told.contains(&format!("zone work ({link})")), "{told:?}");
+        }
+        // Nobody loses anything there.
+        let facts = with_zone(suite, "work", "tun9", "dhcpv6-client", "default");
+        assert_eq!(lines(&facts, "work"), [""; 0], "{suite}");
+        let facts = with_zone(suite, "block", "tun9", "", "%%REJECT%%");
+        assert_eq!(lines(&facts, "block"), [""; 0], "{suite}");
+        // Everything is open there already.
+        let facts = with_zone(suite, "trusted", "tun9", "", "ACCEPT");
+        let of_trusted = lines(&facts, "trusted");
+        assert_eq!(
+            (opened(&of_trusted), refused(&of_trusted)),
+            (0, 2),
+            "{of_trusted:?}"
+        );
+        // The guests of this host are libvirt's and Docker's to rule, whatever their bridges are called.
+        for (zone, link) in [("libvirt", "lan7"), ("docker", "shop")] {
+            let facts = with_zone(suite, zone, link, "ssh", "default");
+            assert_eq!(lines(&facts, zone), [""; 0], "{suite}");
+            // Unless strangers come in there.
+            let mut outside = facts.clone();
+            outside.links[0].name = link.to_owned();
+            let of_zone = lines(&outside, zone);
+            assert_eq!((opened(&of_zone), refused(&of_zone)), (4, 2), "{of_zone:?}");
+        }
+    }
+}
+
+/// `firewall-cmd --zone=dmz --add-port=33001/tcp --timeout=600`: the daemon lists it like any other port.
+#[test]
+fn a_port_that_firewalld_opens_for_a_while_gets_an_accept_of_its_own_for_good() {
+    let needs = [inbound("ssh", Protocol::Tcp, "33001", &[])];
+    let beside =
+        "firewall-cmd --zone=dmz --add-rich-rule='rule port port=\"33001\" protocol=\"tcp\" accept'\n";
+    let later = "firewall-cmd --permanent --zone=dmz --add-port=33001/tcp\n";
+    let of_dmz = |facts: &Facts, kept: &str| -> String {
+        let theirs = kernel(facts);
+        let told = Firewalld.keeps(&wish(facts, &theirs, &needs, &[], &[], kept));
+        let all = told.expect("no obstacle");
+        let lines = all.lines().filter(|line| line.contains("--zone=dmz "));
+        lines.map(|line| format!("{line}\n")).collect()
+    };
+    for suite in SUITES {
+        let mut timed = facts(suite, None);
+        let list = |facts: &mut Facts, text: &str| {
+            let listed = facts.observations.outputs.get_mut(LISTED).expect("listed");
+            *listed = with_lines(listed, &parse(text));
+        };
+        let others = "firewall-cmd --zone=dmz --add-port=33001/tcp\n";
+        list(&mut timed, others);
+        let wanted = format!("{beside}{later}");
+        assert_eq!(of_dmz(&timed, ""), wanted, "{suite}");
+        // Who may come is narrowed down: then it does not stay.
+        let narrow = [inbound("ssh", Protocol::Tcp, "33001", &["10.0.0.0/8"])];
+        let theirs = kernel(&timed);
+        let told = Firewalld.keeps(&wish(&timed, &theirs, &narrow, &[], &[], &wanted));
+        assert!(!told.expect("no obstacle").contains("rule port"), "{suite}");
+        // The same is wanted when it is there, with the timed port and without it.
+        let path = zone_file(ETC, "dmz");
+        let with_ours = |mut facts: Facts, runtime: &str| {
+            let file = facts.observations.files.get_mut(&path).expect("dmz");
+            *file = file.replace("</zone>", "  <port port=\"33001\" protocol=\"tcp\"/>\n</zone>");
+            list(&mut facts, runtime);
+            facts
+        };
+        assert_eq!(
+            of_dmz(&with_ours(timed.clone(), beside), &wanted),
+            wanted,
+            "{suite}"
+        );
+        let over = with_ours(facts(suite, None), beside);
+        assert_eq!(of_dmz(&over, &wanted), wanted, "{suite}");
+        // After a reload the permanent port alone is there, and enough.
+        let reloaded = with_ours(facts(suite, None), others);
+        assert_eq!(of_dmz(&reloaded, later), later, "{suite}");
     }
 }
 

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use super::line::{Entry, Line, calls, parse, text};
-use super::need::{lets_anybody_use, need, refusals};
+use super::need::{beside, lets_anybody_use, need, refusals};
 use super::obstacles;
 use super::state::{ETC, PACKAGED, State, zone_file};
 use super::zone::Zone;
@@ -65,15 +65,15 @@ impl Translator for Firewalld {
         for permanent in [false, true] {
             lines.extend(denies(&state, wish, permanent));
         }
-        let names: BTreeSet<String> = state
-            .serving(false, wish.facts)
+        let names: BTreeSet<&str> = [false, true]
             .into_iter()
-            .chain(state.serving(true, wish.facts))
+            .flat_map(|permanent| state.opened(permanent, wish.facts, wish.closing))
+            .map(|zone| zone.name.as_str())
             .collect();
-        let zones: Vec<&Zone> = [false, true]
+        let zones: Vec<(bool, &Zone)> = [false, true]
             .into_iter()
-            .flat_map(|permanent| state.zones(permanent))
-            .filter(|zone| names.contains(&zone.name))
+            .flat_map(|permanent| state.zones(permanent).iter().map(move |zone| (permanent, zone)))
+            .filter(|(_, zone)| names.contains(zone.name.as_str()))
             .collect();
         found.extend(obstacles::of_wish(&state, wish, &zones));
         found.extend(unreadable(wish, &lines));
@@ -172,31 +172,32 @@ pub(super) fn minus(lines: Vec<Line>, others: &[Line]) -> Vec<Line> {
     lines.into_iter().filter(|line| !others.contains(line)).collect()
 }
 
-/// Everything that the zones of strangers lack.
+/// Everything that the zones lack that get what is wanted.
 fn accepts(state: &State, wish: &Wish<'_>, requirements: &[Requirement], permanent: bool) -> Vec<Line> {
-    let mut names = state.serving(permanent, wish.facts);
-    if permanent {
-        // A link that was put into its zone by another program than firewalld is in it after a reboot as well.
-        names.extend(state.serving(false, wish.facts));
-        names.sort();
-        names.dedup();
-    }
+    let kept = parse(wish.kept);
     let mut lines = Vec::new();
-    for zone in state
-        .zones(permanent)
-        .iter()
-        .filter(|zone| names.contains(&zone.name))
-    {
+    for zone in state.opened(permanent, wish.facts, wish.closing) {
         for requirement in requirements
             .iter()
             .filter(|r| concerns(state, zone, r, permanent))
         {
-            for entry in need(state, zone, requirement).add {
-                let line = Line {
-                    permanent,
-                    zone: zone.name.clone(),
-                    entry,
-                };
+            let line = |entry| Line {
+                permanent,
+                zone: zone.name.clone(),
+                entry,
+            };
+            // Put beside a port of others, which may be gone in a while or be permanent by now: it stays.
+            let everyone = requirement.peers.is_empty() && requirement.group.is_none();
+            let stays = Some(line(beside(requirement))).filter(|line| everyone && kept.contains(line));
+            let needed = match stays {
+                Some(line) => vec![line],
+                None => need(state, zone, permanent, requirement)
+                    .add
+                    .into_iter()
+                    .map(line)
+                    .collect(),
+            };
+            for line in needed {
                 if !lines.contains(&line) {
                     lines.push(line);
                 }
@@ -221,16 +222,10 @@ fn concerns(state: &State, zone: &Zone, requirement: &Requirement, permanent: bo
     })
 }
 
-/// The refusals, in every zone to which packets come and where somebody could use the port.
+/// The refusals, in every zone to which packets of people come and where somebody could use the port.
 fn denies(state: &State, wish: &Wish<'_>, permanent: bool) -> Vec<Line> {
     let mut lines = Vec::new();
-    let mut names: Vec<String> = state.active(permanent).map(|zone| zone.name.clone()).collect();
-    names.extend(state.active(false).map(|zone| zone.name.clone()));
-    for zone in state
-        .zones(permanent)
-        .iter()
-        .filter(|zone| names.contains(&zone.name))
-    {
+    for zone in state.reached(permanent, wish.facts) {
         for port in wish
             .closing
             .iter()

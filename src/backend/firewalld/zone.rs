@@ -73,6 +73,32 @@ impl Zone {
     }
 }
 
+impl Zone {
+    /// The same without what it lets in that the later form of it does not; what it refuses stays.
+    #[must_use]
+    pub fn lasting(&self, later: &Self) -> Self {
+        let mut zone = self.clone();
+        zone.services.retain(|one| later.services.contains(one));
+        zone.protocols.retain(|one| later.protocols.contains(one));
+        zone.rich
+            .retain(|rule| rule.action != rich::Action::Accept || later.rich.contains(rule));
+        zone.ports = within(&self.ports, &later.ports);
+        // Firewalld joins ranges that overlap.
+        zone.ports.extend(within(&later.ports, &self.ports));
+        zone
+    }
+}
+
+/// The ranges that lie within others.
+fn within(ports: &[(PortRange, String)], others: &[(PortRange, String)]) -> Vec<(PortRange, String)> {
+    let lies = |(range, protocol): &&(PortRange, String)| {
+        others.iter().any(|(other, of)| {
+            of == protocol && other.contains(range.first()) && other.contains(range.last())
+        })
+    };
+    ports.iter().filter(lies).cloned().collect()
+}
+
 /// The zones that `firewall-cmd --list-all-zones` lists, and the one it marks as the default (firewalld 2 and later).
 pub fn listed(text: &str) -> (Vec<Zone>, Option<String>) {
     let mut zones: Vec<Zone> = Vec::new();

@@ -11,7 +11,7 @@ use serde_json::Value;
 
 use self::known::Known;
 use super::address::{Cover, cover};
-use super::model::Ruleset;
+use super::model::{Ruleset, Set};
 use super::target::target_in;
 use crate::port::Protocol;
 
@@ -130,6 +130,15 @@ pub struct Place<'r> {
     pub table: &'r str,
 }
 
+impl Place<'_> {
+    /// Whether a value names a set of ours, such as `"@faspwall_open"`.
+    pub fn ours(self, value: &Value) -> bool {
+        let name = value.as_str().and_then(|name| name.strip_prefix('@'));
+        let set = name.and_then(|name| self.ruleset.set_of(self.family, self.table, name));
+        set.is_some_and(Set::is_ours)
+    }
+}
+
 impl Packet<'_> {
     /// Whether a `match` expression holds.
     pub fn matches(self, place: Place<'_>, expression: &Value) -> Answer {
@@ -209,7 +218,9 @@ impl Packet<'_> {
         }
         if let Some(elements) = elements_of(place, right) {
             return elements.iter().fold(Answer::No, |sum, element| {
-                sum.or(self.compare(place, left, element_value(element), flags))
+                sum.or(of_element(place.ours(right), element, |value| {
+                    self.compare(place, left, value, flags)
+                }))
             });
         }
         if right.as_str().is_some_and(|name| name.starts_with('@')) {
@@ -304,9 +315,9 @@ impl Packet<'_> {
             }
         };
         match elements_of(place, right) {
-            Some(elements) => elements
-                .iter()
-                .fold(Answer::No, |sum, element| sum.or(one(element_value(element)))),
+            Some(elements) => elements.iter().fold(Answer::No, |sum, element| {
+                sum.or(of_element(place.ours(right), element, one))
+            }),
             None => one(right),
         }
     }
@@ -400,6 +411,18 @@ fn elements_of<'r>(place: Place<'r>, right: &'r Value) -> Option<&'r [Value]> {
         .iter()
         .any(|e| element_value(e).as_str().is_some_and(|t| t.contains(['.', ':'])));
     (!addresses && !set.elements.is_empty()).then_some(set.elements.as_slice())
+}
+
+/// Whether an element is the value that is looked for. One that the kernel takes out by itself is there for a while only,
+/// and counts if it is `ours`: a trial is meant to end.
+pub fn of_element(ours: bool, element: &Value, is_it: impl FnOnce(&Value) -> Answer) -> Answer {
+    let answer = is_it(element_value(element));
+    let timed = |key: &str| element.get("elem").is_some_and(|e| e.get(key).is_some());
+    if answer == Answer::Yes && !ours && (timed("timeout") || timed("expires")) {
+        Answer::Maybe
+    } else {
+        answer
+    }
 }
 
 /// An element without its timeout, comment or counter.

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use serde_json::Value;
 
 use super::model::{Chain, Rule, Ruleset};
-use super::packet::{Answer, Family, Packet, Place};
+use super::packet::{Answer, Family, Packet, Place, of_element};
 
 /// How deep jumps are followed; the kernel allows 16.
 const DEPTH: usize = 16;
@@ -370,13 +370,10 @@ impl<'r> Walk<'r> {
             let Some([value, verdict]) = entry.as_array().map(Vec::as_slice) else {
                 continue;
             };
-            let value = value.get("elem").and_then(|e| e.get("val")).unwrap_or(value);
-            let here = if value.as_str() == Some("*") {
-                Answer::Maybe
-            } else {
-                self.packet.compare(place, key, value, false)
-            };
-            let here = holds.and(here);
+            let here = holds.and(of_element(false, value, |value| match value.as_str() {
+                Some("*") => Answer::Maybe,
+                _ => self.packet.compare(place, key, value, false),
+            }));
             if here == Answer::No {
                 continue;
             }

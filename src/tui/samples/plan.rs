@@ -222,6 +222,7 @@ pub fn preview() -> Preview {
             accepted: false,
         }],
         obstacles: vec![],
+        unheard: vec![],
         live: None,
     }
 }

@@ -51,6 +51,7 @@ pub fn rehearsal() -> Rehearsal {
         blockers: vec![],
         sweep: vec![],
         failed: None,
+        obstacles: vec![],
         not_rehearsed: vec!["the label that SELinux wants for the port".into()],
         millis: 812,
     }

@@ -29,7 +29,7 @@ mod network;
 mod picture;
 mod terminal;
 
-pub use base::{PACKAGES_DIR, Suite, tree};
+pub use base::{PACKAGES_DIR, Suite, key, tree};
 pub use console::Console;
 pub use machine::Machine;
 pub use network::{Family, Protocol};

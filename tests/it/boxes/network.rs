@@ -1,6 +1,6 @@
 //! A machine as the network sees it: logins, scans.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::machine::Machine;
 use super::{Ran, base, host, host_ok, host_run, seconds, wait};
@@ -108,7 +108,63 @@ impl Machine {
         states
     }
 
+    /// What becomes of packets from this address, as a rehearsal says it: `accept` (somebody answers, or the host itself
+    /// that nobody listens), `reject` (a firewall answers), `drop`. The address becomes one of this host's end of the cable.
+    pub fn verdicts(&self, protocol: Protocol, ports: &BTreeSet<u16>, from: &str) -> BTreeMap<u16, String> {
+        let (family, length) = match from.contains(':') {
+            true => (Family::V6, 128),
+            false => (Family::V4, 32),
+        };
+        let veth = self.veth();
+        let address = format!("{from}/{length}");
+        let mut words = vec!["address", "replace", &address, "dev", &veth];
+        let own = self.address(family).trim_end_matches('2').to_owned() + "1";
+        if from != own {
+            if family == Family::V6 {
+                words.push("nodad");
+            }
+            host_ok("ip", &words);
+            self.sh(&format!("ip route replace {address} dev host0"));
+        }
+        let how = match protocol {
+            Protocol::Tcp => "-sS",
+            Protocol::Udp => "-sU",
+        };
+        let list: Vec<String> = ports.iter().map(ToString::to_string).collect();
+        let options = ["--max-retries", "2", "--reason", "-S", from];
+        let lines = self.lines_of_nmap(how, &list.join(","), family, &options);
+        let verdicts: BTreeMap<u16, String> = lines
+            .into_iter()
+            .filter_map(|(port, words)| {
+                let state = words.first()?.as_str();
+                let silent = words.iter().any(|word| word == "no-response");
+                let verdict = match state {
+                    "open" | "closed" => "accept",
+                    _ if silent => "drop",
+                    _ => "reject",
+                };
+                Some((port, verdict.to_owned()))
+            })
+            .collect();
+        assert_eq!(verdicts.len(), ports.len(), "nmap from {from}: {verdicts:?}");
+        verdicts
+    }
+
     fn nmap(&self, how: &str, ports: &str, family: Family, options: &[&str]) -> BTreeMap<u16, String> {
+        let lines = self.lines_of_nmap(how, ports, family, options).into_iter();
+        lines
+            .filter_map(|(port, words)| Some((port, words.into_iter().next()?)))
+            .collect()
+    }
+
+    /// The words behind each port.
+    fn lines_of_nmap(
+        &self,
+        how: &str,
+        ports: &str,
+        family: Family,
+        options: &[&str],
+    ) -> Vec<(u16, Vec<String>)> {
         let address = self.address(family);
         let veth = self.veth();
         // The cable has no length: what does not answer within a fraction of a second never will.
@@ -133,7 +189,7 @@ impl Machine {
             .filter_map(|line| {
                 let mut words = line.split_whitespace();
                 let port = words.next()?.split_once('/')?.0.parse().ok()?;
-                Some((port, words.next()?.to_owned()))
+                Some((port, words.map(str::to_owned).collect()))
             })
             .collect()
     }

@@ -1,6 +1,7 @@
 //! The promise of the whole program, on real machines: SSH moves to its new port and everything is kept, or the host is
 //! as before. Each test is named after the promise that it shows.
 
+mod as_it_is;
 mod attacks;
 mod choices;
 mod connected;
@@ -25,6 +26,7 @@ pub mod ufw;
 mod unconfirmed;
 mod whole;
 mod wizard;
+mod zones;
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::UdpSocket;

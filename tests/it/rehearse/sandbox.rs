@@ -11,7 +11,7 @@ const PROGRAM: &str = env!("CARGO_BIN_EXE_faspwall");
 const SERVER: &str = include_str!("server.py");
 const CLIENT: &str = include_str!("client.py");
 /// Addresses that the neighbour bears.
-const PEERS: [&str; 8] = [
+const PEERS: [&str; 9] = [
     "10.9.8.1",
     "198.51.100.9",
     "203.0.113.9",
@@ -20,6 +20,7 @@ const PEERS: [&str; 8] = [
     "fd09::1",
     "2001:db8:9::9",
     "2001:db8:feed::9",
+    "2a04:4e42::396",
 ];
 /// Builds the server, then stays.
 const BUILD: &str = "\
@@ -49,7 +50,7 @@ ip route add ::/0 dev eth0
 ip -n peer link set eth0 up
 ip -n peer link set lo up
 for a in 10.9.8.1/24 198.51.100.9/32 203.0.113.9/32 93.184.215.14/32 151.101.65.140/32; do ip -n peer address add $a dev eth0; done
-for a in fd09::1/64 2001:db8:9::9/128 2001:db8:feed::9/128; do ip -n peer address add $a dev eth0 nodad; done
+for a in fd09::1/64 2001:db8:9::9/128 2001:db8:feed::9/128 2a04:4e42::396/128; do ip -n peer address add $a dev eth0 nodad; done
 ip -n peer route add ::/0 dev eth0
 sysctl -qw net.ipv4.icmp_ratelimit=0 net.ipv6.icmp.ratelimit=0
 ssh-keygen -q -A

@@ -116,6 +116,48 @@ fn a_hole_in_the_middle_of_a_range_is_found() {
     assert_eq!(gaps(&holed(hole), &wanted).len(), 1);
 }
 
+/// As nft 1.0.6 prints elements: in a set, in one whose elements all run out, in pairs, and in a map of verdicts.
+#[test]
+fn a_port_that_is_let_in_for_a_while_only_is_not_open() {
+    let lists = |elements: &str, flags: &str| {
+        format!(
+            r#", {{"set": {{"family": "inet", "table": "t", "name": "s", "type": "inet_service", "handle": 9, "flags": [{flags}], "elem": [{elements}]}}}}"#
+        )
+    };
+    let looked_up = |left: &str| {
+        format!(
+            r#", {{"rule": {{"family": "inet", "table": "t", "chain": "input", "handle": 4, "expr": [
+            {{"match": {{"op": "==", "left": {left}, "right": "@s"}}}}, {{"accept": null}}]}}}}"#
+        )
+    };
+    let port = r#"{"payload": {"protocol": "udp", "field": "dport"}}"#;
+    let pair = format!(r#"{{"concat": [{{"meta": {{"key": "l4proto"}}}}, {port}]}}"#);
+    let mapped = format!(
+        r#", {{"rule": {{"family": "inet", "table": "t", "chain": "input", "handle": 4, "expr": [{{"vmap": {{"key": {port}, "data": "@s"}}}}]}}}}"#
+    );
+    let wanted = [requirement(&[], None)];
+    for (rule, value, verdict) in [
+        (looked_up(port), "55001", ""),
+        (looked_up(&pair), r#"{"concat": ["udp", 55001]}"#, ""),
+        (mapped, "55001", r#", {"accept": null}"#),
+    ] {
+        for (times, open) in [
+            (r#", "timeout": 600, "expires": 590"#, false),
+            (r#", "expires": 590"#, false),
+            (r#", "comment": "for good""#, true),
+        ] {
+            let element = format!(r#"{{"elem": {{"val": {value}{times}}}}}"#);
+            let element = if verdict.is_empty() {
+                element
+            } else {
+                format!("[{element}{verdict}]")
+            };
+            let ruleset = default_drop(&(lists(&element, r#""timeout""#) + &rule));
+            assert_eq!(gaps(&ruleset, &wanted).is_empty(), open, "{rule} {element}");
+        }
+    }
+}
+
 #[test]
 fn a_rate_limit_in_a_set_and_a_sleeping_table_shut_nothing_for_certain() {
     let limit = r#", {"rule": {"family": "inet", "table": "t", "chain": "input", "handle": 4, "expr": [
