@@ -470,6 +470,10 @@ pub enum Unmanaged {
     OpenWrt,
     /// A program that has locked its table (`flags owner`), such as `inet guard`.
     Locked(String),
+    /// A script that makes inbound rules at boot in the language of iptables: its path.
+    Script(String),
+    /// Anything else that makes inbound rules at boot by itself: the path of the script, or its name.
+    Rules(String),
 }
 
 /// Raw outputs that a backend reads again: the same bytes decide what is shown and what is done.

@@ -5,11 +5,13 @@
 //! asked at all, and `firewall-cmd` only while its service runs: it would start the daemon through D-Bus.
 
 pub mod boot;
+pub mod commands;
 pub mod manager;
 pub mod owner;
 pub mod scripts;
 pub mod services;
 pub mod units;
+pub mod writers;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -27,11 +29,13 @@ use crate::engine::kernel::{self, LIST_RULESET, RULESET_LIMIT};
 use crate::facts::{BackendFact, BackendId, BootFacts, Facts, Observations};
 use crate::step::{Invocation, Tool};
 use crate::system::System;
-use boot::boots;
+use boot::{Rivals, boots};
 use manager::{Hold, Manager};
 use owner::{Case, Decision, capital, decide};
+use scripts::sources;
 use services::{Services, services};
 use units::units;
+use writers::{Writer, writers};
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -43,6 +47,8 @@ pub struct Found {
     versions: BTreeMap<BackendId, String>,
     installed: Vec<BackendId>,
     boots: BTreeMap<BackendId, BootFacts>,
+    rivals: Vec<Rivals>,
+    writers: Vec<Writer>,
     obstacle: Option<String>,
 }
 
@@ -52,10 +58,13 @@ pub type AskLinks<'h> = &'h dyn Fn() -> &'h Printed;
 /// Looks at the ruleset and at everything that may own it.
 pub fn look(system: &dyn System, systemd: bool, links: AskLinks<'_>) -> Found {
     let units = if systemd { units(system) } else { BTreeMap::new() };
-    let boots = boots(system, systemd, &units);
+    let sources = sources(system, systemd);
+    let (boots, rivals) = boots(system, systemd, &units, &sources);
     let mut found = Found {
         services: services(system, systemd, &units, &boots),
         boots,
+        rivals,
+        writers: writers(system, &sources),
         ..Found::default()
     };
     read_files(system, &mut found.observations);
@@ -209,6 +218,8 @@ impl Found {
             managers: &self.managers,
             services: &self.services,
             boots: &self.boots,
+            rivals: &self.rivals,
+            writers: &self.writers,
             available: &|id| translator(id).is_some(),
         })
     }
