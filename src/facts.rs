@@ -415,6 +415,9 @@ pub struct BootFacts {
     pub file: Option<PathBuf>,
     /// Its content.
     pub content: Option<String>,
+    /// The same with the files that it includes in their places, where it includes any in `/etc`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whole: Option<String>,
     /// The unit that loads it.
     pub unit: Option<String>,
     /// Whether that unit is enabled; `None` when it cannot be told (no systemd).
@@ -433,10 +436,18 @@ pub struct BootFacts {
     pub enabled6: Option<bool>,
 }
 
+impl BootFacts {
+    /// What the file does, as far as it could be read.
+    pub fn text(&self) -> Option<&str> {
+        self.whole.as_deref().or(self.content.as_deref())
+    }
+}
+
 /// Of a firewall of which nothing is known.
 static NO_BOOT: BootFacts = BootFacts {
     file: None,
     content: None,
+    whole: None,
     unit: None,
     enabled: None,
     file6: None,
@@ -444,6 +455,15 @@ static NO_BOOT: BootFacts = BootFacts {
     unit6: None,
     enabled6: None,
 };
+
+/// From where TCP/22 is let in today, where that is not from everywhere.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Narrow {
+    /// Networks that a rule names.
+    pub networks: Vec<IpNet>,
+    /// Interfaces that a rule names.
+    pub links: Vec<String>,
+}
 
 /// Two sources on the host that should agree about its firewall, and do not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -519,6 +539,9 @@ pub struct Facts {
     pub chains: Vec<ChainFact>,
     /// Rules of others.
     pub foreign: Vec<Foreign>,
+    /// From where alone TCP/22 is let in; `None` where it is open to everyone, or no rule speaks of it.
+    #[serde(default)]
+    pub narrow: Option<Narrow>,
     /// What loads the rules of the firewall in `backend` at boot.
     pub boot: BootFacts,
     /// The same for every firewall that is installed.

@@ -120,6 +120,7 @@ pub fn review(plan: &Plan, answers: &Answers, facts: &Facts) -> Vec<Advice> {
         product::configuration_differs(&case),
         product::range_not_needed(&case),
         product::fallback_not_opened(&case),
+        access::opens_to_everyone(&case),
     ]
     .into_iter()
     .flatten()

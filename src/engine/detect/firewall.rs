@@ -6,6 +6,7 @@
 
 pub mod boot;
 pub mod commands;
+pub mod includes;
 pub mod manager;
 pub mod owner;
 pub mod scripts;
@@ -23,10 +24,11 @@ use crate::backend::kernel::joined;
 use crate::backend::nftables::Ruleset;
 use crate::backend::nftables::boot_file::NFT_FILE;
 use crate::backend::nftables::inspect::{self, Inspection};
+use crate::backend::nftables::narrow::narrow;
 use crate::backend::translator;
 use crate::backend::ufw;
 use crate::engine::kernel::{self, LIST_RULESET, RULESET_LIMIT};
-use crate::facts::{BackendFact, BackendId, BootFacts, Facts, Observations};
+use crate::facts::{BackendFact, BackendId, BootFacts, Facts, Narrow, Observations};
 use crate::step::{Invocation, Tool};
 use crate::system::System;
 use boot::{Rivals, boots};
@@ -49,6 +51,7 @@ pub struct Found {
     boots: BTreeMap<BackendId, BootFacts>,
     rivals: Vec<Rivals>,
     writers: Vec<Writer>,
+    narrow: Option<Narrow>,
     obstacle: Option<String>,
 }
 
@@ -118,6 +121,8 @@ fn understand(system: &dyn System, links: AskLinks<'_>, found: &mut Found) -> Re
     links().known_to(&mut ruleset);
     let inspection = inspect::inspect_view(ruleset);
     found.managers = manager::managers(&inspection);
+    // The port that most hosts serve, and the only one that a change takes away from those who use it.
+    found.narrow = narrow(&inspection.ruleset, 22, &links().links(None));
     found.inspection = Some(inspection);
     Ok(())
 }
@@ -184,6 +189,7 @@ impl Found {
                 .extend(super::firewalld::differs(&self.observations));
         }
         facts.refusal = decision.refusal;
+        facts.narrow = self.narrow;
         if let Some(inspection) = self.inspection {
             facts.inbound_default = inspection.inbound_default;
             facts.chains = inspection.chains;

@@ -1,6 +1,7 @@
 //! The promise of the whole program, on real machines: SSH moves to its new port and everything is kept, or the host is
 //! as before. Each test is named after the promise that it shows.
 
+mod at_boot;
 mod attacks;
 mod choices;
 mod connected;

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
+use super::includes::whole;
 use super::scripts::{Loader, Loads, Source, loaders};
 use super::units::Unit;
 use crate::facts::{BackendId, BootFacts};
@@ -58,7 +59,7 @@ pub fn boots(
     ];
     let boots: BTreeMap<BackendId, BootFacts> = found
         .into_iter()
-        .map(|(id, boot)| (id, host.filled(boot)))
+        .map(|(id, boot)| (id, host.filled(id, boot)))
         .collect();
     let rivals = boots
         .iter()
@@ -196,10 +197,13 @@ impl Host<'_> {
         };
         pairs.into_iter().find_map(|(loads, file, unit, enabled)| {
             let file = file.clone().filter(|_| enabled == Some(true))?;
-            let mut others = self
-                .loaders
-                .iter()
-                .filter(|other| other.enabled && other.loads == loads);
+            let all = || {
+                self.loaders
+                    .iter()
+                    .filter(|one| one.enabled && one.loads == loads)
+            };
+            let variant = all().find(|one| one.file == file).and_then(|one| one.variant);
+            let mut others = all().filter(|other| other.variant == variant);
             let other = others.find(|other| other.file != file && self.empties(other))?;
             Some(Rivals {
                 id,
@@ -210,7 +214,10 @@ impl Host<'_> {
     }
 
     fn empties(&self, loader: &Loader) -> bool {
-        let text = || self.system.read_text(&loader.file).unwrap_or_default();
+        let text = || {
+            let text = self.system.read_text(&loader.file).unwrap_or_default();
+            whole(self.system, &text).unwrap_or(text)
+        };
         loader.empties || (loader.loads == Loads::Nft && empties_tables(&text()))
     }
 
@@ -235,10 +242,13 @@ impl Host<'_> {
         }
     }
 
-    fn filled(&self, mut boot: BootFacts) -> BootFacts {
+    fn filled(&self, id: BackendId, mut boot: BootFacts) -> BootFacts {
         let read = |file: &Option<PathBuf>| file.as_deref().and_then(|path| self.system.read_text(path));
         boot.content = read(&boot.file);
         boot.content6 = read(&boot.file6);
+        if let (BackendId::Nftables, Some(content)) = (id, &boot.content) {
+            boot.whole = whole(self.system, content);
+        }
         boot
     }
 }

@@ -262,7 +262,7 @@ fn beside(case: &Case<'_>, carriers: &[BackendId]) -> Vec<Contradiction> {
         tell(
             true,
             format!(
-                "{unit} and firewalld.service are both enabled, but each of them forbids the other: only one starts at boot, \
+                "both {unit} and firewalld.service are enabled, but each of them forbids the other: only one starts at boot, \
              and what is kept for the other one is not in force then. To leave it to firewalld: systemctl disable {unit}. \
              To leave it to {unit}: systemctl disable --now firewalld"
             ),
@@ -279,7 +279,7 @@ fn rivals(case: &Case<'_>, carriers: &[BackendId]) -> Vec<Contradiction> {
     let text = |rivals: &Rivals| {
         let ((unit, file), (by, other)) = (&rivals.first, &rivals.second);
         format!(
-            "{unit} loads {} at boot, and {} loads {}, which empties what is there: whichever comes last decides, and what \
+            "at boot {unit} loads {}, and {} loads {}, which empties what is there: whichever comes last decides, and what \
              is kept in the other file is gone. Put all rules into one of the two files, take the other loader away, and \
              run faspwall again",
             file.display(),

@@ -28,10 +28,9 @@ const CRON: [&str; 3] = [
 const CRON_DIR: &str = "/etc/cron.d";
 /// Links to the scripts of System V that run at boot: Debian, Red Hat.
 const RC_DIRS: [&str; 3] = ["/etc/rcS.d", "/etc/rc2.d", "/etc/rc.d/rc3.d"];
+const RC_NAMES: [&str; 7] = ["firewall", "iptables", "nft", "ferm", "firehol", "apf", "rules"];
 /// Units of the operator's own.
 const UNIT_DIR: &str = "/etc/systemd/system";
-/// Units that come with the distribution.
-const VENDOR_UNITS: [&str; 2] = ["/lib/systemd/system", "/usr/lib/systemd/system"];
 
 /// What a line loads.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -57,6 +56,8 @@ pub struct Loader {
     pub enabled: bool,
     /// Whether the line itself, or one before it, takes the rules of others away.
     pub empties: bool,
+    /// The variant of iptables that its program names: the two keep their rules apart.
+    pub variant: Option<&'static str>,
 }
 
 /// A text with commands that are run at boot, or would be if it were enabled.
@@ -97,7 +98,7 @@ pub fn sources(system: &dyn System, systemd: bool) -> Vec<Source> {
         found.add(path, Form::Cron, true);
     }
     for dir in RC_DIRS {
-        let started = |path: &PathBuf| name_of(path).is_some_and(|name| name.starts_with('S'));
+        let started = |path: &PathBuf| name_of(path).is_some_and(is_telling_link);
         for path in system.list(Path::new(dir)).into_iter().filter(started) {
             found.add(path, Form::Script, true);
         }
@@ -110,6 +111,14 @@ pub fn sources(system: &dyn System, systemd: bool) -> Vec<Source> {
 
 fn name_of(path: &Path) -> Option<&str> {
     path.file_name()?.to_str()
+}
+
+/// Whether a link such as `S20ferm` starts something whose name speaks of a firewall. Those of a distribution's own
+/// services are none of our business, and are many.
+fn is_telling_link(name: &str) -> bool {
+    let plain = name.trim_start_matches(|c: char| c == 'S' || c.is_ascii_digit());
+    let speaks = RC_NAMES.iter().any(|part| plain.contains(part)) || plain.starts_with("fw");
+    name.starts_with('S') && speaks
 }
 
 struct Sources<'s> {
@@ -137,13 +146,10 @@ impl Sources<'_> {
         for dir in own.iter().filter(|p| ends(p, ".wants") || ends(p, ".requires")) {
             wanted.extend(self.system.list(dir));
         }
+        let among = |all: &[PathBuf], path: &Path| all.iter().any(|one| one.file_name() == path.file_name());
         for unit in own.iter().filter(|path| ends(path, ".service")) {
-            let name = unit.file_name();
-            let ours = name_of(unit).is_some_and(|name| name.starts_with("faspwall"));
-            let alias = self.system.read_link(unit).is_some_and(|to| is_vendors(&to));
-            if !ours && !alias {
-                let enabled = wanted.iter().any(|link| link.file_name() == name);
-                self.add(unit.clone(), Form::Unit, enabled);
+            if !name_of(unit).is_some_and(|name| name.starts_with("faspwall")) {
+                self.add(unit.clone(), Form::Unit, among(&wanted, unit));
             }
         }
         for dir in own.iter().filter(|path| ends(path, ".service.d")) {
@@ -156,26 +162,15 @@ impl Sources<'_> {
                 self.add(path, Form::Unit, true);
             }
         }
-        for link in wanted.iter().filter(|link| ends(link, ".service")) {
-            let there = own.iter().any(|unit| unit.file_name() == link.file_name());
-            // Of the units of a distribution only the names of some matter.
-            let elsewhere = self.system.read_link(link).filter(|to| !is_vendors(to));
-            match (there, elsewhere) {
-                (false, Some(to)) => self.add(to, Form::Unit, true),
-                (false, None) => self.all.push(Source {
-                    path: link.clone(),
-                    form: Form::Unit,
-                    enabled: true,
-                    text: String::new(),
-                }),
-                (true, _) => {}
-            }
-        }
+        // Of the units of a distribution only the names of some matter.
+        let of_others = wanted.iter().filter(|link| !among(&own, link));
+        self.all.extend(of_others.map(|link| Source {
+            path: link.clone(),
+            form: Form::Unit,
+            enabled: true,
+            text: String::new(),
+        }));
     }
-}
-
-fn is_vendors(path: &Path) -> bool {
-    VENDOR_UNITS.iter().any(|dir| path.starts_with(dir))
 }
 
 /// The loading lines of all sources.
@@ -191,6 +186,7 @@ pub fn loaders(sources: &[Source]) -> Vec<Loader> {
                 by: source.path.clone(),
                 enabled: source.enabled,
                 empties: false,
+                variant: None,
             });
             continue;
         }
@@ -207,6 +203,12 @@ pub fn loaders(sources: &[Source]) -> Vec<Loader> {
                 by: source.path.clone(),
                 enabled: source.enabled,
                 empties: restores || (loads == Loads::Nft && emptied),
+                variant: ["-legacy-", "-nft-"].into_iter().find(|variant| {
+                    command
+                        .words
+                        .iter()
+                        .any(|word| word.contains(&format!("tables{variant}restore")))
+                }),
             });
         }
     }

@@ -37,6 +37,8 @@ const KNOWN: [&str; 9] = [
 const SCRIPTS_LIE_IN: [&str; 3] = ["/etc", "/root", "/home"];
 const TELLING_NAMES: [&str; 7] = [".sh", "firewall", "iptables", "ip6tables", "nft", "rules", "ferm"];
 const SHELLS: [&str; 8] = ["sh", "bash", "dash", "ash", "ksh", "zsh", ".", "source"];
+/// Programs that only speak of others.
+const TALKS: [&str; 7] = ["echo", "printf", "logger", "grep", "egrep", "sed", "awk"];
 /// Words before a command.
 const BEFORE: [&str; 12] = [
     "if", "then", "else", "do", "!", "{", "exec", "nohup", "sudo", "root", "env", "time",
@@ -142,16 +144,15 @@ fn by_name(system: &dyn System, name: &str) -> Option<Made> {
 fn made_by(form: Form, text: &str) -> Option<Made> {
     let mut found: Vec<Made> = Vec::new();
     let all = commands(form, text);
-    // What is fed to a program stands in lines of its own.
-    let fed = |program: &str| form == Form::Script && text.contains(program);
-    let (feeds_iptables, feeds_nft) = (fed("tables-restore"), fed("nft"));
+    let names = |program: &str| form == Form::Script && text.contains(program);
+    let (of_iptables, of_nft) = (names("tables"), names("nft"));
     for command in &all {
         if let Some((loads, _)) = loads(command) {
             let replaces = !command.has(&["-n", "--noflush"]);
             found.retain(|made| !(replaces && is_replaced(made, loads)));
             continue;
         }
-        if let Some(language) = makes(command, feeds_iptables, feeds_nft) {
+        if let Some(language) = makes(command, of_iptables, of_nft) {
             found.push(Made {
                 line: command.line,
                 text: command.words.join(" "),
@@ -176,40 +177,51 @@ fn base(word: &str) -> &str {
     word.rsplit('/').next().unwrap_or(word)
 }
 
-fn makes(command: &Command, feeds_iptables: bool, feeds_nft: bool) -> Option<Language> {
+/// Whether a command makes inbound rules. `of_iptables` and `of_nft` tell whether its text names those programs at all:
+/// scripts call them by variables and functions of their own, and feed them lines.
+fn makes(command: &Command, of_iptables: bool, of_nft: bool) -> Option<Language> {
     let words: Vec<&str> = command.words.iter().map(String::as_str).collect();
+    let first = *words.first()?;
+    if TALKS.contains(&base(first)) {
+        return None;
+    }
     for (at, word) in words.iter().enumerate() {
         let rest = words.get(at + 1..).unwrap_or_default();
-        let name = base(word);
-        let language = if name.starts_with("ip6tables") {
-            Language::Ip6tables
-        } else {
-            Language::Iptables
-        };
-        let variant =
-            ["", "-nft", "-legacy"].map(|end| (format!("iptables{end}"), format!("ip6tables{end}")));
-        // `$IPT -A INPUT`: what the variable holds, the words behind it tell.
-        let program = word.starts_with('$') || variant.iter().any(|(v4, v6)| name == v4 || name == v6);
-        if program && iptables_makes(rest) {
+        // Called, not only named: `ls /etc/ferm`.
+        let called = at == 0 || words.get(at - 1).is_some_and(|before| BEFORE.contains(before));
+        if let Some(language) = program(word)
+            && iptables_makes(rest)
+        {
             return Some(language);
         }
-        if (name == "nft" || word.starts_with('$')) && nft_makes(rest) {
-            return Some(Language::Nft);
+        if (base(word) == "nft" && nft_makes(rest)) || (called && starts_builder(word, rest)) {
+            let nft = base(word) == "nft";
+            return Some(if nft { Language::Nft } else { Language::Other });
         }
-        let builder = BUILDERS.iter().find(|(builder, _)| *builder == name);
-        // Named, not called: `ls /etc/ferm`.
-        let called = at == 0 || words.get(at - 1).is_some_and(|before| BEFORE.contains(before));
-        if let (Some((_, starts)), true) = (builder, called)
-            && (starts.is_empty() || rest.iter().any(|word| starts.contains(word)))
-        {
-            return Some(Language::Other);
+        if of_iptables && called && word.starts_with('$') && iptables_makes(rest) {
+            return Some(Language::Iptables);
         }
     }
-    let first = *words.first()?;
-    if feeds_iptables && (iptables_makes(&words) || (first == ":INPUT" && words.get(1) != Some(&"ACCEPT"))) {
+    let fills = words.contains(&"INPUT") && iptables_makes(&words);
+    let shuts = first == ":INPUT" && words.get(1) != Some(&"ACCEPT");
+    if of_iptables && (fills || shuts) {
         return Some(Language::Iptables);
     }
-    (feeds_nft && nft_makes(&words)).then_some(Language::Nft)
+    (of_nft && nft_makes(&words)).then_some(Language::Nft)
+}
+
+/// Which of the two programs of iptables a word calls, in whatever variant.
+fn program(word: &str) -> Option<Language> {
+    match base(word) {
+        "iptables" | "iptables-nft" | "iptables-legacy" => Some(Language::Iptables),
+        "ip6tables" | "ip6tables-nft" | "ip6tables-legacy" => Some(Language::Ip6tables),
+        _ => None,
+    }
+}
+
+fn starts_builder(word: &str, rest: &[&str]) -> bool {
+    let builder = BUILDERS.iter().find(|(builder, _)| *builder == base(word));
+    builder.is_some_and(|(_, starts)| starts.is_empty() || rest.iter().any(|word| starts.contains(word)))
 }
 
 /// Whether the words after `iptables` empty the chain INPUT, or put something there that is not there to let packets in.
@@ -226,7 +238,8 @@ fn iptables_makes(words: &[&str]) -> bool {
         return of_all || chain == "INPUT";
     }
     let chain_and = |names: &[&str]| after(names) == Some("INPUT");
-    if chain_and(&["-P", "--policy"]) {
+    // `for chain in INPUT FORWARD; do iptables -P $chain DROP; done`
+    if after(&["-P", "--policy"]).is_some_and(|chain| chain == "INPUT" || chain.starts_with('$')) {
         return !words.contains(&"ACCEPT");
     }
     let lets_in =
@@ -286,7 +299,7 @@ impl Writer {
             .and_then(|name| name.to_str())
             .unwrap_or_default();
         let is = match form {
-            Form::Unit if name.ends_with(".service") => format!("{name} is enabled"),
+            Form::Unit if name.ends_with(".service") => format!("the unit {name} is enabled"),
             Form::Cron => format!("{by} has a line for @reboot"),
             _ => format!("{by} is run at boot"),
         };

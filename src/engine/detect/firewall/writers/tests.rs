@@ -23,6 +23,9 @@ fn a_script_that_empties_shuts_or_fills_input_is_found_with_its_line() {
             1,
         ),
         ("sh -c 'iptables -F'\n", 1),
+        ("for t in iptables ip6tables\ndo $t -F\ndone\n", 2),
+        ("ipt() { iptables $*\n}\nipt -P INPUT DROP\n", 3),
+        ("for c in INPUT FORWARD; do iptables -P $c DROP; done\n", 1),
         ("nft flush ruleset\nnft add table inet f\n", 1),
         (
             "nft add chain inet f in '{ type filter hook input priority 0; policy drop; }'\n",
@@ -61,7 +64,7 @@ fn what_takes_nothing_away_from_the_way_in_is_none_of_our_business() {
         "nft insert rule inet filter input udp dport 53 accept\n",
         "# iptables -F\necho done # iptables -F\nexit 0\n",
         "ls /etc/ferm; firehol status; rm -F x\niptables -D INPUT -j old; iptables -L INPUT\n",
-        "grep -A INPUT x; tar -P INPUT\n",
+        "iptables -L | grep -A INPUT x; echo iptables -F; ls $iptables -F\n",
     ] {
         assert_eq!(line(text), None, "{text}");
     }
