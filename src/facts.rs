@@ -440,6 +440,9 @@ pub struct BootFacts {
     pub file: Option<PathBuf>,
     /// Its content.
     pub content: Option<String>,
+    /// The same with the files that it includes in their places, where it includes any in `/etc`.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub whole: Option<String>,
     /// The unit that loads it.
     pub unit: Option<String>,
     /// Whether that unit is enabled; `None` when it cannot be told (no systemd).
@@ -458,10 +461,18 @@ pub struct BootFacts {
     pub enabled6: Option<bool>,
 }
 
+impl BootFacts {
+    /// What the file does, as far as it could be read.
+    pub fn text(&self) -> Option<&str> {
+        self.whole.as_deref().or(self.content.as_deref())
+    }
+}
+
 /// Of a firewall of which nothing is known.
 static NO_BOOT: BootFacts = BootFacts {
     file: None,
     content: None,
+    whole: None,
     unit: None,
     enabled: None,
     file6: None,
@@ -469,6 +480,15 @@ static NO_BOOT: BootFacts = BootFacts {
     unit6: None,
     enabled6: None,
 };
+
+/// From where TCP/22 is let in today, where that is not from everywhere.
+#[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Narrow {
+    /// Networks that a rule names.
+    pub networks: Vec<IpNet>,
+    /// Interfaces that a rule names.
+    pub links: Vec<String>,
+}
 
 /// Two sources on the host that should agree about its firewall, and do not.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
@@ -495,6 +515,10 @@ pub enum Unmanaged {
     OpenWrt,
     /// A program that has locked its table (`flags owner`), such as `inet guard`.
     Locked(String),
+    /// A script that makes inbound rules at boot in the language of iptables: its path.
+    Script(String),
+    /// Anything else that makes inbound rules at boot by itself: the path of the script, or its name.
+    Rules(String),
 }
 
 /// Raw outputs that a backend reads again: the same bytes decide what is shown and what is done.
@@ -540,6 +564,9 @@ pub struct Facts {
     pub chains: Vec<ChainFact>,
     /// Rules of others.
     pub foreign: Vec<Foreign>,
+    /// From where alone TCP/22 is let in; `None` where it is open to everyone, or no rule speaks of it.
+    #[serde(default)]
+    pub narrow: Option<Narrow>,
     /// What loads the rules of the firewall in `backend` at boot.
     pub boot: BootFacts,
     /// The same for every firewall that is installed.

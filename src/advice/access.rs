@@ -320,3 +320,43 @@ pub fn sources_leave_you_out(case: &Case<'_>) -> Option<Advice> {
     let peers: Vec<_> = requirement.peers.iter().map(ToString::to_string).collect();
     Some(Advice::new("FW013", severity, text).seen([format!("sources: {}", peers.join(", "))]))
 }
+
+/// FW019: SSH is let in only from some places today, and would be open to everyone.
+pub fn opens_to_everyone(case: &Case<'_>) -> Option<Advice> {
+    let requirement = case.plan.inbound_ssh()?;
+    let narrow = case.facts.narrow.as_ref()?;
+    let on_22 = case.facts.ssh.ports.is_empty() || case.facts.ssh.ports == [OLD_SSH_PORT];
+    if !on_22 || !requirement.peers.is_empty() {
+        return None;
+    }
+    let links = case
+        .facts
+        .links
+        .iter()
+        .filter(|link| narrow.links.contains(&link.name));
+    let behind = links.flat_map(|link| &link.addresses).map(|net| net.trunc());
+    // Their own link-local addresses are no network that others come from.
+    let behind = behind.filter(|net| !matches!(net, IpNet::V6(v6) if v6.addr().is_unicast_link_local()));
+    let mut networks: Vec<IpNet> = narrow.networks.iter().copied().chain(behind).collect();
+    networks.sort();
+    networks.dedup();
+    let list = |words: Vec<String>| words.join(", ");
+    let proposed = list(networks.iter().map(|net| format!("\"{net}\"")).collect());
+    let mut from: Vec<String> = narrow.networks.iter().map(ToString::to_string).collect();
+    from.extend(narrow.links.iter().map(|link| format!("the interface {link}")));
+    let way_out = if proposed.is_empty() {
+        String::from("Name your networks as sources in [firewall]")
+    } else {
+        format!("Set sources = [{proposed}] in [firewall]")
+    };
+    let text = format!(
+        "TCP/22 is let in from {} alone today, but this plan opens TCP/{} to everyone. {way_out}, which then holds for \
+         every port that this plan opens, or accept FW019 on purpose.",
+        list(from.clone()),
+        requirement.ports
+    );
+    let seen = from
+        .iter()
+        .map(|place| format!("a rule lets TCP/22 in from {place}, and the rest is refused"));
+    Some(Advice::new("FW019", Severity::Blocker, text).seen(seen))
+}

@@ -159,12 +159,14 @@ pub fn nothing_filters(case: &Case<'_>) -> Option<Advice> {
         .collect();
     if case.answers.firewall.default_deny {
         let text = "Nothing filters packets on this host today. default_deny turns that round: what this plan does \
-                    not open is refused, the services below among it.";
+                    not open is refused, the services below among it, and every protocol but TCP, UDP and ICMP as well: \
+                    ESP and AH of IPsec, GRE and other tunnels, VRRP, OSPF.";
         return Some(Advice::new("FW012", Severity::Warning, text).seen(others));
     }
     let text = "Nothing filters packets on this host: every port is open already, and opening more changes nothing. \
                 Shutting TCP/22 works all the same. To refuse everything that is not asked for, set \
-                default_deny = true in [firewall]; the services below would then be cut off.";
+                default_deny = true in [firewall]; the services below would then be cut off, and every protocol but \
+                TCP, UDP and ICMP as well (ESP and AH of IPsec, GRE and other tunnels, VRRP, OSPF).";
     Some(Advice::new("FW012", Severity::Warning, text).seen(others))
 }
 

@@ -121,6 +121,7 @@ pub fn review(plan: &Plan, answers: &Answers, facts: &Facts) -> Vec<Advice> {
         product::configuration_differs(&case),
         product::range_not_needed(&case),
         product::fallback_not_opened(&case),
+        access::opens_to_everyone(&case),
         sshd::given_to_connections(&case),
         sshd::restrictions_stay_behind(&case),
         sshd::others_on_port_22(&case),

@@ -145,11 +145,11 @@ fn mentions(value: &Value, wanted: &str) -> bool {
 
 /// FW009: runtime and permanent rules differ.
 ///
-/// Told only where it is certain: a table that decides about packets now, and that the file loaded at boot does not
-/// name. A file that includes others is not followed.
+/// Told only where it is certain: a table that decides about packets now, and that neither the file loaded at boot nor a
+/// file that it includes names.
 pub fn runtime_differs(case: &Case<'_>) -> Option<Advice> {
     let boot = case.facts.boot_of(BackendId::Nftables);
-    let (file, content) = (boot.file.as_ref()?, boot.content.as_deref()?);
+    let (file, content) = (boot.file.as_ref()?, boot.text()?);
     let code: Vec<&str> = content
         .lines()
         .map(|line| line.split('#').next().unwrap_or_default())

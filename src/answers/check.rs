@@ -8,7 +8,7 @@ use crate::document::{Shape, hint};
 use crate::port::{Direction, PortError, PortRange, Protocol};
 
 /// Everything that `accept` may name: the codes of [`crate::advice`] and the risk that only a flag accepts.
-pub const ADVICE_CODES: [&str; 22] = [
+pub const ADVICE_CODES: [&str; 23] = [
     "FW001",
     "FW002",
     "FW003",
@@ -27,6 +27,7 @@ pub const ADVICE_CODES: [&str; 22] = [
     "FW016",
     "FW017",
     "FW018",
+    "FW019",
     "FW020",
     "FW021",
     "FW022",

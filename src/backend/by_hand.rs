@@ -21,7 +21,14 @@ pub fn by_hand(
         Unmanaged::Shorewall => shorewall(requirements, closing),
         Unmanaged::Proxmox => proxmox(requirements, closing, hostname),
         Unmanaged::OpenWrt => openwrt(requirements, closing),
-        Unmanaged::Locked(table) => locked(table, requirements, closing),
+        Unmanaged::Locked(table) => {
+            let place = format!("in the configuration of the program that owns table {table}:");
+            in_words(place, requirements, closing)
+        }
+        Unmanaged::Script(path) => script(path, requirements, closing),
+        Unmanaged::Rules(place) => {
+            in_words(format!("in {place}, before what refuses:"), requirements, closing)
+        }
     }
 }
 
@@ -191,10 +198,43 @@ fn openwrt(requirements: &[Requirement], closing: &[u16]) -> Vec<String> {
     lines
 }
 
-fn locked(table: &str, requirements: &[Requirement], closing: &[u16]) -> Vec<String> {
-    let mut lines = vec![format!(
-        "in the configuration of the program that owns table {table}:"
-    )];
+fn script(path: &str, requirements: &[Requirement], closing: &[u16]) -> Vec<String> {
+    let mut lines = vec![format!("{path}, at the end of the rules:")];
+    for requirement in requirements {
+        for (v4, program) in [(true, "iptables"), (false, "ip6tables")] {
+            let Some(nets) = of_family(requirement, v4) else {
+                continue;
+            };
+            let (chain, end) = match requirement.direction {
+                Direction::In => ("INPUT", "-s"),
+                Direction::Out => ("OUTPUT", "-d"),
+            };
+            let nets = if nets.is_empty() {
+                String::new()
+            } else {
+                format!(" {end} {}", joined(&nets))
+            };
+            lines.push(format!(
+                "  {program} -I {chain}{nets} -p {} --dport {} -j ACCEPT",
+                requirement.protocol,
+                colon(requirement)
+            ));
+        }
+    }
+    lines.push(String::from(
+        "then: type the same lines once, or run the script from a console",
+    ));
+    for port in closing {
+        lines.push(format!(
+            "last, after a login on the new port has worked: take away what accepts TCP/{port}, in the script and from \
+             the rules in force"
+        ));
+    }
+    lines
+}
+
+fn in_words(place: String, requirements: &[Requirement], closing: &[u16]) -> Vec<String> {
+    let mut lines = vec![place];
     for requirement in requirements {
         let nets = if requirement.peers.is_empty() {
             String::from("everyone")
@@ -253,6 +293,8 @@ mod tests {
             Unmanaged::Proxmox,
             Unmanaged::OpenWrt,
             Unmanaged::Locked(String::from("inet guard")),
+            Unmanaged::Script(String::from("/etc/rc.local")),
+            Unmanaged::Rules(String::from("ferm")),
         ] {
             let text = lines(&which);
             for part in [
@@ -279,5 +321,15 @@ mod tests {
         assert!(proxmox.contains("/etc/pve/nodes/node1/host.fw"));
         assert!(proxmox.contains("IN ACCEPT -source 192.0.2.0/24,2001:db8::/32 -p udp -dport 33001:33100"));
         assert!(lines(&Unmanaged::OpenWrt).contains("option dest_port '33001-33100'"));
+        let script = lines(&Unmanaged::Script(String::from("/etc/rc.local")));
+        for part in [
+            "/etc/rc.local, at",
+            "  iptables -I INPUT -p tcp --dport 33001 -j ACCEPT\n",
+            "  ip6tables -I INPUT -p tcp --dport 33001 -j ACCEPT\n",
+            "  iptables -I INPUT -s 192.0.2.0/24 -p udp --dport 33001:33100 -j ACCEPT\n",
+            "  ip6tables -I INPUT -s 2001:db8::/32 -p udp --dport 33001:33100 -j ACCEPT\n",
+        ] {
+            assert!(script.contains(part), "{part:?} in {script}");
+        }
     }
 }

@@ -163,19 +163,13 @@ fn blame(search: &Search<'_>, spot: &Spot, question: &Question) -> Result<Blocke
                 let open = opens(stage, question)?;
                 inner.take_away(stage.sides.system, question)?;
                 if !open {
-                    break (
-                        spot.text(stage.sides.system, search.saves, helps),
-                        helps,
-                    );
+                    break (spot.text(stage.sides.system, search.saves, helps), helps);
                 }
                 layer = format!("{layer}, chain {}", inner.chain());
                 spot = inner;
             }
             None => {
-                break (
-                    spot.text(stage.sides.system, search.saves, helps),
-                    helps,
-                );
+                break (spot.text(stage.sides.system, search.saves, helps), helps);
             }
         }
     };

@@ -92,6 +92,13 @@ pub fn copy(system: &dyn System, facts: &Facts, ruleset: &Ruleset) -> Result<Cop
             copy.zone_sets = zone_sets(&output.stdout);
         }
         copy.nft = loadable(&output.stdout, &elsewhere, &mut copy.left_out);
+        let bridges = ruleset.tables.iter().filter(|table| table.family == "bridge");
+        copy.left_out.extend(bridges.map(|table| {
+            format!(
+                "table bridge {}: bridges of this host are plain interfaces in the copy, and their filters see no packet",
+                table.name
+            )
+        }));
     }
     nft_saves(system, facts, &of_iptables, &mut copy)?;
     legacy_saves(system, facts, &mut copy)?;

@@ -6,8 +6,8 @@ use faspwall::advice::{Advice, Severity, review};
 use faspwall::answers::{ADVICE_CODES, Answers, Daemon, Legacy22};
 use faspwall::catalogue::Catalogue;
 use faspwall::facts::{
-    Activation, AsperaFacts, ChainFact, Facts, Foreign, InboundDefault, Listener, LocalPorts, Session,
-    SshFacts, Via,
+    Activation, AsperaFacts, ChainFact, Facts, Foreign, InboundDefault, Link, Listener, LocalPorts, Narrow,
+    Session, SshFacts, Via,
 };
 use faspwall::plan::plan;
 use faspwall::port::Protocol;
@@ -579,6 +579,40 @@ fn fw013_blocks_where_you_could_not_confirm() {
         .sources
         .push("10.0.0.0/8".parse().expect("a network"));
     assert_eq!(severity("FW013", &answers, &facts), None);
+}
+
+#[test]
+fn fw019_blocks_where_ssh_would_be_open_to_more_than_today() {
+    let mut facts = server();
+    let mut answers = answers("connect-server");
+    assert_eq!(severity("FW019", &answers, &facts), None);
+    facts.narrow = Some(Narrow {
+        networks: vec!["10.0.0.0/8".parse().expect("a network")],
+        links: vec!["lan0".into()],
+    });
+    facts.links = vec![Link {
+        name: "lan0".into(),
+        addresses: vec!["192.168.7.1/24".parse().expect("a network")],
+        ..Link::default()
+    }];
+    let advice = given("FW019", &answers, &facts).expect("given");
+    assert_eq!(advice.severity, Severity::Blocker);
+    for words in [
+        "10.0.0.0/8, the interface lan0",
+        "TCP/33001 to everyone",
+        "sources = [\"10.0.0.0/8\", \"192.168.7.0/24\"]",
+    ] {
+        assert!(advice.text.contains(words), "{words:?} in {}", advice.text);
+    }
+    answers.accept = vec!["FW019".into()];
+    assert_eq!(severity("FW019", &answers, &facts), Some(Severity::Warning));
+    answers.accept.clear();
+    answers.firewall.sources = vec!["10.0.0.0/8".parse().expect("a network")];
+    assert_eq!(severity("FW019", &answers, &facts), None);
+    answers.firewall.sources.clear();
+    // Where sshd listens elsewhere the rules for 22 say nothing about it.
+    facts.ssh.ports = vec![2222];
+    assert_eq!(severity("FW019", &answers, &facts), None);
 }
 
 #[test]

@@ -36,11 +36,8 @@ fn of_net(net: IpNet) -> Span {
 /// `10.0.0.1`, `{"prefix": {"addr": .., "len": ..}}` or `{"range": [.., ..]}`.
 fn span(value: &Value) -> Option<Span> {
     let address = |value: &Value| value.as_str()?.parse::<IpAddr>().ok();
-    if let Some(prefix) = value.get("prefix") {
-        let length = u8::try_from(prefix.get("len")?.as_u64()?).ok()?;
-        return Some(of_net(
-            IpNet::new(address(prefix.get("addr")?)?, length).ok()?.trunc(),
-        ));
+    if value.get("prefix").is_some() {
+        return net_of(value).map(of_net);
     }
     if let Some([low, high]) = value.get("range").and_then(Value::as_array).map(Vec::as_slice) {
         let ((v4, low), (_, high)) = (number(address(low)?), number(address(high)?));
@@ -48,6 +45,22 @@ fn span(value: &Value) -> Option<Span> {
     }
     let (v4, one) = number(address(value)?);
     Some((v4, one, one))
+}
+
+/// The network that a value stands for; `None` for a range.
+pub fn net_of(value: &Value) -> Option<IpNet> {
+    let value = value
+        .get("elem")
+        .and_then(|elem| elem.get("val"))
+        .unwrap_or(value);
+    let address = |value: &Value| value.as_str()?.parse::<IpAddr>().ok();
+    match value.get("prefix") {
+        Some(prefix) => {
+            let length = u8::try_from(prefix.get("len")?.as_u64()?).ok()?;
+            Some(IpNet::new(address(prefix.get("addr")?)?, length).ok()?.trunc())
+        }
+        None => address(value).map(IpNet::from),
+    }
 }
 
 /// How much of `nets` (at least one) the values hold together.

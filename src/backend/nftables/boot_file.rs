@@ -8,8 +8,6 @@ use crate::facts::BootFacts;
 pub const NFT_FILE: &str = "/etc/nftables.d/faspwall.nft";
 /// Reads our file and no other: what else lies in that directory may be switched off on purpose.
 const INCLUDE: &str = "include \"/etc/nftables.d/faspwall*.nft\"";
-/// A line of the operator's own that reads our file as well.
-const THEIR_INCLUDE: &str = "include \"/etc/nftables.d/*.nft\"";
 const INCLUDE_NOTE: &str = "# The next line was added by faspwall; it reads the rules that faspwall keeps.";
 
 /// The include line is added to the file that is loaded at boot, and taken out again with the last of our rules:
@@ -26,10 +24,8 @@ pub fn boot_file_change(boot: &BootFacts, no_rules: bool) -> Option<(PathBuf, St
 
 /// The boot file with our include line at its end. A glob that matches nothing is no error for nft, a missing file is.
 fn with_include(content: &str) -> String {
-    if content
-        .lines()
-        .any(|line| matches!(line.trim(), INCLUDE | THEIR_INCLUDE))
-    {
+    let reads_it = |(depth, line): (u32, &str)| depth == 0 && reads_ours(line);
+    if outline(content).any(reads_it) {
         return content.to_owned();
     }
     let end = if content.is_empty() || content.ends_with('\n') {
@@ -38,6 +34,70 @@ fn with_include(content: &str) -> String {
         "\n"
     };
     format!("{content}{end}{INCLUDE_NOTE}\n{INCLUDE}\n")
+}
+
+/// The lines of a file, each with the number of blocks that it begins in.
+fn outline(content: &str) -> impl Iterator<Item = (u32, &str)> {
+    let mut depth = 0_u32;
+    content.lines().map(move |line| {
+        let here = depth;
+        for word in words(line) {
+            match word {
+                "{" => depth += 1,
+                "}" => depth = depth.saturating_sub(1),
+                _ => {}
+            }
+        }
+        (here, line)
+    })
+}
+
+/// What an include line reads: a path, perhaps with `*` for a part of its name. nft looks for others in `/etc`.
+pub fn included(line: &str) -> Option<String> {
+    let rest = line.trim().strip_prefix("include")?.trim_start();
+    let (path, rest) = rest.strip_prefix('"')?.split_once('"')?;
+    if path.starts_with('.') || !matches!(rest.trim(), "" | ";") {
+        return None;
+    }
+    Some(if path.starts_with('/') {
+        path.to_owned()
+    } else {
+        format!("/etc/{path}")
+    })
+}
+
+/// Whether a path with `*` in its last part means this file.
+pub fn means(pattern: &str, path: &str) -> bool {
+    let (Some((dir, pattern)), Some((of, name))) = (pattern.rsplit_once('/'), path.rsplit_once('/')) else {
+        return false;
+    };
+    let mut parts = pattern.split('*');
+    let first = parts.next().unwrap_or_default();
+    let Some(mut rest) = name.strip_prefix(first).filter(|_| dir == of) else {
+        return false;
+    };
+    let parts: Vec<&str> = parts.collect();
+    let Some((last, middle)) = parts.split_last() else {
+        return rest.is_empty();
+    };
+    for part in middle {
+        let Some(at) = rest.find(part) else { return false };
+        rest = rest.get(at + part.len()..).unwrap_or_default();
+    }
+    // What begins with a dot is never meant.
+    rest.ends_with(last) && !(name.starts_with('.') && first.is_empty())
+}
+
+/// Whether a line reads our file.
+fn reads_ours(line: &str) -> bool {
+    included(line).is_some_and(|pattern| means(&pattern, NFT_FILE))
+}
+
+/// The line that would read our file inside of a block, where what stands in it is an error.
+pub fn reads_ours_in_a_block(content: &str) -> Option<&str> {
+    let mut lines = outline(content);
+    let found = lines.find(|(depth, line)| *depth > 0 && reads_ours(line));
+    found.map(|(_, line)| line.trim())
 }
 
 /// The words of a file: names, braces, strings as one word each; comments are left out.
@@ -71,14 +131,36 @@ fn place<'w>(words: &[&'w str]) -> Option<(&'w str, &'w str, usize)> {
     }
 }
 
+/// What `define NAME = VALUE` says of a variable, where that is one word.
+fn value_of<'w>(words: &[&'w str], name: &str) -> Option<&'w str> {
+    let plain = name.strip_prefix('$')?;
+    let at = words
+        .windows(3)
+        .rposition(|three| three == ["define", plain, "="])?;
+    let value = words.get(at + 3).copied()?;
+    let ends = words.get(at + 4).is_none_or(|next| *next == ";");
+    (ends && !value.starts_with(['$', '{', '"'])).then_some(value)
+}
+
 /// Whether a boot file makes a chain, given as family, table and name; `None` when it cannot be told: other files are
-/// read by it, or names come from variables.
+/// read by it, or names come from variables that are more than a word.
 pub fn makes(content: &str, wanted: (&str, &str, &str)) -> Option<bool> {
     let own = without_include(content);
-    let words = words(&own);
-    let named = |word: &str| word.starts_with('$') || word == "include";
-    if words.iter().any(|word| named(word)) {
+    let mut words = words(&own);
+    if words.contains(&"include") {
         return None;
+    }
+    for at in 0..words.len() {
+        let Some(word) = words.get(at).copied().filter(|word| word.starts_with('$')) else {
+            continue;
+        };
+        // What a rule says by variables is no name.
+        let before = words.get(at.saturating_sub(3)..at).unwrap_or_default();
+        match value_of(&words, word) {
+            Some(value) => words.splice(at..=at, [value]).for_each(drop),
+            None if before.iter().any(|word| ["table", "chain"].contains(word)) => return None,
+            None => {}
+        }
     }
     let (mut depth, mut table) = (0_u32, None);
     for (at, word) in words.iter().enumerate() {
@@ -194,11 +276,14 @@ mod tests {
         assert_eq!(makes(&ours, ("inet", "filter", "last")), Some(true));
         let theirs = format!("{FILE}include \"/etc/nftables/*.nft\"\n");
         assert_eq!(makes(&theirs, ("inet", "x", "y")), None);
+        let named = |value: &str| {
+            format!("define t = {value}\ntable inet $t {{ chain y {{ ip saddr $n drop; }} }}\n")
+        };
+        assert_eq!(makes(&named("x"), ("inet", "x", "y")), Some(true));
+        assert_eq!(makes(&named("z"), ("inet", "x", "y")), Some(false));
+        assert_eq!(makes(&named("$u"), ("inet", "x", "y")), None);
         assert_eq!(
-            makes(
-                "define t = x\ntable inet $t { chain y { } }\n",
-                ("inet", "x", "y")
-            ),
+            makes(&named("x").replace("define", "# define"), ("inet", "x", "y")),
             None
         );
         assert_eq!(
@@ -227,7 +312,38 @@ mod tests {
         assert!(statements(&with_include(file), ("ip", "t", "in")).is_none());
     }
 
+    #[test]
+    fn an_include_line_counts_for_ours_only_where_ours_can_be_read() {
+        for line in [
+            "include \"/etc/nftables.d/*.nft\"",
+            "  include \"nftables.d/*\";",
+            "include \"/etc/nftables.d/f*wall.nft\"",
+        ] {
+            let above = format!("{line}\ntable inet t {{ }}\n");
+            assert_eq!(with_include(&above), above);
+            assert_eq!(reads_ours_in_a_block(&above), None);
+            let inside = format!("table inet t {{ # }}\n{line}\n}}\n");
+            assert!(with_include(&inside).ends_with(&format!("{INCLUDE}\n")), "{line}");
+            assert_eq!(reads_ours_in_a_block(&inside), Some(line.trim()));
+        }
+        for line in [
+            "# include \"/etc/nftables.d/*.nft\"",
+            "include \"/etc/nftables/*.nft\"",
+            "include \"/etc/nftables.d/0*.nft\"",
+            "include \"./nftables.d/*.nft\"",
+        ] {
+            assert!(with_include(line).contains(INCLUDE), "{line}");
+            assert_eq!(reads_ours_in_a_block(&format!("table t {{\n{line}\n}}\n")), None);
+        }
+    }
+
     proptest::proptest! {
+        #[test]
+        fn no_name_makes_the_comparison_panic(pattern in "[/a.*]{0,12}", path in "[/a.]{0,12}") {
+            let _ = means(&pattern, &path);
+            assert!(means("/etc/x/*", &format!("/etc/x/a{}", path.replace('/', ""))));
+        }
+
         #[test]
         fn no_text_makes_it_panic(text in "(?s)[a-z {};\"#$\n]{0,120}") {
             let _ = makes(&text, ("inet", "a", "b"));

@@ -165,6 +165,7 @@ pub fn owner(ruleset: &Ruleset, family: &str, table: &str) -> Option<String> {
         "proxmox-firewall" | "proxmox-firewall-guests" => Some("Proxmox"),
         _ if table == "faspwall" || table.starts_with("faspwall_") => Some("faspwall"),
         _ if table.starts_with("crowdsec") => Some("crowdsec"),
+        _ if table.starts_with("wg-quick-") => Some("wg-quick"),
         _ if table.ends_with(" (legacy)") => Some("iptables-legacy"),
         _ => None,
     };

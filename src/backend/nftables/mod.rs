@@ -7,9 +7,11 @@
 
 pub mod address;
 pub mod boot_file;
+pub mod bridge;
 pub mod glance;
 pub mod inspect;
 pub mod model;
+pub mod narrow;
 pub mod packet;
 pub mod place;
 pub mod reach;

@@ -5,6 +5,7 @@
 //! rule that bans certain addresses is not what keeps a port shut for the rest.
 
 mod known;
+mod untracked;
 
 use ipnet::IpNet;
 use serde_json::Value;
@@ -146,6 +147,9 @@ impl Packet<'_> {
             return Answer::Maybe;
         };
         let operator = expression.get("op").and_then(Value::as_str).unwrap_or("==");
+        if untracked::is_state(left) && untracked::may_be(self, place.ruleset) {
+            return Answer::Maybe;
+        }
         if loopback_only(left, right) {
             return if operator == "!=" { Answer::Yes } else { Answer::No };
         }
@@ -240,6 +244,7 @@ impl Packet<'_> {
             Known::Present => right.as_bool().map_or(Answer::Maybe, Answer::of),
             Known::Target => target_in(&place.ruleset.addresses, self.family, right),
             Known::Number(number) => number_in(number, right),
+            Known::Ephemeral => ephemeral_in(right),
             Known::Word(word) => match right.as_str() {
                 Some(text) => Answer::of(text == word || (word == "ipv6" && text == "ip6")),
                 None => right
@@ -360,6 +365,19 @@ fn link(place: Place<'_>, right: &Value) -> Answer {
     match links.iter().filter(named).count() {
         0 => Answer::No,
         some if some == links.len() => Answer::Yes,
+        _ => Answer::Maybe,
+    }
+}
+
+/// Whether the port of a client may be among these.
+fn ephemeral_in(right: &Value) -> Answer {
+    let (low, high) = match right.get("range").and_then(Value::as_array).map(Vec::as_slice) {
+        Some([low, high]) => (low.as_u64(), high.as_u64()),
+        _ => (right.as_u64(), right.as_u64()),
+    };
+    match (low, high) {
+        (_, Some(high)) if high < 1024 => Answer::No,
+        (Some(low), Some(high)) if low <= 1024 && high >= 65535 => Answer::Yes,
         _ => Answer::Maybe,
     }
 }

@@ -6,6 +6,7 @@ use serde_json::Value;
 
 use super::model::{Chain, Rule, Ruleset};
 use super::packet::{Answer, Family, Packet, Place, of_element};
+use super::target::guards_one_address;
 
 /// How deep jumps are followed; the kernel allows 16.
 const DEPTH: usize = 16;
@@ -222,6 +223,9 @@ impl<'r> Walk<'r> {
     }
 
     fn rule(&mut self, chain: &Chain, rule: &Rule, certainty: Answer, depth: usize) -> Flow {
+        if guards_one_address(&rule.expressions) {
+            return Flow::GoesOn;
+        }
         let place = Place {
             ruleset: self.ruleset,
             family: &rule.family,

@@ -8,7 +8,7 @@ use std::net::IpAddr;
 use ipnet::IpNet;
 use serde_json::Value;
 
-use super::address::{Cover, cover};
+use super::address::{Cover, cover, net_of};
 use super::packet::{Answer, Family};
 
 /// Compares the addresses of this host with what stands on the right of a match. Not knowing any, or not understanding
@@ -27,6 +27,28 @@ pub fn target_in(addresses: &[IpAddr], family: Family, right: &Value) -> Answer 
         Cover::None => Answer::No,
         Cover::Some | Cover::Unknown => Answer::Maybe,
     }
+}
+
+/// Whether a rule takes away what comes to an address of one link by any other link, such as those that wg-quick makes:
+/// `iifname != "wg0" ip daddr 10.0.0.1 fib saddr type != local drop`. Whoever comes by the right way is not meant.
+pub fn guards_one_address(expressions: &[Value]) -> bool {
+    let of = |condition: &Value, kind: &str, name: &str| -> Option<Value> {
+        condition.get("left")?.get(kind)?.get(name).cloned()
+    };
+    let text = |condition: &Value, key: &str| condition.get(key).and_then(Value::as_str).map(str::to_owned);
+    let other_link = |c: &Value| {
+        let key = of(c, "meta", "key");
+        key.is_some_and(|key| key == "iif" || key == "iifname") && text(c, "op").as_deref() == Some("!=")
+    };
+    let one_address = |c: &Value| {
+        let one = |net: IpNet| net.prefix_len() == net.max_prefix_len();
+        let address = c.get("right").and_then(net_of).filter(|net| one(*net));
+        address.is_some() && of(c, "payload", "field").is_some_and(|field| field == "daddr")
+    };
+    let by_source =
+        |c: &Value| of(c, "fib", "flags").is_some_and(|flags| flags.to_string().contains("saddr"));
+    let conditions = || expressions.iter().filter_map(|e| e.get("match"));
+    conditions().any(other_link) && conditions().any(one_address) && conditions().any(by_source)
 }
 
 #[cfg(test)]

@@ -2,7 +2,9 @@
 
 use std::path::{Path, PathBuf};
 
-use super::boot_file::{NFT_FILE, boot_file_change, knows_table, makes, statements, without_include};
+use super::boot_file::{
+    NFT_FILE, boot_file_change, knows_table, makes, reads_ours_in_a_block, statements, without_include,
+};
 use super::inspect::owner;
 use super::model::{Chain, Ruleset};
 use super::render::{self, Placed, TABLE};
@@ -71,7 +73,7 @@ fn placed(wish: &Wish<'_>) -> Vec<Placed> {
 fn stands_at_boot(wish: &Wish<'_>, placed: &Placed) -> bool {
     let boot = wish.facts.boot_of(BackendId::Nftables);
     let of = |chain: &&Chain| format!("{} {} {}", chain.family, chain.table, chain.name) == placed.chain;
-    let (Some(content), Some(chain)) = (&boot.content, wish.theirs.chains.iter().find(of)) else {
+    let (Some(content), Some(chain)) = (boot.text(), wish.theirs.chains.iter().find(of)) else {
         return false;
     };
     let names = (chain.family.as_str(), chain.table.as_str(), chain.name.as_str());
@@ -151,8 +153,17 @@ impl Translator for Nftables {
                 file.display()
             ));
         }
-        if let (Some(file), Some(content)) = (&boot.file, &boot.content) {
-            obstacles.extend(unknown_at_boot(&placed, &file.display().to_string(), content));
+        if let (Some(file), Some(content)) = (&boot.file, boot.text()) {
+            let file = file.display().to_string();
+            obstacles.extend(unknown_at_boot(&placed, &file, content));
+            let own = boot.content.as_deref().unwrap_or(content);
+            if let (Some(line), false) = (reads_ours_in_a_block(own), text.is_empty()) {
+                obstacles.push(format!(
+                    "{file} has the line {line} inside of a table, where the rules that faspwall keeps in {NFT_FILE} would be \
+                     an error: nothing at all would be loaded at the next boot. Name the files of that table in the line, \
+                     so that it does not read {NFT_FILE}, or move the line out of the table"
+                ));
+            }
         }
         if obstacles.is_empty() {
             Ok(text)

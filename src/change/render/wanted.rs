@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use super::super::Change;
 use super::super::assemble::{Parts, helper_port};
 use super::{Setting, another_sshd, own_ports, shown, translators, unread_configuration, without_ids};
+use crate::backend::nftables::bridge;
 use crate::backend::nftables::inspect::fingerprint;
 use crate::backend::nftables::model::Ruleset;
 use crate::backend::nftables::render;
@@ -212,6 +213,16 @@ impl<'a> Wanted<'a> {
             self.obstacles.push(format!(
                 "TCP/{door} is this host's own end of a connection: {held}. sshd could not listen there while it lasts. Wait \
                  until it ends, or end that program, and run this again; or choose another port"
+            ));
+        }
+        for (chain, reason, ports) in bridge::refused(&self.theirs, &self.facts.links, &self.requirements) {
+            let place = format!("bridge {} {}", chain.table, chain.name);
+            self.obstacles.push(format!(
+                "{place} ({reason}) filters the bridge that this host is reached over and may refuse {} before any other \
+                 rule is asked. faspwall writes no rules for bridges and cannot rehearse them. Let the ports in there, \
+                 now and in the file that loads that table (such as nft insert rule {place} tcp dport 33001 accept), and \
+                 run faspwall again",
+                ports.join(", ")
             ));
         }
         self.obstacles.extend(refused_there(&self.facts.ssh));

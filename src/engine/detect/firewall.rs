@@ -5,11 +5,14 @@
 //! asked at all, and `firewall-cmd` only while its service runs: it would start the daemon through D-Bus.
 
 pub mod boot;
+pub mod commands;
+pub mod includes;
 pub mod manager;
 pub mod owner;
 pub mod scripts;
 pub mod services;
 pub mod units;
+pub mod writers;
 
 use std::collections::BTreeMap;
 use std::path::Path;
@@ -21,17 +24,20 @@ use crate::backend::kernel::joined;
 use crate::backend::nftables::Ruleset;
 use crate::backend::nftables::boot_file::NFT_FILE;
 use crate::backend::nftables::inspect::{self, Inspection};
+use crate::backend::nftables::narrow::narrow;
 use crate::backend::translator;
 use crate::backend::ufw;
 use crate::engine::kernel::{self, LIST_RULESET, RULESET_LIMIT};
-use crate::facts::{BackendFact, BackendId, BootFacts, Facts, Observations};
+use crate::facts::{BackendFact, BackendId, BootFacts, Facts, Narrow, Observations};
 use crate::step::{Invocation, Tool};
 use crate::system::System;
-use boot::boots;
+use boot::{Rivals, boots};
 use manager::{Hold, Manager};
 use owner::{Case, Decision, capital, decide};
+use scripts::sources;
 use services::{Services, services};
 use units::units;
+use writers::{Writer, writers};
 
 /// What was found.
 #[derive(Debug, Default)]
@@ -43,6 +49,9 @@ pub struct Found {
     versions: BTreeMap<BackendId, String>,
     installed: Vec<BackendId>,
     boots: BTreeMap<BackendId, BootFacts>,
+    rivals: Vec<Rivals>,
+    writers: Vec<Writer>,
+    narrow: Option<Narrow>,
     obstacle: Option<String>,
 }
 
@@ -52,10 +61,13 @@ pub type AskLinks<'h> = &'h dyn Fn() -> &'h Printed;
 /// Looks at the ruleset and at everything that may own it.
 pub fn look(system: &dyn System, systemd: bool, links: AskLinks<'_>) -> Found {
     let units = if systemd { units(system) } else { BTreeMap::new() };
-    let boots = boots(system, systemd, &units);
+    let sources = sources(system, systemd);
+    let (boots, rivals) = boots(system, systemd, &units, &sources);
     let mut found = Found {
         services: services(system, systemd, &units, &boots),
         boots,
+        rivals,
+        writers: writers(system, &sources),
         ..Found::default()
     };
     read_files(system, &mut found.observations);
@@ -109,6 +121,8 @@ fn understand(system: &dyn System, links: AskLinks<'_>, found: &mut Found) -> Re
     links().known_to(&mut ruleset);
     let inspection = inspect::inspect_view(ruleset);
     found.managers = manager::managers(&inspection);
+    // The port that most hosts serve, and the only one that a change takes away from those who use it.
+    found.narrow = narrow(&inspection.ruleset, 22, &links().links(None));
     found.inspection = Some(inspection);
     Ok(())
 }
@@ -175,6 +189,7 @@ impl Found {
                 .extend(super::firewalld::differs(&self.observations));
         }
         facts.refusal = decision.refusal;
+        facts.narrow = self.narrow;
         if let Some(inspection) = self.inspection {
             facts.inbound_default = inspection.inbound_default;
             facts.chains = inspection.chains;
@@ -209,6 +224,8 @@ impl Found {
             managers: &self.managers,
             services: &self.services,
             boots: &self.boots,
+            rivals: &self.rivals,
+            writers: &self.writers,
             available: &|id| translator(id).is_some(),
         })
     }

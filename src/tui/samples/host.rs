@@ -89,6 +89,7 @@ pub fn facts() -> Facts {
         refusal: None,
         inbound_default: InboundDefault::Drop,
         chains: chains(),
+        narrow: None,
         foreign: vec![
             Foreign {
                 owner: "nftables ruleset".into(),

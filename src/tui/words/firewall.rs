@@ -133,6 +133,7 @@ pub fn unmanaged(kind: &Unmanaged) -> String {
         Unmanaged::Proxmox => "Proxmox VE firewall".to_owned(),
         Unmanaged::OpenWrt => "OpenWrt firewall4".to_owned(),
         Unmanaged::Locked(table) => format!("locked table {table}"),
+        Unmanaged::Script(place) | Unmanaged::Rules(place) => format!("rules made at boot by {place}"),
     }
 }
 

@@ -1,6 +1,6 @@
 //! Who owns the inbound rules: native rules are taken on, everything else is refused and left alone.
 
-use faspwall::facts::{BackendId, Facts, InboundDefault};
+use faspwall::facts::{BackendId, Facts, InboundDefault, Unmanaged};
 
 use super::{ask, facts, machine};
 use crate::boxes::{Machine, Suite, seconds, wait};
@@ -248,4 +248,144 @@ fn units_and_scripts_that_load_rules_at_boot_are_found() {
     assert_eq!(boot.file.as_deref(), Some("/etc/iptables.up.rules".as_ref()));
     assert_eq!(boot.unit.as_deref(), Some("/etc/network/if-pre-up.d/iptables"));
     assert_eq!((boot.enabled, boot.enabled6), (Some(true), Some(false)));
+}
+
+/// What is found, however long it takes.
+fn patient(machine: &Machine) -> Facts {
+    serde_json::from_str(&ask(machine, "slow-facts")).expect("JSON")
+}
+
+/// Refused by what runs at boot, with all of the words.
+fn refused_at_boot(facts: &Facts, words: &[&str]) {
+    for word in words {
+        refused(facts, word, "Nothing was changed");
+    }
+}
+
+#[test]
+fn what_makes_rules_at_boot_by_itself_is_refused_with_its_line_until_it_is_switched_off() {
+    let machine = machine(Suite::Bookworm);
+    machine.feed(&["nft", "-f", "-"], NATIVE);
+    let free = |what: &str| {
+        let seen = patient(&machine);
+        assert_eq!(
+            (seen.backend, &seen.refusal),
+            (Some(BackendId::Nftables), &None),
+            "{what}"
+        );
+    };
+    free("a host without any");
+
+    let rules = "#!/bin/sh\n# the rules\niptables -F\niptables -P INPUT DROP\niptables -A INPUT -p tcp --dport 22 -j ACCEPT\n";
+    machine.put("/etc/rc.local", rules, 0o755);
+    let by_script = patient(&machine);
+    refused_at_boot(
+        &by_script,
+        &[
+            "/etc/rc.local is run at boot",
+            "line 3: iptables -F",
+            "chmod a-x /etc/rc.local",
+            "FW009",
+        ],
+    );
+    assert_eq!(by_script.unmanaged, [Unmanaged::Script("/etc/rc.local".into())]);
+    machine.ok(&["chmod", "644", "/etc/rc.local"]);
+    free("rc.local that is not run");
+
+    machine.put(
+        "/usr/local/sbin/firewall",
+        "#!/bin/bash\nIPT=/usr/sbin/iptables\n$IPT -A INPUT -j DROP\n",
+        0o755,
+    );
+    let unit = "[Service]\nType=oneshot\nExecStart=/usr/local/sbin/firewall start\n[Install]\nWantedBy=multi-user.target\n";
+    machine.put("/etc/systemd/system/rules.service", unit, 0o644);
+    machine.sh("systemctl daemon-reload; systemctl enable -q rules");
+    refused_at_boot(
+        &patient(&machine),
+        &[
+            "rules.service is enabled",
+            "line 3 of /usr/local/sbin/firewall: $IPT -A INPUT -j DROP",
+            "systemctl disable rules.service",
+        ],
+    );
+    machine.sh("systemctl disable -q rules");
+    free("a unit that is not enabled");
+
+    machine.put(
+        "/etc/cron.d/rules",
+        "@reboot root /usr/local/sbin/firewall\n",
+        0o644,
+    );
+    refused_at_boot(
+        &patient(&machine),
+        &["/etc/cron.d/rules has a line for @reboot", "line 3 of"],
+    );
+    machine.ok(&["rm", "/etc/cron.d/rules"]);
+
+    // A program that makes its rules out of a file of its own, as its package enables it.
+    machine.put(
+        "/lib/systemd/system/ferm.service",
+        unit.replace("/usr/local/sbin/firewall", "/usr/sbin/ferm"),
+        0o644,
+    );
+    machine.sh("systemctl daemon-reload; systemctl enable -q ferm");
+    refused_at_boot(&patient(&machine), &["ferm.service is enabled", "it starts ferm"]);
+    machine.put("/etc/default/ferm", "ENABLED=\"no\"\n", 0o644);
+    free("ferm that is switched off by its own file");
+
+    machine.sh("mkdir -p /etc/network/if-up.d");
+    machine.put(
+        "/etc/network/if-up.d/masquerade",
+        "#!/bin/sh\niptables -t nat -F\niptables -t nat -A POSTROUTING -o host0 -j MASQUERADE\niptables -A FORWARD -j ACCEPT\n",
+        0o755,
+    );
+    free("a script that only translates");
+}
+
+#[test]
+fn two_loaders_that_empty_each_others_rules_are_refused_with_both_names() {
+    let machine = machine(Suite::Bookworm);
+    machine.feed(&["nft", "-f", "-"], NATIVE);
+    machine.sh("systemctl enable -q nftables; mkdir -p /etc/network/if-pre-up.d /etc/nftables.d");
+    machine.put(
+        "/etc/network/if-pre-up.d/firewall",
+        "#!/bin/sh\nnft -f /etc/firewall.nft\n",
+        0o755,
+    );
+    machine.put("/etc/firewall.nft", format!("flush ruleset\n{NATIVE}"), 0o644);
+    refused_at_boot(
+        &patient(&machine),
+        &[
+            "/etc/nftables.conf",
+            "/etc/network/if-pre-up.d/firewall loads /etc/firewall.nft",
+            "FW004",
+        ],
+    );
+    // One that only adds is in nobody's way, and what the other file includes counts as its own.
+    machine.put("/etc/firewall.nft", NATIVE, 0o644);
+    machine.put("/etc/nftables.d/10-more.nft", "table inet more { }\n", 0o644);
+    machine.sh("echo 'include \"/etc/nftables.d/*.nft\"' >>/etc/nftables.conf");
+    let beside = patient(&machine);
+    owner(&beside, BackendId::Nftables);
+    assert_eq!(beside.boot.unit.as_deref(), Some("nftables.service"));
+    let whole = beside.boot.whole.as_deref().unwrap_or_default();
+    assert!(
+        whole.contains("table inet more") && whole.contains("flush ruleset"),
+        "{whole}"
+    );
+    assert!(!whole.contains("include"), "{whole}");
+
+    machine.sh("rm /etc/network/if-pre-up.d/firewall; nft flush ruleset; systemctl enable -q firewalld; systemctl start firewalld");
+    wait("firewalld", seconds(20), || {
+        machine.run(&["firewall-cmd", "--state"]).ok().then_some(())
+    });
+    refused_at_boot(
+        &patient(&machine),
+        &[
+            "nftables.service and firewalld.service are enabled",
+            "systemctl disable nftables",
+        ],
+    );
+    machine.sh("systemctl disable -q nftables");
+    owner(&patient(&machine), BackendId::Firewalld);
 }

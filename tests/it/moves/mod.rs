@@ -2,6 +2,7 @@
 //! as before. Each test is named after the promise that it shows.
 
 mod as_it_is;
+mod at_boot;
 mod attacks;
 mod choices;
 mod connected;

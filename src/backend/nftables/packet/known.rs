@@ -11,6 +11,8 @@ pub(super) enum Known {
     Word(&'static str),
     /// A number.
     Number(u64),
+    /// The port that the kernel gave to a client on this host: none of those below 1024.
+    Ephemeral,
     /// Some of these flags are set, all others are not.
     Flags(&'static [&'static str]),
     /// The address of the far end.
@@ -37,7 +39,7 @@ impl Packet<'_> {
         }
     }
 
-    fn comes_in(self) -> bool {
+    pub(super) fn comes_in(self) -> bool {
         (self.kind == Kind::Opening) != self.outbound
     }
 
@@ -46,6 +48,7 @@ impl Packet<'_> {
             ("tcp" | "udp" | "th", _) if protocol != "th" && protocol != self.transport() => Known::Absent,
             ("tcp" | "udp" | "th", "dport") if self.kind == Kind::Opening => Known::Number(self.port.into()),
             ("tcp" | "udp" | "th", "sport") if self.kind == Kind::Reply => Known::Number(self.port.into()),
+            ("tcp" | "udp" | "th", "dport" | "sport") if self.outbound => Known::Ephemeral,
             ("tcp", "flags") if self.later => Known::Flags(&["ack"]),
             ("tcp", "flags") if self.kind == Kind::Opening => Known::Flags(&["syn"]),
             ("tcp", "flags") => Known::Flags(&["syn", "ack"]),
@@ -60,6 +63,7 @@ impl Packet<'_> {
             ("ip", "frag-off") => Known::Number(0),
             // Without options.
             ("ip", "hdrlength") => Known::Number(5),
+            ("ether", "type") => Known::Word(if self.family == Family::V4 { "ip" } else { "ip6" }),
             ("ip", "version") => Known::Number(4),
             ("ip6", "version") => Known::Number(6),
             ("icmp" | "icmpv6" | "igmp" | "sctp" | "dccp" | "udplite" | "ah" | "esp" | "comp" | "arp", _) => {
@@ -131,6 +135,7 @@ impl Packet<'_> {
             ("type", _) if about("daddr") && self.group.is_some() => Known::Word("multicast"),
             ("type", true) if about("daddr") => Known::Word("local"),
             ("type", false) if about("saddr") => Known::Word("local"),
+            ("type", true) if about("saddr") => Known::Word("unicast"),
             // Answers leave by the link that the question came in by.
             ("oif" | "check", true) if about("saddr") && about("iif") => Known::Present,
             _ => Known::Unknown,

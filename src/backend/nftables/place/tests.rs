@@ -223,3 +223,97 @@ fn an_accept_goes_below_bans_but_never_below_a_refusal() {
     assert_eq!(below(&[all, ban]), 0);
     assert_eq!(below(&[lo]), 0);
 }
+
+fn of_iptables(text: &str) -> Ruleset {
+    use crate::backend::iptables::{Variant, save};
+    let mut ruleset = save::read(text, "ip", Variant::Nft);
+    ruleset.addresses = vec![
+        "192.0.2.9".parse().expect("an address"),
+        "10.9.0.1".parse().expect("an address"),
+    ];
+    ruleset.links = vec![String::from("eth0"), String::from("wg0")];
+    ruleset
+}
+
+fn ssh(direction: Direction, peers: &[&str]) -> Requirement {
+    Requirement {
+        protocol: Protocol::Tcp,
+        ports: PortRange::single(33_001).expect("a port"),
+        direction,
+        ..requirement(peers, None)
+    }
+}
+
+#[test]
+fn what_may_not_be_tracked_is_not_surely_established() {
+    let filter = "*filter\n:INPUT DROP [0:0]\n:OUTPUT DROP [0:0]\n-A INPUT -p tcp -m tcp --dport 33001 -m conntrack --ctstate NEW -j ACCEPT\n\
+                  -A INPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT\n-A OUTPUT -m conntrack --ctstate ESTABLISHED -j ACCEPT\nCOMMIT\n";
+    let with = |raw: &str| {
+        of_iptables(&format!(
+            "*raw\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n{raw}COMMIT\n{filter}"
+        ))
+    };
+    let asked = [ssh(Direction::In, &[])];
+    for tracked in [
+        "",
+        "-A PREROUTING -p udp -j NOTRACK\n",
+        "-A OUTPUT -p tcp -m tcp --sport 80 -j CT --notrack\n",
+    ] {
+        assert_eq!(gaps(&with(tracked), &asked), vec![], "{tracked}");
+    }
+    for not in [
+        "-A PREROUTING -j NOTRACK\n",
+        "-A OUTPUT -p tcp -m tcp --sport 33001 -j CT --notrack\n",
+    ] {
+        assert_eq!(gaps(&with(not), &asked).len(), 1, "{not}");
+        // Let in whatever its state is, it is open all the same.
+        let all = filter
+            .replace(" -m conntrack --ctstate NEW", "")
+            .replace(":OUTPUT DROP", ":OUTPUT ACCEPT");
+        let open = of_iptables(&format!(
+            "*raw\n:PREROUTING ACCEPT [0:0]\n:OUTPUT ACCEPT [0:0]\n{not}COMMIT\n{all}"
+        ));
+        assert_eq!(gaps(&open, &asked), vec![], "{not}");
+    }
+    let native = default_drop(
+        r#", {"chain": {"family": "inet", "table": "t", "name": "early", "type": "filter", "hook": "prerouting", "prio": -300, "policy": "accept"}},
+        {"rule": {"family": "inet", "table": "t", "chain": "early", "handle": 4, "expr": [{"notrack": null}]}},
+        {"rule": {"family": "inet", "table": "t", "chain": "input", "handle": 5, "expr": [
+            {"match": {"op": "in", "left": {"ct": {"key": "state"}}, "right": ["established", "new"]}}, {"accept": null}]}}"#,
+    );
+    assert_eq!(gaps(&native, &asked).len(), 1);
+}
+
+#[test]
+fn what_wg_quick_takes_away_from_other_links_shuts_nothing() {
+    let guard = "*raw\n:PREROUTING ACCEPT [0:0]\n-A PREROUTING -d 10.9.0.1/32 ! -i wg0 -m addrtype ! --src-type LOCAL -j DROP\nCOMMIT\n";
+    let ruleset = of_iptables(guard);
+    assert_eq!(gaps(&ruleset, &[ssh(Direction::In, &[])]), vec![]);
+    assert_eq!(
+        crate::backend::nftables::inspect::inbound_default(&ruleset),
+        crate::facts::InboundDefault::Accept
+    );
+    // To whatever address: that is no guard of one.
+    let all = of_iptables(&guard.replace("-d 10.9.0.1/32 ", ""));
+    assert_eq!(gaps(&all, &[ssh(Direction::In, &[])]).len(), 1);
+}
+
+#[test]
+fn a_far_side_that_is_banned_from_logging_in_here_can_still_be_reached() {
+    let banned = |test: &str| {
+        of_iptables(&format!(
+            "*filter\n:INPUT ACCEPT [0:0]\n:f2b - [0:0]\n-A INPUT -p tcp {test} -j f2b\n-A f2b -s 203.0.113.9/32 -j REJECT\nCOMMIT\n"
+        ))
+    };
+    let far = [ssh(Direction::Out, &["203.0.113.9/32"])];
+    for port in [
+        "-m tcp --dport 22",
+        "-m multiport --dports 22,80",
+        "-m tcp --dport 1:1023",
+    ] {
+        assert_eq!(gaps(&banned(port), &far), vec![], "{port}");
+    }
+    for port in ["", "-m tcp --dport 1024:65535", "-m tcp --dport 40000"] {
+        assert_eq!(gaps(&banned(port), &far).len(), 1, "{port}");
+    }
+}

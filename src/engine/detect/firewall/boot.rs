@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 
-use super::scripts::{Loader, Loads, loaders};
+use super::includes::whole;
+use super::scripts::{Loader, Loads, Source, loaders};
 use super::units::Unit;
 use crate::facts::{BackendId, BootFacts};
 use crate::system::System;
@@ -26,17 +27,29 @@ const RED_HAT: (&str, &str) = ("/etc/sysconfig/iptables", "/etc/sysconfig/ip6tab
 /// netfilter-persistent loads nothing without its plugins, which are in the package iptables-persistent.
 const PLUGIN: &str = "/usr/share/netfilter-persistent/plugins.d/15-ip4tables";
 
-/// What loads the rules of each firewall at boot.
+/// Two that load rules of one firewall at boot, where the later one takes away what the other has loaded.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rivals {
+    /// The firewall.
+    pub id: BackendId,
+    /// Who loads the file that ours would go to, and that file.
+    pub first: (String, PathBuf),
+    /// The other script or unit, and its file.
+    pub second: (PathBuf, PathBuf),
+}
+
+/// What loads the rules of each firewall at boot, and who gets into whose way there.
 pub fn boots(
     system: &dyn System,
     systemd: bool,
     units: &BTreeMap<String, Unit>,
-) -> BTreeMap<BackendId, BootFacts> {
+    sources: &[Source],
+) -> (BTreeMap<BackendId, BootFacts>, Vec<Rivals>) {
     let host = Host {
         system,
         systemd,
         units,
-        loaders: loaders(system),
+        loaders: loaders(sources),
     };
     let found = [
         (BackendId::Nftables, host.nftables()),
@@ -44,10 +57,15 @@ pub fn boots(
         (BackendId::Ufw, host.ufw()),
         (BackendId::Firewalld, host.firewalld()),
     ];
-    found
+    let boots: BTreeMap<BackendId, BootFacts> = found
         .into_iter()
-        .map(|(id, boot)| (id, host.filled(boot)))
-        .collect()
+        .map(|(id, boot)| (id, host.filled(id, boot)))
+        .collect();
+    let rivals = boots
+        .iter()
+        .filter_map(|(id, boot)| host.rivals(*id, boot))
+        .collect();
+    (boots, rivals)
 }
 
 struct Host<'a> {
@@ -166,6 +184,43 @@ impl Host<'_> {
         }
     }
 
+    /// Another enabled loader of the same firewall that empties what the first one has loaded, or is emptied by it.
+    fn rivals(&self, id: BackendId, boot: &BootFacts) -> Option<Rivals> {
+        let (native, v4, v6) = (Loads::Nft, Loads::Iptables, Loads::Ip6tables);
+        let pairs = match id {
+            BackendId::Nftables => vec![(native, &boot.file, &boot.unit, boot.enabled)],
+            BackendId::Iptables => vec![
+                (v4, &boot.file, &boot.unit, boot.enabled),
+                (v6, &boot.file6, &boot.unit6, boot.enabled6),
+            ],
+            _ => Vec::new(),
+        };
+        pairs.into_iter().find_map(|(loads, file, unit, enabled)| {
+            let file = file.clone().filter(|_| enabled == Some(true))?;
+            let all = || {
+                self.loaders
+                    .iter()
+                    .filter(|one| one.enabled && one.loads == loads)
+            };
+            let variant = all().find(|one| one.file == file).and_then(|one| one.variant);
+            let mut others = all().filter(|other| other.variant == variant);
+            let other = others.find(|other| other.file != file && self.empties(other))?;
+            Some(Rivals {
+                id,
+                first: (unit.clone().unwrap_or_else(|| id.to_string()), file),
+                second: (other.by.clone(), other.file.clone()),
+            })
+        })
+    }
+
+    fn empties(&self, loader: &Loader) -> bool {
+        let text = || {
+            let text = self.system.read_text(&loader.file).unwrap_or_default();
+            whole(self.system, &text).unwrap_or(text)
+        };
+        loader.empties || (loader.loads == Loads::Nft && empties_tables(&text()))
+    }
+
     fn ufw(&self) -> BootFacts {
         let unit = self.unit("ufw.service");
         BootFacts {
@@ -187,10 +242,13 @@ impl Host<'_> {
         }
     }
 
-    fn filled(&self, mut boot: BootFacts) -> BootFacts {
+    fn filled(&self, id: BackendId, mut boot: BootFacts) -> BootFacts {
         let read = |file: &Option<PathBuf>| file.as_deref().and_then(|path| self.system.read_text(path));
         boot.content = read(&boot.file);
         boot.content6 = read(&boot.file6);
+        if let (BackendId::Nftables, Some(content)) = (id, &boot.content) {
+            boot.whole = whole(self.system, content);
+        }
         boot
     }
 }
@@ -208,6 +266,16 @@ impl<P: AsRef<Path>> From<(P, P)> for Files {
             v6: v6.as_ref().to_owned(),
         }
     }
+}
+
+/// Whether a file for nft takes tables away that others have loaded.
+fn empties_tables(text: &str) -> bool {
+    let mut lines = text.lines().map(str::trim);
+    lines.any(|line| {
+        ["flush ruleset", "flush table", "delete table", "destroy table"]
+            .iter()
+            .any(|words| line.starts_with(words))
+    })
 }
 
 /// Whether OpenRC starts a service; `None` where there is no OpenRC.

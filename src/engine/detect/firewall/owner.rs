@@ -6,8 +6,10 @@
 
 use std::collections::BTreeMap;
 
+use super::boot::Rivals;
 use super::manager::{Hold, Manager, ufw_is_hooked};
 use super::services::Services;
+use super::writers::Writer;
 use crate::backend::nftables::inspect::Inspection;
 use crate::backend::ufw::ipv6;
 use crate::facts::{BackendId, BootFacts, Contradiction, Unmanaged};
@@ -22,6 +24,10 @@ pub struct Case<'a> {
     pub services: &'a Services,
     /// What is loaded at boot.
     pub boots: &'a BTreeMap<BackendId, BootFacts>,
+    /// Who gets into whose way at boot.
+    pub rivals: &'a [Rivals],
+    /// What makes inbound rules at boot by commands of its own.
+    pub writers: &'a [Writer],
     /// Firewalls for which rules can be written.
     pub available: &'a dyn Fn(BackendId) -> bool,
 }
@@ -49,6 +55,8 @@ pub fn decide(case: &Case<'_>) -> Decision {
     contradictions.extend(firewalld(case));
     let carriers = carriers(case);
     contradictions.extend(beside(case, &carriers));
+    contradictions.extend(rivals(case, &carriers));
+    contradictions.extend(case.writers.iter().map(Writer::contradiction));
     let refusal = refusal(case, &unmanaged, &contradictions, &carriers);
     let mut carriers = carriers.into_iter();
     let (backend, also) = match refusal {
@@ -86,6 +94,7 @@ fn unmanaged(case: &Case<'_>) -> Vec<Unmanaged> {
             found.push(which);
         }
     }
+    found.extend(case.writers.iter().map(Writer::unmanaged));
     found
 }
 
@@ -198,10 +207,10 @@ fn firewalld(case: &Case<'_>) -> Option<Contradiction> {
 /// Owners that get into each other's way, now or at the next boot.
 fn beside(case: &Case<'_>, carriers: &[BackendId]) -> Vec<Contradiction> {
     let mut found = Vec::new();
-    let mut tell = |text: String| {
+    let mut tell = |blocks: bool, text: String| {
         found.push(Contradiction {
             code: String::from("FW004"),
-            blocks: false,
+            blocks,
             text,
         });
     };
@@ -212,11 +221,14 @@ fn beside(case: &Case<'_>, carriers: &[BackendId]) -> Vec<Contradiction> {
                 && !chain.table.starts_with("faspwall")
         });
         if let Some(other) = input_of_nft {
-            tell(format!(
-                "Legacy tables of iptables are loaded beside rules of nftables ({} {} {}): {}. A packet must pass both, \
+            tell(
+                false,
+                format!(
+                    "Legacy tables of iptables are loaded beside rules of nftables ({} {} {}): {}. A packet must pass both, \
                  and each variant of iptables shows its own rules only; nft does not show the legacy ones at all",
-                other.family, other.table, other.chain, legacy.evidence
-            ));
+                    other.family, other.table, other.chain, legacy.evidence
+                ),
+            );
         }
     }
     let flushed = |id: &BackendId| matches!(id, BackendId::Ufw | BackendId::Iptables);
@@ -226,22 +238,61 @@ fn beside(case: &Case<'_>, carriers: &[BackendId]) -> Vec<Contradiction> {
     ) {
         let native = case.boots.get(&BackendId::Nftables);
         let by = native.and_then(|boot| boot.unit.as_deref()).unwrap_or("nftables");
-        tell(format!(
-            "{by} is enabled as well, and its file begins by emptying the whole ruleset, the rules of {owner} with it: \
+        tell(
+            false,
+            format!(
+                "{by} is enabled as well, and its file begins by emptying the whole ruleset, the rules of {owner} with it: \
              after a boot it depends on chance which of them is in force. To leave it to {owner}: systemctl disable {by}"
-        ));
+            ),
+        );
     }
-    let native_at_boot = case
-        .boots
-        .get(&BackendId::Nftables)
-        .is_some_and(|b| b.enabled == Some(true));
-    if carriers.contains(&BackendId::Firewalld) && native_at_boot && case.services.firewalld.enabled {
-        tell(String::from(
-            "nftables.service and firewalld.service are both enabled, but each of them forbids the other: only one \
-             starts at boot. To leave it to firewalld: systemctl disable nftables",
-        ));
+    let natives = [BackendId::Nftables, BackendId::Iptables];
+    let started = natives
+        .iter()
+        .filter_map(|id| case.boots.get(id))
+        .find_map(|boot| {
+            let unit = boot.unit.as_deref().filter(|unit| unit.ends_with(".service"))?;
+            (boot.enabled == Some(true)).then_some(unit)
+        });
+    if let (true, true, Some(unit)) = (
+        carriers.contains(&BackendId::Firewalld),
+        case.services.firewalld.enabled,
+        started,
+    ) {
+        tell(
+            true,
+            format!(
+                "both {unit} and firewalld.service are enabled, but each of them forbids the other: only one starts at boot, \
+             and what is kept for the other one is not in force then. To leave it to firewalld: systemctl disable {unit}. \
+             To leave it to {unit}: systemctl disable --now firewalld"
+            ),
+        );
     }
     found
+}
+
+/// Two that load rules at boot, where it depends on their order what is in force.
+fn rivals(case: &Case<'_>, carriers: &[BackendId]) -> Vec<Contradiction> {
+    let alone = [BackendId::Nftables];
+    let used = if carriers.is_empty() { &alone } else { carriers };
+    let all = case.rivals.iter().filter(|rivals| used.contains(&rivals.id));
+    let text = |rivals: &Rivals| {
+        let ((unit, file), (by, other)) = (&rivals.first, &rivals.second);
+        format!(
+            "at boot {unit} loads {}, and {} loads {}, which empties what is there: whichever comes last decides, and what \
+             is kept in the other file is gone. Put all rules into one of the two files, take the other loader away, and \
+             run faspwall again",
+            file.display(),
+            by.display(),
+            other.display()
+        )
+    };
+    all.map(|rivals| Contradiction {
+        code: String::from("FW004"),
+        blocks: true,
+        text: text(rivals),
+    })
+    .collect()
 }
 
 fn refusal(
@@ -266,7 +317,9 @@ fn refusal(
             Unmanaged::Csf => (Manager::Csf, "csf.service is active"),
             Unmanaged::Shorewall => (Manager::Shorewall, "shorewall.service is active"),
             Unmanaged::Proxmox => (Manager::Proxmox, "/etc/pve/firewall/cluster.fw switches it on"),
-            Unmanaged::OpenWrt | Unmanaged::Locked(_) => continue,
+            Unmanaged::OpenWrt | Unmanaged::Locked(_) | Unmanaged::Script(_) | Unmanaged::Rules(_) => {
+                continue;
+            }
         };
         if !case.managers.contains_key(&name) {
             sentences.push(format!(
@@ -275,7 +328,9 @@ fn refusal(
             ));
         }
     }
-    if !unmanaged.is_empty() {
+    // What is said of a script says so already.
+    let script = |which: &Unmanaged| matches!(which, Unmanaged::Script(_) | Unmanaged::Rules(_));
+    if !unmanaged.iter().all(script) {
         sentences.push(String::from(
             "Its own program writes its rules anew, or lets nobody else change them, so faspwall adds nothing there and \
              tells what to put where instead",

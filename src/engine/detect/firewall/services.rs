@@ -68,7 +68,7 @@ pub fn services(
         // Its daemons run on every Proxmox host; this file says whether they do anything.
         proxmox: parse_proxmox_enabled(&text("/etc/pve/firewall/cluster.fw")),
         flushed_at_boot: native
-            .is_some_and(|boot| boot.enabled == Some(true) && boot.content.as_deref().is_some_and(flushes)),
+            .is_some_and(|boot| boot.enabled == Some(true) && boot.text().is_some_and(flushes)),
     }
 }
 

@@ -42,6 +42,8 @@ fn decided_with(json: &str, saves: &[(&str, &str)], services: &Services) -> Deci
         managers: &managers(&inspection),
         services,
         boots: &BTreeMap::new(),
+        rivals: &[],
+        writers: &[],
         available: &|_| true,
     })
 }
@@ -184,6 +186,8 @@ fn what_cannot_be_written_is_refused_by_its_name() {
         managers: &managers(&inspection),
         services: &ufw(ON),
         boots: &BTreeMap::new(),
+        rivals: &[],
+        writers: &[],
         available: &|id| id == BackendId::Nftables,
     });
     refused(&decision, &["belong to ufw", "cannot write rules for it"]);
