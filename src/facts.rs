@@ -315,6 +315,9 @@ pub enum Via {
     Serial,
     /// machinectl, nsenter, a container's exec, or another way that needs no network port of this host.
     Local,
+    /// It could not be told: a shell that its login left behind, a service, a desktop. It proves nothing, and counts
+    /// neither as a console nor as a connection.
+    Unknown,
 }
 
 /// The connection of the person at the keyboard.

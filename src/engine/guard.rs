@@ -13,8 +13,7 @@ use crate::step::{Invocation, Tool};
 use crate::system::SystemError;
 use crate::transaction::{Entry, State, TxnId};
 
-/// How long a guard waits for a faspwall that is at work. One that was stopped (Ctrl-Z, Ctrl-S) may hold the lock for as
-/// long as its terminal lives: nobody else would undo the change then.
+/// How long a guard waits for an undo that is at work: nobody else would do it again should that fail.
 const PATIENCE: Duration = Duration::from_secs(7 * 24 * 3600);
 /// How long a guard may take to show that it lives.
 const READY: Duration = Duration::from_secs(10);
@@ -155,7 +154,9 @@ impl Engine<'_> {
 
     /// What a timer starts: undo if the deadline in force has passed.
     pub fn guard_once(&self, id: &TxnId) -> Result<(), EngineError> {
-        let _lock = self.lock(PATIENCE)?;
+        let Some(_lock) = self.lock_when_due(id, PATIENCE)? else {
+            return Ok(());
+        };
         let Some(transaction) = self.load(id)? else {
             return Ok(());
         };

@@ -201,7 +201,7 @@ impl Engine<'_> {
         self.wall(text);
     }
 
-    fn wall(&self, text: String) {
+    pub(super) fn wall(&self, text: String) {
         let call = Invocation::new(Tool::Wall, Vec::<String>::new()).with_stdin(text);
         drop(self.system.run(&call));
     }
@@ -209,7 +209,7 @@ impl Engine<'_> {
     /// Undo on request: the open transaction now, whoever began it, or once more one whose undo is not complete.
     pub fn undo_open(&self, id: Option<&TxnId>, reason: &str) -> Result<Outcome, EngineError> {
         self.need_root("rollback")?;
-        let _lock = self.lock(std::time::Duration::from_secs(30))?;
+        let _lock = self.lock_to_undo(Duration::from_secs(30))?;
         let open = self.open()?.or_else(|| self.incomplete());
         let transaction = open.filter(|t| id.is_none_or(|id| *id == t.id));
         let Some(transaction) = transaction else {

@@ -202,6 +202,9 @@ pub fn keep_refusal(trial: &Trial) -> Option<String> {
         return None;
     }
     Some(match trial.door {
+        Some(_) if trial.logins.is_empty() && !trial.strangers.is_empty() => {
+            format!("keep is not taken yet: {}", trial.strangers.join("; "))
+        }
         Some(door) if trial.logins.is_empty() => {
             format!("keep is not taken yet: no new login on TCP/{door} since this trial began")
         }
