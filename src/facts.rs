@@ -84,6 +84,9 @@ pub struct Os {
     pub kernel: String,
     /// Whether process 1 is systemd.
     pub systemd: bool,
+    /// Elsewhere: a file that, once it is there, is looked at soon after the next boot.
+    #[serde(default)]
+    pub boot_hook: Option<PathBuf>,
 }
 
 /// What was found of one firewall.

@@ -287,7 +287,7 @@ pub struct Trial {
     pub logins: Vec<String>,
     /// Other logins there, each with what is held against it: they prove nothing for the operator.
     #[serde(default)]
-    pub strangers: Vec<String>,
+    pub other_logins: Vec<String>,
     /// New connections that the timed deny has dropped.
     pub refused: u64,
     /// Whether a typed `keep` would be taken now.

@@ -165,21 +165,7 @@ impl Engine<'_> {
             return refuse(String::from("How you are connected could not be found out."));
         };
         if *proof == Proof::Keep {
-            let seen = self.seen_on(transaction, door);
-            return match seen.counted.first() {
-                Some(login) => Ok(format!(
-                    "{} from {} on port {door}",
-                    login.user,
-                    login.client.ip()
-                )),
-                None if seen.others.is_empty() => refuse(format!(
-                    "No new login on port {door} has been seen since this trial began: an open session proves nothing, and neither does a new one on a connection that is shared (ControlMaster). In a new window: ssh -o ControlPath=none -p {door} ..."
-                )),
-                None => refuse(format!(
-                    "No login of yours on port {door} has been seen since this trial began: {}. In a new window, from another machine: ssh -o ControlPath=none -p {door} ...",
-                    seen.why_not().join("; ")
-                )),
-            };
+            return self.witness(transaction, door).or_else(refuse);
         }
         if session.via == Via::Unknown {
             return refuse(format!(
@@ -211,6 +197,24 @@ impl Engine<'_> {
             ));
         }
         Ok(who(Some(&session)))
+    }
+
+    /// A login that speaks for whoever types the word beside it, or why none of those that were seen does.
+    fn witness(&self, transaction: &Transaction, door: u16) -> Result<String, String> {
+        let seen = self.seen_on(transaction, door);
+        if let Some(login) = seen.counted.first() {
+            let ip = login.client.ip();
+            return Ok(format!("{} from {ip} on port {door}", login.user));
+        }
+        if seen.others.is_empty() {
+            return Err(format!(
+                "No new login on port {door} has been seen since this trial began: an open session proves nothing, and neither does a new one on a connection that is shared (ControlMaster). In a new window: ssh -o ControlPath=none -p {door} ..."
+            ));
+        }
+        Err(format!(
+            "No login of yours on port {door} has been seen since this trial began: {}. In a new window, from another machine: ssh -o ControlPath=none -p {door} ...",
+            seen.why_not().join("; ")
+        ))
     }
 
     /// Gives an open transaction more time: the guard, and the kernel's own timers.

@@ -15,6 +15,8 @@ use crate::transaction::{Entry, State, TxnId};
 
 /// How long a guard waits for an undo that is at work: nobody else would do it again should that fail.
 const PATIENCE: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Why a transaction of an earlier boot is undone.
+pub(super) const LOST_POWER: &str = "the machine went down before the change was complete";
 /// How long a guard may take to show that it lives.
 const READY: Duration = Duration::from_secs(10);
 
@@ -161,7 +163,13 @@ impl Engine<'_> {
             return Ok(());
         };
         if self.is_due(&transaction) {
-            self.rollback(&transaction, "not confirmed before the deadline")?;
+            let earlier = transaction.deadline().is_some_and(|d| d.boot != self.boot_id());
+            let reason = if earlier {
+                LOST_POWER
+            } else {
+                "not confirmed before the deadline"
+            };
+            self.rollback(&transaction, reason)?;
         }
         Ok(())
     }

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::guard::LOST_POWER;
 use super::journal::Transaction;
 use super::{Engine, EngineError};
 use crate::change::assemble::COMMIT_SHUT_SECONDS;
@@ -235,7 +236,7 @@ impl Engine<'_> {
         let Some(transaction) = self.open()? else {
             return Ok(None);
         };
-        let reason = "the machine went down before the change was complete";
+        let reason = LOST_POWER;
         drop(self.note(
             &transaction.id,
             &Entry::RollingBack {

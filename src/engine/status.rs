@@ -63,7 +63,7 @@ impl Engine<'_> {
                 || !logins.is_empty()
                 || session(self.system).is_some_and(|session| session.is_local()),
             logins,
-            strangers: seen.why_not(),
+            other_logins: seen.why_not(),
             refused,
         }
     }

@@ -256,9 +256,7 @@ impl Parts<'_> {
             undo,
         ));
         actions.extend(self.new_time("the same for the rules of iptables", COMMIT_SECONDS));
-        if self.facts.os.systemd {
-            actions.extend(self.boot_check());
-        }
+        actions.extend(self.boot_check());
         actions.extend(self.pieces.keep.clone());
         actions.extend(self.start_at_boot());
         actions.extend(self.move_sshd());
@@ -281,21 +279,7 @@ impl Parts<'_> {
             actions.push(Action::new(say, label.undo(), vec![]));
         }
         actions.extend(self.pieces.seal.clone());
-        if self.facts.os.systemd {
-            actions.push(Action::new(
-                "take the boot-time check away",
-                Step::Try(Invocation::new(
-                    Tool::Systemctl,
-                    ["disable", "--quiet", "faspwall-recover.service"],
-                )),
-                vec![],
-            ));
-            actions.push(Action::new(
-                "remove its unit",
-                Step::Remove(PathBuf::from(RECOVER_UNIT)),
-                vec![],
-            ));
-        }
+        actions.extend(self.end_boot_check());
         actions
     }
 

@@ -158,9 +158,9 @@ fn a_login_of_somebody_else_does_not_speak_for_the_operator() {
         let seen = status(&machine)["open"]["other_logins"].to_string();
         seen.contains("joe from").then_some(())
     });
-    fill(&terminal, "keep");
-    let screen = terminal.wait_for("is no account of yours (root)", seconds(10));
+    let screen = terminal.wait_for("is no account of yours (root)", seconds(20));
     assert!(screen.contains("keep is not taken yet: joe from"), "{screen}");
+    fill(&terminal, "keep");
     assert_eq!(status(&machine)["open"]["trial"], 1);
     // The host's own address is no way in from outside, whatever namespace the login comes from.
     machine.sh(
@@ -173,11 +173,23 @@ fn a_login_of_somebody_else_does_not_speak_for_the_operator() {
     let inner = "ip netns exec inner ssh -tt -o StrictHostKeyChecking=no -p 33001 10.7.7.1 'echo in; cat'";
     let inner = machine.terminal(22, inner);
     inner.wait_for("in", seconds(15));
-    fill(&terminal, "keep");
-    let screen = terminal.wait_for("root from 10.7.7.2 comes from this host itself", seconds(10));
+    wait("the second login to be seen", seconds(15), || {
+        let seen = status(&machine)["open"]["other_logins"].to_string();
+        seen.contains("root from 10.7.7.2 comes from this host itself")
+            .then_some(())
+    });
+    let screen = wait("the refusal of the second login", seconds(20), || {
+        fill(&terminal, "keep");
+        let screen = terminal.screen();
+        screen.contains("root from 10.7.7.2 comes").then_some(screen)
+    });
     assert_eq!(status(&machine)["open"]["trial"], 1, "{screen}");
     let own = machine.terminal(33001, "echo in; cat");
     own.wait_for("in", seconds(15));
+    wait("a login that counts", seconds(20), || {
+        terminal.keys(&["BSpace"]);
+        terminal.screen().contains("keeping is reasonable").then_some(())
+    });
     fill(&terminal, "keep");
     terminal.wait_for("TRIAL 2", seconds(15));
 }

@@ -47,16 +47,20 @@ pub fn place(system: &dyn System, processes: &Processes, process: &Process) -> O
                 let known = outside.is_some() || let_in(above.copied());
                 return if known { console(on.terminal()) } else { None };
             }
-            // Its terminal is one of the place that it came from: here, another one may have that number.
-            Terminal::Pts(_) if outside.is_some() => return outside,
-            Terminal::Pts(number) => match processes::terminal_master(system, processes, number) {
-                Some(master) => {
-                    at = processes
-                        .get(master)
-                        .filter(|p| RELAYS.contains(&p.comm.as_str()))?;
+            Terminal::Pts(number) => {
+                let master = processes::terminal_master(system, processes, number);
+                let master = master.and_then(|pid| processes.get(pid));
+                let above = |p: &Process| line.iter().any(|one| one.pid == p.pid);
+                let relay = |p: &Process| RELAYS.contains(&p.comm.as_str());
+                // What came from outside has a terminal of the place that it came from: here, another one may have that
+                // number. Only a master among its own parents is surely its own.
+                match master {
+                    Some(master) if relay(master) && (outside.is_none() || above(master)) => at = master,
+                    _ if outside.is_some() => return outside,
+                    Some(_) => return None,
+                    None => return from_the_host(system, &line, on),
                 }
-                None => return from_the_host(system, &line, on),
-            },
+            }
             Terminal::Other => return None,
         }
     }
@@ -88,7 +92,7 @@ fn let_in<'p>(line: impl Iterator<Item = &'p Process>) -> bool {
     let below: Vec<&Process> = line.filter(|p| p.pid != 1).collect();
     let gate = |p: &&Process| GATES.contains(&p.comm.as_str());
     let shell = |p: &&&Process| SHELLS.contains(&p.comm.trim_start_matches('-'));
-    below.iter().any(|p| gate(p)) || below.last().filter(shell).is_some()
+    below.iter().any(gate) || below.last().filter(shell).is_some()
 }
 
 /// A pseudo terminal whose other end is not on this host: a container's console, or a shell that the machine around it
