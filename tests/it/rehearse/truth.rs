@@ -55,7 +55,14 @@ fn the_truth(server: &Sandbox) -> Value {
     compare(&cells, "before", &server.ask(&questions(&cells)));
     echo.kill().expect("it ran");
     echo.wait().expect("it ended");
-    let applied = server.faspwall(&["apply", "-f", "/root.toml", "--no-confirm"]);
+    let applied = server.faspwall(&[
+        "apply",
+        "-f",
+        "/root.toml",
+        "--no-confirm",
+        "--accept",
+        "lockout-risk",
+    ]);
     if told["ok"] == true {
         assert_eq!(ran.status, Some(0), "{ran:?}");
         assert!(applied.ok(), "{applied:?}\n{told:#}");

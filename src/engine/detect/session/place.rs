@@ -95,9 +95,17 @@ fn let_in<'p>(line: impl Iterator<Item = &'p Process>) -> bool {
     below.iter().any(gate) || below.last().filter(shell).is_some()
 }
 
-/// A pseudo terminal whose other end is not on this host: a container's console, or a shell that the machine around it
+/// A pseudo terminal whose other end is not on this host: that of a container's first process, a container's console, or a shell that the machine around it
 /// has opened.
 fn from_the_host(system: &dyn System, line: &[&Process], on: &Process) -> Option<(Via, String)> {
+    let first = line.last().filter(|first| first.pid == 1 && first.tty == on.tty);
+    if let Some(first) = first {
+        let text = format!(
+            "runs on the terminal of process 1 ({}), whose other end is outside of this system",
+            first.comm
+        );
+        return Some((Via::Local, text));
+    }
     let top = line.iter().rev().find(|p| p.pid != 1)?;
     if top.parent != 1 || top.tty != on.tty {
         return None;
