@@ -88,6 +88,9 @@ pub struct Os {
     pub kernel: String,
     /// Whether process 1 is systemd.
     pub systemd: bool,
+    /// Elsewhere: a file that, once it is there, is looked at soon after the next boot.
+    #[serde(default)]
+    pub boot_hook: Option<PathBuf>,
 }
 
 /// What was found of one firewall.
@@ -340,6 +343,9 @@ pub enum Via {
     Serial,
     /// machinectl, nsenter, a container's exec, or another way that needs no network port of this host.
     Local,
+    /// It could not be told: a shell that its login left behind, a service, a desktop. It proves nothing, and counts
+    /// neither as a console nor as a connection.
+    Unknown,
 }
 
 /// The connection of the person at the keyboard.

@@ -5,7 +5,7 @@
 
 mod iptables;
 
-pub use iptables::{IptablesRule, NativeRule, UNTIL, batch, plain_name};
+pub use iptables::{CLOCK_STEP, IptablesRule, NativeRule, UNTIL, batch, plain_name};
 
 use std::fmt;
 use std::path::{Path, PathBuf};
@@ -39,6 +39,8 @@ pub enum Tool {
     Wall,
     /// ip(8), package iproute2
     Ip,
+    /// Takes rights away from a program that it runs.
+    Setpriv,
     /// unshare(1), package util-linux
     Unshare,
     /// nsenter(1), package util-linux
@@ -111,6 +113,7 @@ impl Tool {
             Self::SystemdRun => "systemd-run",
             Self::SystemdDetectVirt => "systemd-detect-virt",
             Self::Tmux => "tmux",
+            Self::Setpriv => "setpriv",
             Self::Wall => "wall",
             Self::Ip => "ip",
             Self::Unshare => "unshare",
@@ -155,7 +158,7 @@ impl Tool {
             Self::Tmux => "tmux",
             Self::Wall => "bsdutils (util-linux)",
             Self::Ip => "iproute2 (iproute)",
-            Self::Unshare | Self::Nsenter => "util-linux",
+            Self::Unshare | Self::Nsenter | Self::Setpriv => "util-linux",
             Self::Mount => "mount (util-linux)",
             Self::Newuidmap | Self::Newgidmap => "uidmap (shadow-utils)",
             Self::FirewallCmd | Self::FirewallOfflineCmd | Self::Firewalld => "firewalld",
@@ -250,6 +253,8 @@ pub enum Signal {
     Hup,
     /// End.
     Term,
+    /// End at once, whatever it is at.
+    Kill,
 }
 
 /// One effect on the host.
@@ -481,6 +486,7 @@ impl fmt::Display for Step {
                 let name = match signal {
                     Signal::Hup => "HUP",
                     Signal::Term => "TERM",
+                    Signal::Kill => "KILL",
                 };
                 write!(
                     f,

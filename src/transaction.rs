@@ -283,8 +283,11 @@ pub struct Trial {
     pub wall: bool,
     /// What to type, and where.
     pub next: String,
-    /// Logins on the door since the trial began, such as `root from 10.0.0.7`.
+    /// The operator's logins on the door since the trial began, such as `root from 10.0.0.7`.
     pub logins: Vec<String>,
+    /// Other logins there, each with what is held against it: they prove nothing for the operator.
+    #[serde(default)]
+    pub other_logins: Vec<String>,
     /// New connections that the timed deny has dropped.
     pub refused: u64,
     /// Whether a typed `keep` would be taken now.

@@ -42,6 +42,18 @@ fn inbound_drops<'a>(case: &'a Case<'_>) -> impl Iterator<Item = &'a ChainFact> 
         .filter(|chain| !chain.table.starts_with("faspwall"))
 }
 
+/// FW005, where the firewall is: nothing on this host can look after a change that a power cut has interrupted.
+pub fn nothing_recovers_at_boot(case: &Case<'_>) -> Option<Advice> {
+    let os = &case.facts.os;
+    if os.systemd || os.boot_hook.is_some() || os.kernel.is_empty() {
+        return None;
+    }
+    let text = "Neither systemd, OpenRC's local service nor a cron with /etc/cron.d was found: should the power fail in the \
+                seconds in which a confirmed change is made permanent, nobody puts the old files back at boot. Type \
+                faspwall rollback after such a boot, or let cron run while the change is made.";
+    Some(Advice::new("FW005", Severity::Note, text))
+}
+
 /// FW005: the firewall is not active at boot.
 pub fn not_active_at_boot(case: &Case<'_>) -> Option<Advice> {
     let facts = case.facts;

@@ -107,7 +107,7 @@ pub fn review(plan: &Plan, answers: &Answers, facts: &Facts) -> Vec<Advice> {
         access::sshd_not_on_the_port(&case),
         access::cuts_the_connection_in_use(&case),
         host::several_tools_drop(&case),
-        host::not_active_at_boot(&case),
+        host::not_active_at_boot(&case).or_else(|| host::nothing_recovers_at_boot(&case)),
         product::web_ports_disabled(&case),
         product::one_udp_port(&case),
         host::container_publishes(&case),

@@ -56,7 +56,7 @@ impl From<EngineError> for Failure {
     fn from(error: EngineError) -> Self {
         let code = match &error {
             EngineError::Privilege(_) => PRIVILEGE,
-            EngineError::Open { .. } | EngineError::OpenElsewhere { .. } | EngineError::Locked(_) => BUSY,
+            EngineError::Open { .. } | EngineError::OpenElsewhere { .. } | EngineError::Locked { .. } => BUSY,
             EngineError::NoFirewall(_) | EngineError::System(SystemError::Missing { .. }) => NO_FIREWALL,
             EngineError::Check {
                 source: SystemError::Missing { .. },

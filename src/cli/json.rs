@@ -158,6 +158,7 @@ pub fn trial(command: &str, trial: &Trial) -> Value {
         "closing": trial.closing,
         "default_deny": trial.wall,
         "logins": trial.logins,
+        "other_logins": trial.other_logins,
         "next": trial.next,
     })
 }

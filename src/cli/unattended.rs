@@ -11,7 +11,7 @@ use crate::engine::apply::Order;
 use crate::engine::confirm::{Confirmed, Proof, who};
 use crate::engine::detect::{detect as look, session::session};
 use crate::engine::{Engine, EngineError};
-use crate::facts::Facts;
+use crate::facts::{Facts, Session};
 use crate::harmless;
 use crate::plan::plan as plan_of;
 use crate::rehearse::Subject;
@@ -211,7 +211,9 @@ pub fn apply(asked: &Asked<'_>, order: &Apply) -> Result<u8, Failure> {
     let Some(change) = &preview.change else {
         return nothing_to_do(engine, &preview, order);
     };
-    let cuts = facts.session.as_ref().is_some_and(|s| s.is_remote()) && (change.door.is_some());
+    // What is not known to be a console may be a connection that the plan cuts.
+    let local = facts.session.as_ref().is_some_and(Session::is_local);
+    let cuts = !local && change.door.is_some();
     let accepted = answers
         .accept
         .iter()
@@ -221,7 +223,7 @@ pub fn apply(asked: &Asked<'_>, order: &Apply) -> Result<u8, Failure> {
             code: failure::REFUSED,
             lines: vec![
                 String::from(
-                    "--no-confirm is refused in an SSH session that the plan could cut: nobody would have proved the new port. Nothing was changed.",
+                    "--no-confirm is refused in an SSH session that the plan could cut, and wherever it cannot be told that this is a console: nobody would have proved the new port. Nothing was changed.",
                 ),
                 String::from("Leave --no-confirm out, or take the risk with: --accept lockout-risk"),
             ],

@@ -108,12 +108,12 @@ impl Engine<'_> {
 
     fn refuse_own_open(&self) -> Result<(), EngineError> {
         if let Some(left) = self.incomplete() {
-            let _lock = self.lock(Duration::from_secs(10))?;
+            let _lock = self.lock_to_undo(Duration::from_secs(30))?;
             return self.recover(&left.id, "its undo had not been complete");
         }
         let Some(open) = self.open()? else { return Ok(()) };
         if self.is_due(&open) {
-            let _lock = self.lock(Duration::from_secs(10))?;
+            let _lock = self.lock_to_undo(Duration::from_secs(30))?;
             return self.recover(&open.id, "its time had run out and no guard was left to undo it");
         }
         self.refuse_open(&open)

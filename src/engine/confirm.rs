@@ -2,11 +2,11 @@
 
 use std::time::Duration;
 
-use super::detect::session::{comes_from_here, logins_on, session};
+use super::detect::session::{comes_from_here, session};
 use super::journal::Transaction;
 use super::{Engine, EngineError};
 use crate::backend::nftables::render::refresh;
-use crate::facts::Session;
+use crate::facts::{Session, Via};
 use crate::step::{Invocation, Tool};
 use crate::transaction::{Entry, Outcome, Progress, State, Trial, TxnId};
 
@@ -165,16 +165,13 @@ impl Engine<'_> {
             return refuse(String::from("How you are connected could not be found out."));
         };
         if *proof == Proof::Keep {
-            return match logins_on(self.system, door, since).first() {
-                Some(login) => Ok(format!(
-                    "{} from {} on port {door}",
-                    login.user,
-                    login.client.ip()
-                )),
-                None => refuse(format!(
-                    "No new login on port {door} has been seen since this trial began: an open session proves nothing. In a new window: ssh -p {door} ..."
-                )),
-            };
+            return self.witness(transaction, door).or_else(refuse);
+        }
+        if session.via == Via::Unknown {
+            return refuse(format!(
+                "How you are connected is not known ({}): that proves nothing about TCP/{door}. Log in anew: ssh -p {door} ..., and confirm there.",
+                session.evidence
+            ));
         }
         if local {
             return refuse(String::from(
@@ -196,10 +193,28 @@ impl Engine<'_> {
         }
         if session.started_ms.is_none_or(|started| started < since) {
             return refuse(format!(
-                "This login on TCP/{door} is older than the trial: an open connection lives on whatever the rules say. Log in once more on port {door} and confirm there."
+                "This login on TCP/{door} is older than the trial: an open connection lives on whatever the rules say. Log in once more on port {door} and confirm there; where your ssh shares one connection among logins (ControlMaster), a new one needs: ssh -o ControlPath=none -p {door} ..."
             ));
         }
         Ok(who(Some(&session)))
+    }
+
+    /// A login that speaks for whoever types the word beside it, or why none of those that were seen does.
+    fn witness(&self, transaction: &Transaction, door: u16) -> Result<String, String> {
+        let seen = self.seen_on(transaction, door);
+        if let Some(login) = seen.counted.first() {
+            let ip = login.client.ip();
+            return Ok(format!("{} from {ip} on port {door}", login.user));
+        }
+        if seen.others.is_empty() {
+            return Err(format!(
+                "No new login on port {door} has been seen since this trial began: an open session proves nothing, and neither does a new one on a connection that is shared (ControlMaster). In a new window: ssh -o ControlPath=none -p {door} ..."
+            ));
+        }
+        Err(format!(
+            "No login of yours on port {door} has been seen since this trial began: {}. In a new window, from another machine: ssh -o ControlPath=none -p {door} ...",
+            seen.why_not().join("; ")
+        ))
     }
 
     /// Gives an open transaction more time: the guard, and the kernel's own timers.

@@ -13,9 +13,10 @@ use crate::step::{Invocation, Tool};
 use crate::system::SystemError;
 use crate::transaction::{Entry, State, TxnId};
 
-/// How long a guard waits for a faspwall that is at work. One that was stopped (Ctrl-Z, Ctrl-S) may hold the lock for as
-/// long as its terminal lives: nobody else would undo the change then.
+/// How long a guard waits for an undo that is at work: nobody else would do it again should that fail.
 const PATIENCE: Duration = Duration::from_secs(7 * 24 * 3600);
+/// Why a transaction of an earlier boot is undone.
+pub(super) const LOST_POWER: &str = "the machine went down before the change was complete";
 /// How long a guard may take to show that it lives.
 const READY: Duration = Duration::from_secs(10);
 
@@ -155,12 +156,20 @@ impl Engine<'_> {
 
     /// What a timer starts: undo if the deadline in force has passed.
     pub fn guard_once(&self, id: &TxnId) -> Result<(), EngineError> {
-        let _lock = self.lock(PATIENCE)?;
+        let Some(_lock) = self.lock_when_due(id, PATIENCE)? else {
+            return Ok(());
+        };
         let Some(transaction) = self.load(id)? else {
             return Ok(());
         };
         if self.is_due(&transaction) {
-            self.rollback(&transaction, "not confirmed before the deadline")?;
+            let earlier = transaction.deadline().is_some_and(|d| d.boot != self.boot_id());
+            let reason = if earlier {
+                LOST_POWER
+            } else {
+                "not confirmed before the deadline"
+            };
+            self.rollback(&transaction, reason)?;
         }
         Ok(())
     }

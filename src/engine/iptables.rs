@@ -5,7 +5,7 @@ use std::time::Duration;
 use super::{Engine, EngineError};
 use crate::backend::iptables::sweep::sweep;
 use crate::backend::ufw::patch::{self, Naming};
-use crate::step::{Invocation, IptablesRule, NativeRule, Step, Tool, UNTIL};
+use crate::step::{CLOCK_STEP, Invocation, IptablesRule, NativeRule, Step, Tool, UNTIL};
 
 impl Engine<'_> {
     /// Performs a step of this kind; any other is nothing to do.
@@ -95,11 +95,11 @@ impl Engine<'_> {
         failed.map_or(Ok(()), |error| Err(error.into()))
     }
 
-    /// The end of a timed rule as `-m time --datestop` takes it: UTC, whole seconds, not a moment too early.
+    /// The end of a timed rule as `-m time --datestop` takes it: UTC, whole seconds, and a day late.
     fn until(&self, seconds: u64) -> String {
         let now = self.system.now();
         let end = now
-            .checked_add(Duration::from_secs(seconds.saturating_add(1)))
+            .checked_add(Duration::from_secs(seconds).saturating_add(CLOCK_STEP))
             .unwrap_or(now);
         end.strftime("%Y-%m-%dT%H:%M:%S").to_string()
     }

@@ -1,14 +1,12 @@
 //! The write-ahead journal: one directory a transaction, one line an entry, on the disk before the act.
 
 use std::path::PathBuf;
-use std::time::Duration;
 
 use super::{Engine, EngineError};
 use crate::change::Change;
 use crate::change::assemble::RUN_DIR;
 use crate::harmless;
 use crate::step::Action;
-use crate::system::Lock;
 use crate::transaction::{Entry, JOURNAL_VERSION, Phase, State, TxnId};
 
 /// How many transactions are kept when nobody prunes.
@@ -283,28 +281,6 @@ impl Engine<'_> {
     pub fn incomplete(&self) -> Option<Transaction> {
         let last = self.ids().pop()?;
         self.load(&last).ok().flatten().filter(Transaction::is_incomplete)
-    }
-
-    /// Takes the locks of this host and of the state directory, waiting up to `patience`.
-    pub fn lock(&self, patience: Duration) -> Result<Lock, EngineError> {
-        self.make_dirs()?;
-        // Always in this order: of the host, then of the state directory, which another faspwall may know by the name.
-        let paths = [PathBuf::from(RUN_DIR).join("lock"), self.state_dir.join("lock")];
-        let until = self.system.boottime() + patience;
-        let mut held = Vec::new();
-        loop {
-            let Some(path) = paths.get(held.len()) else {
-                return Ok(Lock::all(held));
-            };
-            if let Some(lock) = self.system.lock(path)? {
-                held.push(lock);
-                continue;
-            }
-            if self.system.boottime() >= until {
-                return Err(EngineError::Locked(path.display().to_string()));
-            }
-            self.system.sleep(Duration::from_millis(50));
-        }
     }
 
     /// A name for a new transaction: the time of day, in UTC, never one that was used. Names are the order of things, so

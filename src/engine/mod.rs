@@ -14,12 +14,14 @@ pub mod journal;
 pub mod kernel;
 mod listening;
 mod local_ports;
+mod lock;
 pub mod perform;
 pub mod prepare;
 pub mod rollback;
 pub mod snapshot;
 mod stand_in;
 pub mod status;
+mod witness;
 
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -71,9 +73,16 @@ pub enum EngineError {
     },
     /// Another faspwall is at work.
     #[error(
-        "another faspwall is changing this host at this moment ({0} is locked). Nothing was changed. Try again in a few seconds"
+        "another faspwall is changing this host at this moment ({path} is locked{holder}). Nothing was changed{advice}"
     )]
-    Locked(String),
+    Locked {
+        /// The lock file.
+        path: String,
+        /// By whom, where it can be told.
+        holder: String,
+        /// What to type.
+        advice: String,
+    },
     /// The plan cannot be carried out here.
     #[error("{}", .0.join("\n"))]
     Obstacles(Vec<String>),
@@ -178,7 +187,7 @@ impl<'s> Engine<'s> {
         };
         if let Err(why) = safe {
             return Err(EngineError::Refused(format!(
-                "{} belongs to somebody else, or others may write to it ({why}): journals are not safe there. Nothing was changed. Choose another --state-dir, or: chown root, chmod 700",
+                "{} belongs to somebody else, or others may write to it ({why}): journals are not safe there, and the guard would not read them. Nothing was changed. Leave --state-dir out, or choose one below directories that belong to root alone, such as /var/lib/faspwall",
                 self.state_dir.display()
             )));
         }

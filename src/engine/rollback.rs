@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use super::guard::LOST_POWER;
 use super::journal::Transaction;
 use super::snapshot::Aftermath;
 use super::{Engine, EngineError};
@@ -189,7 +190,7 @@ impl Engine<'_> {
         self.wall(text);
     }
 
-    fn wall(&self, text: String) {
+    pub(super) fn wall(&self, text: String) {
         let call = Invocation::new(Tool::Wall, Vec::<String>::new()).with_stdin(text);
         drop(self.system.run(&call));
     }
@@ -197,7 +198,7 @@ impl Engine<'_> {
     /// Undo on request: the open transaction now, whoever began it, or once more one whose undo is not complete.
     pub fn undo_open(&self, id: Option<&TxnId>, reason: &str) -> Result<Outcome, EngineError> {
         self.need_root("rollback")?;
-        let _lock = self.lock(std::time::Duration::from_secs(30))?;
+        let _lock = self.lock_to_undo(Duration::from_secs(30))?;
         let open = self.open()?.or_else(|| self.incomplete());
         let transaction = open.filter(|t| id.is_none_or(|id| *id == t.id));
         let Some(transaction) = transaction else {
@@ -223,7 +224,7 @@ impl Engine<'_> {
         let Some(transaction) = self.open()? else {
             return Ok(None);
         };
-        let reason = "the machine went down before the change was complete";
+        let reason = LOST_POWER;
         drop(self.note(
             &transaction.id,
             &Entry::RollingBack {

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use super::Engine;
-use super::detect::session::{logins_on, session};
+use super::detect::session::session;
 use super::detect::sockets::tcp_listeners;
 use super::journal::Transaction;
 use crate::answers::OLD_SSH_PORT;
@@ -30,10 +30,11 @@ impl Engine<'_> {
         let (kernel_ms, refused) = self.kernel_clock(trial);
         let left_ms = kernel_ms.map_or(guard_ms, |ms| ms.min(guard_ms));
         let door = transaction.change.door;
-        let since = transaction.waiting_since().unwrap_or(0);
-        let logins: Vec<String> = door
-            .map(|port| logins_on(self.system, port, since))
-            .unwrap_or_default()
+        let seen = door
+            .map(|port| self.seen_on(transaction, port))
+            .unwrap_or_default();
+        let logins: Vec<String> = seen
+            .counted
             .iter()
             .map(|login| format!("{} from {}", login.user, login.client.ip()))
             .collect();
@@ -62,6 +63,7 @@ impl Engine<'_> {
                 || !logins.is_empty()
                 || session(self.system).is_some_and(|session| session.is_local()),
             logins,
+            other_logins: seen.why_not(),
             refused,
         }
     }

@@ -10,6 +10,12 @@ use super::{Step, Tool};
 /// In the text of a rule: the moment until which it holds. It is filled in when the step is performed.
 pub const UNTIL: &str = "UNTIL";
 
+/// How much longer a timed accept holds than its window. It ends by the time of day, and what shuts the old port by the
+/// time since boot: were the clock set ahead in a trial, as it is soon after a boot, the accept would be over while the old
+/// port is still shut, and nobody could come in. An accept that stays takes nothing from anybody; the guard and every undo
+/// remove it in time, and this end is for a host on which nothing of ours is left to do so.
+pub const CLOCK_STEP: Duration = Duration::from_secs(24 * 3600);
+
 /// One rule in the words of `iptables-restore`.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub struct NativeRule {
@@ -104,10 +110,8 @@ pub(super) fn print(f: &mut fmt::Formatter<'_>, step: &Step) -> fmt::Result {
 
 /// The end of a timed rule, as a shell would work it out.
 fn until(seconds: u64) -> String {
-    format!(
-        "$(date -u -d '+{} seconds' +%FT%T)",
-        Duration::from_secs(seconds).as_secs()
-    )
+    let hours = CLOCK_STEP.as_secs() / 3600;
+    format!("$(date -u -d '+{hours} hours +{seconds} seconds' +%FT%T)")
 }
 
 /// As it could be typed, but that it leaves alone what is so already.

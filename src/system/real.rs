@@ -384,6 +384,7 @@ impl System for RealSystem {
         let signal = match signal {
             Signal::Hup => rustix::process::Signal::HUP,
             Signal::Term => rustix::process::Signal::TERM,
+            Signal::Kill => rustix::process::Signal::KILL,
         };
         match target.map(|pid| rustix::process::kill_process(pid, signal)) {
             Some(Ok(())) => Ok(()),

@@ -146,6 +146,7 @@ fn connection(shared: &Shared) -> String {
         Via::Console => return "at the console".to_owned(),
         Via::Serial => return "on a serial console".to_owned(),
         Via::Local => return "local".to_owned(),
+        Via::Unknown => return "connected in an unknown way".to_owned(),
     };
     let from = session
         .client

@@ -29,8 +29,10 @@ use ipnet::IpNet;
 pub const RECOVER_UNIT: &str = "/etc/systemd/system/faspwall-recover.service";
 /// Runtime files: pid files of the doors.
 pub const RUN_DIR: &str = "/run/faspwall";
-/// Seconds that a commit may take before its trial rules run out by themselves.
-const COMMIT_SECONDS: u64 = 600;
+/// Seconds for which the trial's accepts hold once a commit has begun: a day. sshd moves before the permanent accepts are
+/// in, so they must outlive a commit that hangs, and the guard that ends and undoes it, whatever those take. They add
+/// and take nothing away, and every end of the commit removes them; the deny of the old port has its own short time.
+const COMMIT_SECONDS: u64 = 86_400;
 /// Seconds after which 22 opens again by itself when a commit dies half-way.
 pub const COMMIT_SHUT_SECONDS: u64 = 60;
 
@@ -263,9 +265,7 @@ impl Parts<'_> {
             undo,
         ));
         actions.extend(self.new_time("the same for the rules of iptables", COMMIT_SECONDS));
-        if self.facts.os.systemd {
-            actions.extend(self.boot_check());
-        }
+        actions.extend(self.boot_check());
         actions.extend(self.pieces.keep.clone());
         actions.extend(self.start_at_boot());
         actions.extend(self.reserve());
@@ -289,21 +289,7 @@ impl Parts<'_> {
             actions.push(Action::new(say, label.undo(), vec![]));
         }
         actions.extend(self.pieces.seal.clone());
-        if self.facts.os.systemd {
-            actions.push(Action::new(
-                "take the boot-time check away",
-                Step::Try(Invocation::new(
-                    Tool::Systemctl,
-                    ["disable", "--quiet", "faspwall-recover.service"],
-                )),
-                vec![],
-            ));
-            actions.push(Action::new(
-                "remove its unit",
-                Step::Remove(PathBuf::from(RECOVER_UNIT)),
-                vec![],
-            ));
-        }
+        actions.extend(self.end_boot_check());
         actions
     }
 

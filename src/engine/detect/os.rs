@@ -1,9 +1,13 @@
 //! The operating system: name, kernel, service manager, SELinux.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
+use super::processes::{Process, Processes};
 use crate::facts::Os;
 use crate::system::System;
+
+/// There where OpenRC runs what lies in `/etc/local.d`.
+const OPENRC_LOCAL: &str = "/etc/runlevels/default/local";
 
 /// Looks at os-release(5), the kernel's release and process 1.
 pub fn os(system: &dyn System) -> Os {
@@ -15,7 +19,26 @@ pub fn os(system: &dyn System) -> Os {
     os.kernel = first_line(system, "/proc/sys/kernel/osrelease").unwrap_or_default();
     // sd_booted(3): the directory exists only where systemd is process 1.
     os.systemd = system.mode(Path::new("/run/systemd/system")).is_some();
+    os.boot_hook = (!os.systemd).then(|| boot_hook(system)).flatten();
     os
+}
+
+/// The file that gets something done after a boot: one for the cron of Vixie's line, or one for OpenRC. The crond of
+/// busybox knows neither `@reboot` nor that directory.
+fn boot_hook(system: &dyn System) -> Option<PathBuf> {
+    let there = |path: &str| system.mode(Path::new(path)).is_some();
+    let cron = |process: &&Process| {
+        let program = system.read_link(&PathBuf::from(format!("/proc/{}/exe", process.pid)));
+        let busybox = program.is_some_and(|path| path.ends_with("busybox"));
+        matches!(process.comm.as_str(), "cron" | "crond") && process.parent <= 1 && !busybox
+    };
+    if there(OPENRC_LOCAL) && there("/etc/local.d") {
+        return Some(PathBuf::from("/etc/local.d/faspwall-recover.start"));
+    }
+    if there("/etc/cron.d") && Processes::read(system).all().find(cron).is_some() {
+        return Some(PathBuf::from("/etc/cron.d/faspwall-recover"));
+    }
+    None
 }
 
 /// Name of the host.

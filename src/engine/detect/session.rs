@@ -5,10 +5,12 @@
 //! Where the tree ends at a daemon, the walk goes on from whoever holds the other end of the terminal.
 
 mod logins;
+mod place;
 pub mod words;
 
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
 
 use super::processes::{self, Process, Processes, Terminal};
 use super::sockets::{self, Socket};
@@ -280,10 +282,38 @@ impl Walk<'_> {
             return Vec::new();
         };
         let format = "#{client_activity} #{client_pid}";
-        let call = Invocation::new(Tool::Tmux, ["-S", socket.as_str(), "list-clients", "-F", format])
-            .within(super::PROBE_LIMIT);
+        let words = ["-S", socket.as_str(), "list-clients", "-F", format];
+        let Some(call) = self.as_owner(server, &socket, Tool::Tmux, &words) else {
+            return Vec::new();
+        };
         let output = self.system.run(&call).unwrap_or_default();
         parse_tmux_clients(&output.stdout)
+    }
+
+    /// A call that talks to a server on its socket, with the rights of the server's own user: where the socket is says an
+    /// environment that this user has made. `None` where the socket is somebody else's.
+    fn as_owner(&self, server: &Process, socket: &str, tool: Tool, words: &[&str]) -> Option<Invocation> {
+        let status = PathBuf::from(format!("/proc/{}/status", server.pid));
+        let status = self.system.read_text(&status)?;
+        let (owner, group) = words::effective_ids(&status)?;
+        if self.system.owner(Path::new(socket))? != owner {
+            return None;
+        }
+        let call = if owner == self.system.ids().0 {
+            Invocation::new(tool, words.iter().copied())
+        } else {
+            let rights = [
+                format!("--reuid={owner}"),
+                format!("--regid={group}"),
+                "--clear-groups".to_owned(),
+                "--no-new-privs".to_owned(),
+                "--".to_owned(),
+                self.system.locate(tool)?.display().to_string(),
+            ];
+            let words = words.iter().map(|word| (*word).to_owned());
+            Invocation::new(Tool::Setpriv, rights.into_iter().chain(words))
+        };
+        Some(call.within(super::PROBE_LIMIT))
     }
 
     /// A multiplexer holds the terminals of its clients open, so whoever sits on those terminals is a client.
@@ -306,16 +336,17 @@ impl Walk<'_> {
 
     /// Nobody's connection was met: the terminal tells what is left.
     fn without_connection(&self, process: &Process) -> Session {
-        let (via, terminal) = match process.terminal() {
-            Terminal::Console(number) => (Via::Console, format!("the console tty{number}")),
-            Terminal::Serial => (Via::Serial, "a serial or hypervisor console".to_owned()),
-            Terminal::Pts(number) => (Via::Local, format!("the terminal pts/{number}")),
-            Terminal::Other => (Via::Local, "no terminal".to_owned()),
-        };
         let user = processes::environment(self.system, process.pid, "USER");
-        // Begun by ssh, and now somewhere this walk does not lead, such as an unknown multiplexer: to take that for a
-        // local console would be the dangerous mistake. What is no longer open is not named as a connection.
-        if let (Via::Local, Some((client, server))) = (via, self.stale) {
+        if let Some((via, evidence)) = place::place(self.system, self.processes, process) {
+            return Session {
+                user,
+                evidence: format!("{evidence}, below no login of sshd"),
+                ..bare(via)
+            };
+        }
+        // Begun by ssh, and now somewhere this walk does not lead, such as an unknown multiplexer. What is no longer open
+        // is not named as a connection.
+        if let Some((client, server)) = self.stale {
             return Session {
                 client: Some(client.ip()),
                 server_port: Some(server.port()),
@@ -327,10 +358,18 @@ impl Walk<'_> {
                 ..bare(Via::Ssh)
             };
         }
+        let terminal = match process.terminal() {
+            Terminal::Console(number) => format!("on tty{number}"),
+            Terminal::Serial => "on a serial line".to_owned(),
+            Terminal::Pts(number) => format!("on the terminal pts/{number}"),
+            Terminal::Other => "without a terminal".to_owned(),
+        };
         Session {
             user,
-            evidence: format!("runs on {terminal}, below no login of sshd"),
-            ..bare(via)
+            evidence: format!(
+                "runs {terminal}, below neither a login of sshd nor one at a console: it cannot be told who types there, and from where"
+            ),
+            ..bare(Via::Unknown)
         }
     }
 }

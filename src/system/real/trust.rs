@@ -1,4 +1,4 @@
-//! Whether a path can be relied on: that nobody but root and the caller could have put a link or another file in the way.
+//! Whether a path can be relied on: that nobody but root and the user it runs as could have put a link or another file in the way.
 //!
 //! The rule is that of OpenSSH's `StrictModes`, for every directory from the root down, and for what a link points at as
 //! well as for the place where the link stands.
@@ -32,9 +32,9 @@ pub fn relied_on(path: &Path) -> Result<(), SystemError> {
 /// Who could put something else in the place of what a directory holds, in words.
 fn open_to_others(path: &Path) -> Option<String> {
     let own = rustix::process::geteuid().as_raw();
-    // Who may become root by sudo need not be kept from it.
-    let sudo = std::env::var("SUDO_UID").ok().and_then(|uid| uid.parse().ok());
-    let stranger = |uid: u32| ![0, own, sudo.unwrap_or(0), UNMAPPED].contains(&uid);
+    // Whoever became root by sudo is a stranger as well: the guard, which has no such environment, would take them for one
+    // and find no journal to undo.
+    let stranger = |uid: u32| ![0, own, UNMAPPED].contains(&uid);
     let group = rustix::process::getegid().as_raw();
     let told = |what: &str| Some(format!("{} {what}", path.display()));
     // The link itself, where it is one, and what it points at.

@@ -199,10 +199,16 @@ fn session(facts: &Facts, done: bool) -> Check {
             evidence,
         ),
         (true, _) => check(NAME, Tone::Good, arrival(session), evidence),
-        (false, _) => check(
+        (false, _) if session.is_local() => check(
             NAME,
             Tone::Good,
             "local: no port of this host is needed for it",
+            evidence,
+        ),
+        (false, _) => check(
+            NAME,
+            Tone::Warn,
+            "how you are connected is not known: only a new login on the new port will prove it",
             evidence,
         ),
     }

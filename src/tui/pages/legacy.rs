@@ -10,6 +10,7 @@ use ratatui::layout::Rect;
 use super::{Next, back_and_next, chosen_role, need, press};
 use crate::answers::Legacy22;
 use crate::catalogue::{Catalogue, PortAnswer};
+use crate::facts::Session;
 use crate::tui::widgets::{Canvas, Field, Focus, Handled, Mark, move_in_list};
 use crate::tui::words::read_networks as networks;
 use crate::tui::{Button, Event, Key, Nav, Page, Shared, Tone, theme, words};
@@ -416,11 +417,7 @@ impl Page for LegacyPage {
         self.view_evidence(&mut page, shared);
         self.view_choices(&mut page, 10, shared);
         let foot = inside.height.saturating_sub(1);
-        let local = shared
-            .facts
-            .session
-            .as_ref()
-            .is_some_and(|session| !session.is_remote());
+        let local = shared.facts.session.as_ref().is_some_and(Session::is_local);
         page.text(
             0,
             foot,

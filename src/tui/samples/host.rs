@@ -82,6 +82,7 @@ pub fn facts() -> Facts {
             name: "Debian GNU/Linux 12 (bookworm)".into(),
             kernel: "6.1.0-28-amd64".into(),
             systemd: true,
+            boot_hook: None,
         },
         privileged: true,
         backends: backends(),

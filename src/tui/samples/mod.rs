@@ -152,6 +152,7 @@ pub fn trial(number: u8, left_s: u64) -> Trial {
         wall: false,
         next: "ssh -p 33001 admin@203.0.113.20, then: faspwall confirm 7431".into(),
         logins: vec![],
+        other_logins: vec![],
         refused: 0,
         keep_allowed: false,
     }

@@ -202,9 +202,10 @@ pub fn keep_refusal(trial: &Trial) -> Option<String> {
         return None;
     }
     Some(match trial.door {
-        Some(door) if trial.logins.is_empty() => {
-            format!("keep is not taken yet: no new login on TCP/{door} since this trial began")
-        }
+        Some(door) if trial.logins.is_empty() => match trial.other_logins.last() {
+            Some(other) => format!("keep is not taken yet: {other}"),
+            None => format!("keep is not taken yet: no new login on TCP/{door} since this trial began"),
+        },
         _ => format!(
             "keep proves nothing from here: run faspwall confirm {} in the new login",
             trial.code

@@ -3,7 +3,7 @@
 use faspwall::facts::{Session, Via};
 
 use super::{add_joe, machine, second_sshd, session_in};
-use crate::boxes::{Family, Machine, Suite, seconds, wait};
+use crate::boxes::{Console, Family, Machine, Suite, Terminal, seconds, wait};
 
 /// The peer's ports of connections that are established on a port of the machine.
 fn peers(machine: &Machine, port: u16) -> Vec<u16> {
@@ -170,6 +170,102 @@ fn a_login_from_the_host_itself_leads_to_the_one_from_outside() {
     // From a console, no login is left.
     machine.sh(&format!("{inner} localhost ask /run/a session"));
     assert_eq!(session_in(&machine, "/run/a").via, Via::Local);
+}
+
+/// Leaves its login and its terminal, makes a terminal of its own and runs the rest of its words there, as dtach does.
+const LEFT_BEHIND: &str = "import os, pty, sys
+if os.fork(): sys.exit()
+os.setsid()
+pid, terminal = pty.fork()
+if pid == 0: os.execvp(sys.argv[1], sys.argv[1:])
+try:
+    while os.read(terminal, 4096): pass
+except OSError: pass
+os.waitpid(pid, 0)
+";
+
+/// Whoever types there may be anywhere.
+#[test]
+fn what_a_login_has_left_behind_is_neither_a_console_nor_a_connection() {
+    let machine = machine(Suite::Trixie);
+    add_joe(&machine);
+    machine.put("/root/left.py", LEFT_BEHIND, 0o644);
+    // Without the variable, as after sudo -i; the login ends before the question is put.
+    let bare = "env -i PATH=$PATH";
+    for command in [
+        format!("{bare} setsid -f sh -c 'sleep 0.5; ask /run/a session'"),
+        format!("{bare} python3 /root/left.py sh -c 'sleep 0.5; ask /run/a session'"),
+        format!("{bare} systemd-run -q --collect ask /run/a session"),
+    ] {
+        let login = machine.ssh(22, Family::V4, &format!("{command} </dev/null >/dev/null 2>&1"));
+        assert!(login.ok(), "{command}: {login:?}");
+        let session = session_in(&machine, "/run/a");
+        assert_eq!(session.via, Via::Unknown, "{command}: {session:?}");
+        assert!(
+            !session.is_remote() && !session.is_local(),
+            "{command}: {session:?}"
+        );
+        assert!(
+            session.evidence.contains("cannot be told"),
+            "{command}: {session:?}"
+        );
+    }
+}
+
+/// A login at one of the kernel's terminals, and what sudo makes of that terminal.
+#[test]
+fn a_login_at_a_console_is_one_also_behind_sudo() {
+    let machine = machine(Suite::Trixie);
+    add_joe(&machine);
+    for command in [
+        "ask /run/a session",
+        "runuser -u joe -- sudo -n ask /run/a session",
+        "script -qec 'ask /run/a session' /dev/null",
+        "run0 ask /run/a session",
+    ] {
+        let console = Console::start(&machine, command);
+        let session = session_in(&machine, "/run/a");
+        console.end(seconds(20));
+        assert_eq!(session.via, Via::Console, "{command}: {session:?}");
+        assert!(session.is_local(), "{command}: {session:?}");
+    }
+    // A program that was merely put onto the console of an empty seat is nobody's login.
+    let put = "env -i PATH=$PATH setsid -f setsid -c ask /run/a session </root/tty >/dev/null 2>&1";
+    let login = machine.ssh(22, Family::V4, put);
+    assert!(login.ok(), "{login:?}");
+    let session = session_in(&machine, "/run/a");
+    assert_eq!(session.via, Via::Unknown, "{session:?}");
+}
+
+/// Whoever owns a socket may have put anything behind it: root does not talk to it.
+#[test]
+fn a_users_tmux_is_asked_with_that_users_rights() {
+    let machine = machine(Suite::Bookworm);
+    add_joe(&machine);
+    let joe = machine.ssh_words(22, Family::V4, &["-tt", "-l", "joe"], "tmux new-session -s w");
+    let attached = Terminal::start(80, 24, &joe);
+    attached.wait_for("joe@", seconds(15));
+    machine.sh("mv /usr/bin/tmux /usr/bin/tmux.real");
+    machine.put(
+        "/usr/bin/tmux",
+        "#!/bin/sh\necho $(id -u) $(id -g) $(id -G) >>/tmp/asked\nexec /usr/bin/tmux.real \"$@\"\n",
+        0o755,
+    );
+    machine.sh("install -m 666 /dev/null /tmp/asked");
+    attached.text("sudo -n ask /run/a session");
+    attached.keys(&["Enter"]);
+    let session = session_in(&machine, "/run/a");
+    over_ssh(&machine, &session, Via::Tmux, 22, Family::V4);
+    let id = machine.sh("id -u joe");
+    let id = id.trim();
+    assert_eq!(machine.sh("sort -u /tmp/asked").trim(), format!("{id} {id} {id}"));
+    // A socket of somebody else is not asked at all; the terminals tell.
+    machine.sh("rm /tmp/asked; chown root: /tmp/tmux-$(id -u joe)/default");
+    attached.text("sudo -n ask /run/a session");
+    attached.keys(&["Enter"]);
+    let session = session_in(&machine, "/run/a");
+    over_ssh(&machine, &session, Via::Tmux, 22, Family::V4);
+    assert!(machine.get("/tmp/asked").is_none(), "root has asked joe's tmux");
 }
 
 #[test]

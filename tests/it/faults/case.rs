@@ -356,7 +356,7 @@ impl Host {
     }
 
     /// At a console, or in a login from outside where that is to be cut off.
-    fn begin(&self, program: &str, fault: Fault) -> Child {
+    pub fn begin(&self, program: &str, fault: Fault) -> Child {
         let words = Self::words(program).join(" ");
         let outside = [Fault::HangUp, Fault::LinkDown].contains(&fault);
         let mut command = if outside {

@@ -148,6 +148,20 @@ fn assert_datagrams(machine: &Machine, arrive: bool) {
     }
 }
 
+/// The trial's accepts end by the time of day: they outlast a clock that is set ahead while the old port is shut.
+fn assert_hold_for_a_day(machine: &Machine) {
+    let saves = saves(machine);
+    let ends: Vec<&str> = saves
+        .lines()
+        .filter_map(|line| line.split("--datestop ").nth(1)?.split(' ').next())
+        .collect();
+    let soonest = machine.sh("date -u -d '+23 hours 59 minutes' +%FT%T");
+    assert!(!ends.is_empty(), "{saves}");
+    for end in ends {
+        assert!(end > soonest.trim(), "{end} is before {soonest}: {saves}");
+    }
+}
+
 /// The whole way there and back.
 fn moves(machine: &mut Machine) {
     let before = fingerprint(machine);
@@ -163,7 +177,7 @@ fn moves(machine: &mut Machine) {
     assert_datagrams(machine, true);
     first.assert_alive("in trial 1");
     assert_foreign(machine, &rules, "in trial 1");
-    assert!(saves(machine).contains("--datestop"), "{}", saves(machine));
+    assert_hold_for_a_day(machine);
 
     let trial = document(&confirm(machine, 33001, &code(&trial)));
     assert_eq!(trial["trial"], 2, "{trial}");

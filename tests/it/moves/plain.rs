@@ -1,5 +1,6 @@
 //! Hosts without systemd: sshd runs by itself, the guard is a process that leaves its login.
 
+use super::power::lose_power_in_commit;
 use super::{
     ANSWERS, Family, Login, Machine, RULES, Suite, apply, assert_as_before, assert_open, code, confirm,
     datagram_arrives, document, fingerprint, status, until_over,
@@ -66,6 +67,30 @@ fn without_systemd_ssh_moves_and_everything_is_kept_and_comes_back() {
     assert_eq!(back["state"], "committed", "{back}");
     assert_open(&machine, &[22]);
     assert_nothing_left(&machine, &before, "after the way back");
+}
+
+/// What a cron does at a boot, and nothing else of it.
+const CRON: &str = "#!/bin/sh\nfor file in /etc/cron.d/*; do\n\t[ -f \"$file\" ] && sed -n 's/^@reboot root //p' \"$file\" \
+                    | env -i PATH=/usr/bin:/bin HOME=/root SHELL=/bin/sh sh\ndone\nwhile :; do sleep 1; done\n";
+
+#[test]
+fn without_systemd_cron_has_an_interrupted_commit_undone_after_the_boot() {
+    let mut machine = plain_server();
+    machine.sh("mkdir -p /etc/cron.d && sed -i 's,^: >/run/up,/usr/sbin/cron \\&\\n&,' /sbin/plain-init");
+    machine.put("/usr/sbin/cron", CRON, 0o755);
+    machine.reboot();
+    let before = fingerprint(&machine);
+    lose_power_in_commit(&mut machine, "/usr/sbin/sshd", "-t*");
+    let told = until_over(&machine, 60);
+    assert!(told["applied"].is_null(), "{told}");
+    assert!(
+        told["events"].to_string().contains("the machine went down"),
+        "{told}"
+    );
+    assert_as_before(&machine, &before, "after the boot");
+    assert_open(&machine, &[22]);
+    let left = machine.get("/etc/cron.d/faspwall-recover");
+    assert!(left.is_none(), "the check is still there: {left:?}");
 }
 
 #[test]

@@ -58,7 +58,10 @@ fn a_confirmation_that_proves_nothing_is_refused_with_the_reason_and_changes_not
     early.say(&right);
     let said = early.hear_until("status ");
     assert!(said.ends_with("status 9"), "{said}");
-    assert!(said.contains("older than the trial"), "{said}");
+    assert!(
+        said.contains("older than the trial") && said.contains("ssh -o ControlPath=none -p 33001"),
+        "{said}"
+    );
     assert_eq!(picture(&machine), before);
     assert_open(&machine, &[33001]);
     old.assert_alive("after all refusals");
@@ -92,6 +95,58 @@ fn the_word_keep_is_taken_at_a_local_console_only() {
     }
     assert_eq!(status(&machine)["applied"], trial["transaction"]);
     assert_open(&machine, &[33001]);
+}
+
+#[test]
+fn what_a_login_has_left_behind_keeps_nothing() {
+    let machine = server(Suite::Bookworm);
+    let before = fingerprint(&machine);
+    // As a shell of dtach or zellij, or a task of Ansible's: nobody can tell who is at its other end.
+    let left = |words: &str| {
+        let all = format!(
+            "{words} </dev/null >/root/said 2>&1; echo status $? >>/root/said; mv /root/said /root/told"
+        );
+        machine.put("/root/left.sh", format!("sleep 0.5; {all}"), 0o600);
+        let away = "env -i PATH=$PATH setsid -f sh /root/left.sh </dev/null >/dev/null 2>&1";
+        assert!(machine.ssh(22, Family::V4, away).ok());
+        let told = super::wait("the end of what was left behind", super::seconds(30), || {
+            machine.get("/root/told")
+        });
+        machine.ok(&["rm", "/root/told"]);
+        told
+    };
+    let said = left("faspwall apply -f /root/answers.toml --no-confirm --no-rehearsal");
+    assert!(
+        said.contains("--accept lockout-risk") && said.ends_with("status 9\n"),
+        "{said}"
+    );
+    assert_as_before(&machine, &before, "after the refusal");
+    let trial = apply(&machine, 120);
+    let before = picture(&machine);
+    for word in ["keep", &code(&trial)] {
+        let said = left(&format!("faspwall confirm {word}"));
+        assert!(
+            said.contains("is not known") && said.contains("ssh -p 33001") && said.ends_with("status 9\n"),
+            "{word}: {said}"
+        );
+    }
+    assert_eq!(picture(&machine), before);
+}
+
+/// The guard has no sudo's environment: what it would not rely on must not be relied on when the change begins.
+#[test]
+fn a_state_directory_below_the_home_of_whoever_uses_sudo_is_refused() {
+    let machine = server(Suite::Bookworm);
+    machine.sh("useradd -m -s /bin/bash joe && echo 'joe ALL=(ALL) NOPASSWD: ALL' >/etc/sudoers.d/joe");
+    let before = fingerprint(&machine);
+    let apply_it = "sudo -n faspwall --state-dir /home/joe/kept apply -f /root/answers.toml --json";
+    let ran = machine.run(&["runuser", "-u", "joe", "--", "sh", "-c", apply_it]);
+    assert_eq!(ran.status, Some(9), "{ran:?}");
+    assert!(
+        ran.stderr.contains("/home/joe belongs to user") && ran.stderr.contains("Leave --state-dir out"),
+        "{ran:?}"
+    );
+    assert_as_before(&machine, &before, "after the refusal");
 }
 
 #[test]

@@ -65,7 +65,14 @@ pub fn the_truth_of(server: &Sandbox, answers: &str) -> Value {
     }
     echo.kill().expect("it ran");
     echo.wait().expect("it ended");
-    let applied = server.faspwall(&["apply", "-f", "/root.toml", "--no-confirm"]);
+    let applied = server.faspwall(&[
+        "apply",
+        "-f",
+        "/root.toml",
+        "--no-confirm",
+        "--accept",
+        "lockout-risk",
+    ]);
     if told["ok"] == true {
         assert_eq!(ran.status, Some(0), "{ran:?}");
         assert!(applied.ok(), "{applied:?}\n{told:#}");

@@ -57,6 +57,15 @@ pub fn parse_tmux_clients(text: &str) -> Vec<u32> {
     clients.into_iter().map(|(_, pid)| pid).collect()
 }
 
+/// The effective user and group in `/proc/PID/status`.
+pub fn effective_ids(status: &str) -> Option<(u32, u32)> {
+    let effective = |name: &str| {
+        let line = status.lines().find_map(|line| line.strip_prefix(name))?;
+        line.split_ascii_whitespace().nth(1)?.parse().ok()
+    };
+    Some((effective("Uid:")?, effective("Gid:")?))
+}
+
 /// What a device file is.
 pub fn terminal_of_path(target: &str) -> Option<Terminal> {
     if let Some(number) = target.strip_prefix("/dev/pts/") {
@@ -134,6 +143,13 @@ mod tests {
         assert_eq!(terminal_of_path("/dev/pts/ptmx"), None);
     }
 
+    #[test]
+    fn the_effective_ids_are_the_second_numbers() {
+        let status = "Name:\ttmux\nUid:\t0\t1\t2\t3\nGid:\t10\t11\t12\t13\n";
+        assert_eq!(effective_ids(status), Some((1, 11)));
+        assert_eq!(effective_ids("Uid:\t0\t1\nGid:\tx\n"), None);
+    }
+
     proptest! {
         #[test]
         fn no_text_makes_the_readers_panic(text in "(?s).{0,120}") {
@@ -141,6 +157,7 @@ mod tests {
             let _ = title_user(&text);
             let _ = parse_ssh_connection(&text);
             let _ = parse_tmux_clients(&text);
+            let _ = effective_ids(&text);
             let _ = terminal_of_path(&text);
         }
     }
