@@ -39,11 +39,6 @@ pub fn there_and_back(machine: &Machine) {
 }
 
 #[test]
-fn debian_13_with_its_sshd_in_three_programs_moves_and_goes_back() {
-    there_and_back(&server(Suite::Trixie));
-}
-
-#[test]
 fn a_config_without_drop_ins_is_edited_in_place_and_put_back_byte_by_byte() {
     let machine = server(Suite::Bookworm);
     machine.put(
