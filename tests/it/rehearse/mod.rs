@@ -1,6 +1,7 @@
 //! Rehearsals on servers in namespaces, each with rules that defeat a rule which merely looks right: what the rehearsal
 //! says is compared with what really happens.
 
+mod reached;
 mod sandbox;
 mod sealed;
 mod truth;
