@@ -85,7 +85,7 @@ fn search<S: Strategy>(name: &str, usual: u32, some: &S, each: impl Fn(S::Value)
         panic!("{name}, {SEED}={seed} {CASES}={cases}: {failure}");
     }
     let changed = changed.get();
-    println!("{name}: {changed} of {cases} answers changed something");
+    println!("{name}: {changed} of {cases} answers changed something, {SEED}={seed}");
     assert!(
         changed * 5 >= cases,
         "{name}: only {changed} of {cases} could be applied"

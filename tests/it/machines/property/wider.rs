@@ -147,7 +147,10 @@ fn covers(asked: &Requirement, way: Way, words: &[&str]) -> bool {
     };
     let ports = values(words, keys);
     let addresses = values(words, &["saddr", "-s", "daddr", "-d"]);
-    let known = |word: &&str| within(asked.peers.iter().chain(&asked.group), word);
+    // nft prints two halves of a network as one.
+    let places: Vec<IpNet> = asked.peers.iter().chain(&asked.group).copied().collect();
+    let places = IpNet::aggregate(&places);
+    let known = |word: &&str| within(&places, word);
     words.contains(&protocol.as_str())
         && !ports.is_empty()
         && ports.iter().all(inside)
