@@ -18,24 +18,31 @@ pub fn finish(machine: &Machine, port: u16, mut told: Value) -> Value {
 
 /// There, and back again.
 pub fn there_and_back(machine: &Machine) {
+    let first = Login::open(machine, 22);
+    with_logins(machine, &mut [first]);
+}
+
+/// The same with logins that are open already.
+fn with_logins(machine: &Machine, logins: &mut [Login]) {
+    let mut alive = |when: &str| logins.iter_mut().for_each(|login| login.assert_alive(when));
     let before = fingerprint(machine);
-    let mut first = Login::open(machine, 22);
     let trial = apply(machine, 120);
     assert_open(machine, &[22, 33001]);
     let trial = document(&confirm(machine, 33001, &code(&trial)));
     assert_open(machine, &[33001]);
+    alive("in trial 2");
     let done = document(&confirm(machine, 33001, &code(&trial)));
     assert_eq!(done["state"], "committed", "{done}");
     assert_open(machine, &[33001]);
     for family in [Family::V4, Family::V6] {
         assert!(machine.ssh(33001, family, "true").ok(), "{family:?}");
     }
-    first.assert_alive("after the commit");
+    alive("after the commit");
     let back = document(&machine.ssh(33001, Family::V4, "faspwall rollback --json"));
     finish(machine, 22, back);
     assert_open(machine, &[22]);
     assert_as_before(machine, &before, "after the way back");
-    first.assert_alive("after the way back");
+    alive("after the way back");
 }
 
 #[test]
@@ -64,6 +71,25 @@ fn replies_are_let_out_where_the_output_chain_drops() {
     machine.put("/etc/nftables.conf", rules, 0o755);
     machine.ok(&["nft", "-f", "/etc/nftables.conf"]);
     there_and_back(&machine);
+}
+
+/// The kernel picks no session up in the middle: one that began before the rules came counts as invalid for ever, and lives
+/// because 22 is let in above the rule that drops such packets.
+#[test]
+fn a_session_that_counts_as_invalid_lives_through_it_all() {
+    let machine = Machine::boot(Suite::Bookworm);
+    machine.install();
+    machine.put("/root/answers.toml", super::ANSWERS, 0o600);
+    machine.sh("nft flush ruleset; sysctl -qw net.netfilter.nf_conntrack_tcp_loose=0");
+    let early = Login::open(&machine, 22);
+    let rules = super::RULES.replace(
+        "\t\tct state established,related accept\n\t\tct state invalid drop\n",
+        "\t\ttcp dport 22 accept\n\t\tct state invalid counter drop comment \"lost\"\n\t\tct state established,related accept\n",
+    );
+    machine.put("/etc/nftables.conf", rules, 0o755);
+    machine.ok(&["systemctl", "enable", "--quiet", "--now", "nftables"]);
+    let later = Login::open(&machine, 22);
+    with_logins(&machine, &mut [early, later]);
 }
 
 /// Logs in as somebody who becomes root with sudo.

@@ -100,9 +100,9 @@ impl Packets {
 
 /// A rehearsal of the answers that goes well, its own sweep of all ports included.
 fn rehearse(server: &Sandbox, answers: &str) -> Value {
-    server.put("/root.toml", answers);
+    server.put("/run/answers.toml", answers);
     let rules = server.rules();
-    let told = document(&server.faspwall(&["rehearse", "-f", "/root.toml", "--json"]));
+    let told = document(&server.faspwall(&["rehearse", "-f", "/run/answers.toml", "--json"]));
     assert_eq!(told["ok"], true, "{told:#}");
     assert_eq!(told["undo"], Value::Array(vec![]), "{told:#}");
     assert_eq!(server.rules(), rules, "a rehearsal changes nothing");
@@ -111,9 +111,9 @@ fn rehearse(server: &Sandbox, answers: &str) -> Value {
 
 /// Does it for good.
 fn apply(server: &Sandbox) {
-    let applied = server.faspwall(&["apply", "-f", "/root.toml", "--no-confirm"]);
+    let applied = server.faspwall(&["apply", "-f", "/run/answers.toml", "--no-confirm"]);
     assert!(applied.ok(), "{applied:?}");
-    let again = server.faspwall(&["plan", "-f", "/root.toml", "--exit-code"]);
+    let again = server.faspwall(&["plan", "-f", "/run/answers.toml", "--exit-code"]);
     assert_eq!(again.status, Some(0), "nothing is left to do: {again:?}");
 }
 
