@@ -81,13 +81,21 @@ fn a_session_that_counts_as_invalid_lives_through_it_all() {
     machine.install();
     machine.put("/root/answers.toml", super::ANSWERS, 0o600);
     machine.sh("nft flush ruleset; sysctl -qw net.netfilter.nf_conntrack_tcp_loose=0");
-    let early = Login::open(&machine, 22);
+    let mut early = Login::open(&machine, 22);
     let rules = super::RULES.replace(
         "\t\tct state established,related accept\n\t\tct state invalid drop\n",
-        "\t\ttcp dport 22 accept\n\t\tct state invalid counter drop comment \"lost\"\n\t\tct state established,related accept\n",
+        "\t\tct state invalid counter comment \"lost\"\n\t\ttcp dport 22 accept\n\t\tct state invalid drop\n\
+         \t\tct state established,related accept\n",
     );
     machine.put("/etc/nftables.conf", rules, 0o755);
     machine.ok(&["systemctl", "enable", "--quiet", "--now", "nftables"]);
+    early.assert_alive("behind the rules");
+    let counted = machine.ok(&["nft", "list", "chain", "inet", "filter", "input"]);
+    let lost = counted
+        .lines()
+        .find(|line| line.contains("\"lost\""))
+        .expect("a rule");
+    assert!(!lost.contains("packets 0 "), "it counts as known: {lost}");
     let later = Login::open(&machine, 22);
     with_logins(&machine, &mut [early, later]);
 }
