@@ -155,7 +155,8 @@ const OUT: [(&str, u16, bool); 4] = [
     ("udp", 33002, false),
 ];
 
-fn a_client_reaches_its_server(server: &Sandbox) {
+/// The client tries its server, with what is done in between to let it.
+fn a_client_reaches_its_server_after(server: &Sandbox, change: impl FnOnce()) {
     let ways = [("10.9.8.7", "10.9.8.1"), ("fd09::7", "fd09::1")];
     let mut packets = Packets::default();
     let mut ports = Vec::new();
@@ -167,13 +168,7 @@ fn a_client_reaches_its_server(server: &Sandbox) {
     }
     let mut echo = server.neighbour_serves(&ports);
     packets.assert_become(&server.ask_from_inside(&packets.words), |_, _| false, "before");
-    let told = rehearse(server, CLIENT);
-    let outbound = told["cells"].as_array().expect("cells").iter();
-    assert!(
-        outbound.filter(|cell| cell["direction"] == "out").count() >= 4,
-        "{told:#}"
-    );
-    apply(server);
+    change();
     packets.assert_become(
         &server.ask_from_inside(&packets.words),
         |_, wanted| wanted,
@@ -181,6 +176,18 @@ fn a_client_reaches_its_server(server: &Sandbox) {
     );
     echo.kill().expect("it ran");
     echo.wait().expect("it ended");
+}
+
+fn a_client_reaches_its_server(server: &Sandbox) {
+    a_client_reaches_its_server_after(server, || {
+        let told = rehearse(server, CLIENT);
+        let outbound = told["cells"].as_array().expect("cells").iter();
+        assert!(
+            outbound.filter(|cell| cell["direction"] == "out").count() >= 4,
+            "{told:#}"
+        );
+        apply(server);
+    });
 }
 
 #[test]
@@ -194,12 +201,30 @@ fn a_client_behind_a_ufw_that_lets_nothing_out_reaches_its_server() {
     a_client_reaches_its_server(&Sandbox::debian(Suite::Bookworm, &load));
 }
 
+/// Policies of firewalld are left alone: what they hold back is named, and once the operator has let it through there is
+/// nothing left to do.
 #[test]
-fn a_client_behind_a_firewalld_that_lets_nothing_out_reaches_its_server() {
+fn a_client_behind_a_policy_of_firewalld_is_told_what_to_let_through() {
     let policy = "firewall-cmd --permanent --new-policy=out\n\
         firewall-cmd --permanent --policy=out --add-ingress-zone=HOST\n\
         firewall-cmd --permanent --policy=out --add-egress-zone=ANY\n\
         firewall-cmd --permanent --policy=out --set-target=DROP\nfirewall-cmd --reload\n\
         firewall-cmd --zone=public --add-interface=eth0";
-    a_client_reaches_its_server(&Sandbox::debian(Suite::Trixie, &format!("{FIREWALLD}\n{policy}")));
+    let server = Sandbox::debian(Suite::Trixie, &format!("{FIREWALLD}\n{policy}"));
+    server.put("/run/answers.toml", CLIENT);
+    a_client_reaches_its_server_after(&server, || {
+        let rules = server.rules();
+        let told = server.faspwall(&["apply", "-f", "/run/answers.toml", "--no-confirm"]);
+        assert_eq!(told.status, Some(9), "{told:?}");
+        for part in ["the policy out of firewalld", "TCP/33001", "UDP/33001"] {
+            assert!(told.stderr.contains(part), "{part}: {told:?}");
+        }
+        assert_eq!(server.rules(), rules, "a refused apply changes nothing");
+        for when in ["--policy=out", "--permanent --policy=out"] {
+            let let_through = format!("firewall-cmd {when} --add-port=33001/tcp --add-port=33001/udp");
+            assert!(server.run(&["sh", "-c", &let_through]).ok());
+        }
+        let plan = server.faspwall(&["plan", "-f", "/run/answers.toml", "--exit-code"]);
+        assert_eq!(plan.status, Some(0), "{plan:?}");
+    });
 }
