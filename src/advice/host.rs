@@ -57,6 +57,11 @@ pub fn nothing_recovers_at_boot(case: &Case<'_>) -> Option<Advice> {
 /// FW005: the firewall is not active at boot.
 pub fn not_active_at_boot(case: &Case<'_>) -> Option<Advice> {
     let facts = case.facts;
+    // Where somebody else's program owns the rules nothing is kept, and a unit that is off may well have to stay off: what
+    // it loads would flush those rules.
+    if facts.refusal.is_some() {
+        return None;
+    }
     let owner = facts.backend.unwrap_or(BackendId::Nftables);
     let boots =
         std::iter::once((owner, &facts.boot)).chain(facts.also.iter().map(|id| (*id, facts.boot_of(*id))));

@@ -68,7 +68,7 @@ impl From<Output> for Ran {
 }
 
 /// A number of seconds.
-pub fn seconds(number: u64) -> Duration {
+pub const fn seconds(number: u64) -> Duration {
     Duration::from_secs(number)
 }
 

@@ -57,10 +57,13 @@ pub fn all_checks(terminal: &impl Seat) {
     });
 }
 
+/// So long may a rehearsal take.
+pub const REHEARSAL: std::time::Duration = seconds(60);
+
 /// From the preview to the end of the rehearsal.
 pub fn rehearsed(terminal: &impl Seat) -> String {
     terminal.keys(&["Enter"]);
-    terminal.wait_until("the end of the rehearsal", seconds(60), |screen| {
+    terminal.wait_until("the end of the rehearsal", REHEARSAL, |screen| {
         ["safe to apply", "not rehearsed", "broke off"]
             .iter()
             .any(|word| screen.contains(word))

@@ -239,6 +239,37 @@ fn an_unconfirmed_change_of_firewalld_leaves_nothing_behind() {
     });
 }
 
+#[test]
+fn with_everything_of_ours_dead_22_opens_by_itself_and_an_undo_leaves_nothing_in_firewalld() {
+    let machine = guarded(Suite::Trixie);
+    let before = all_of(&machine);
+    let mut first = Login::open(&machine, 22);
+    let trial = apply(&machine, 20);
+    let trial = document(&confirm(&machine, 33001, &code(&trial)));
+    assert_eq!(trial["trial"], 2, "{trial}");
+    super::end_all_of_ours(&machine);
+    assert_eq!(
+        machine.ssh(22, Family::V6, "true").status,
+        Some(255),
+        "22 is shut in trial 2"
+    );
+    for family in [Family::V4, Family::V6] {
+        super::wait("22 open again", super::seconds(40), || {
+            machine.ssh(22, family, "true").ok().then_some(())
+        });
+    }
+    // What was opened at run time is firewalld's own until somebody takes it back or reloads; nobody listens there any more.
+    let left = scan(&machine);
+    for (port, wanted) in [(22, "open"), (33001, "closed")] {
+        assert_eq!(left[&(String::from("tcp"), port)], [wanted; 2], "{left:?}");
+    }
+    first.assert_alive("when the trial is over");
+    super::undo_the_rest(&machine, &trial);
+    assert_equal(&machine, &before, "after the undo");
+    assert_scan(&machine, &[22], false, "after the undo");
+    first.assert_alive("after the undo");
+}
+
 /// Applies at the console and keeps it at once.
 fn keep(machine: &Machine) {
     let words = "faspwall apply -f /root/answers.toml --no-rehearsal --no-confirm --accept lockout-risk";

@@ -223,6 +223,26 @@ pub fn until_over(machine: &Machine, limit: u64) -> Value {
     })
 }
 
+/// Ends everything that could act: timers and units, any faspwall, and the program itself. The kernel is left, and the
+/// daemons of others.
+pub fn end_all_of_ours(machine: &Machine) {
+    machine.sh("systemctl stop 'faspwall*.timer' 'faspwall*.service'; \
+         for p in $(ps -eo pid,comm | awk '$2 ~ /^faspwall/ {print $1}'); do kill -9 $p; done; \
+         rm /usr/local/bin/faspwall");
+    let units = machine.sh("systemctl list-units --plain --no-legend 'faspwall*'");
+    assert_eq!(units, "");
+}
+
+/// Brings the program back, which undoes what is left of the interrupted change.
+pub fn undo_the_rest(machine: &Machine, trial: &Value) {
+    machine.install();
+    let status = status(machine);
+    assert_eq!(status["interrupted"], trial["transaction"], "{status}");
+    let undone = document(&machine.ssh(22, Family::V4, "faspwall rollback --json"));
+    assert_eq!(undone["state"], "rolled-back", "{undone}");
+    assert_eq!(undone["restored"], "equal", "{undone}");
+}
+
 /// A login that stays open: what is said to it must come back.
 pub struct Login {
     child: Child,

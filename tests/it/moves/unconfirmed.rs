@@ -56,13 +56,8 @@ fn with_every_process_of_ours_dead_and_the_link_cut_the_kernel_alone_opens_22_ag
         Some(255),
         "22 is shut in trial 2"
     );
-    // Everything that could act: timers, the trial's sshd, any faspwall, and then the program itself.
-    machine.sh("systemctl stop 'faspwall*.timer' 'faspwall*.service'; \
-         for p in $(ps -eo pid,comm | awk '$2 ~ /^faspwall/ {print $1}'); do kill -9 $p; done; \
-         rm /usr/local/bin/faspwall");
+    super::end_all_of_ours(&machine);
     machine.link(false);
-    let units = machine.sh("systemctl list-units --plain --no-legend 'faspwall*'");
-    assert_eq!(units, "");
     let window = super::seconds(15);
     std::thread::sleep(window.saturating_sub(began.elapsed()));
     machine.link(true);
@@ -74,11 +69,6 @@ fn with_every_process_of_ours_dead_and_the_link_cut_the_kernel_alone_opens_22_ag
     }
     assert_open(&machine, &[22]);
     // The program comes back: it tells what it finds, and clears away what the kernel has only disarmed.
-    machine.install();
-    let status = super::status(&machine);
-    assert_eq!(status["interrupted"], trial["transaction"], "{status}");
-    let undone = document(&machine.ssh(22, Family::V4, "faspwall rollback --json"));
-    assert_eq!(undone["state"], "rolled-back", "{undone}");
-    assert_eq!(undone["restored"], "equal", "{undone}");
+    super::undo_the_rest(&machine, &trial);
     assert_as_before(&machine, &before, "after the undo");
 }

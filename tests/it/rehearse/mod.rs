@@ -4,6 +4,7 @@
 mod as_it_is;
 mod blame;
 mod boot;
+mod reached;
 mod sandbox;
 mod sealed;
 mod truth;

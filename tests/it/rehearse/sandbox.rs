@@ -10,6 +10,8 @@ use crate::boxes::{Ran, Suite, seconds, tree, wait};
 const PROGRAM: &str = env!("CARGO_BIN_EXE_faspwall");
 const SERVER: &str = include_str!("server.py");
 const CLIENT: &str = include_str!("client.py");
+/// Programs behind these words run on the neighbour's side.
+const NEIGHBOUR: [&str; 4] = ["ip", "netns", "exec", "peer"];
 /// Addresses that the neighbour bears.
 const PEERS: [&str; 9] = [
     "10.9.8.1",
@@ -162,7 +164,16 @@ impl Sandbox {
 
     /// Starts the echo on ports such as `udp/33001`.
     pub fn serve(&self, ports: &[String]) -> Child {
-        let mut words = vec!["python3", "-c", SERVER];
+        self.serve_at(&[], ports)
+    }
+
+    /// The same on the neighbour's side, on ports such as `udp/33001/10.9.8.1`.
+    pub fn neighbour_serves(&self, ports: &[String]) -> Child {
+        self.serve_at(&NEIGHBOUR, ports)
+    }
+
+    fn serve_at(&self, place: &[&str], ports: &[String]) -> Child {
+        let mut words = [place, &["python3", "-c", SERVER]].concat();
         words.extend(ports.iter().map(String::as_str));
         let mut child = self
             .command(&[], &words)
@@ -174,9 +185,19 @@ impl Sandbox {
         child
     }
 
-    /// What becomes of packets such as `tcp/33001/198.51.100.9`.
+    /// What becomes of the neighbour's packets such as `tcp/33001/198.51.100.9`, or `udp/55001/198.51.100.9/224.1.2.3` to a
+    /// group.
     pub fn ask(&self, questions: &[String]) -> Vec<String> {
-        let mut words = vec!["ip", "netns", "exec", "peer", "python3", "-c", CLIENT];
+        self.ask_from(&NEIGHBOUR, questions)
+    }
+
+    /// What becomes of the server's own packets such as `tcp/33001/10.9.8.7/10.9.8.1`.
+    pub fn ask_from_inside(&self, questions: &[String]) -> Vec<String> {
+        self.ask_from(&[], questions)
+    }
+
+    fn ask_from(&self, place: &[&str], questions: &[String]) -> Vec<String> {
+        let mut words = [place, &["python3", "-c", CLIENT]].concat();
         words.extend(questions.iter().map(String::as_str));
         let ran = self.run(&words);
         assert!(ran.ok(), "{ran:?}");

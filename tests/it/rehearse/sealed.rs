@@ -196,13 +196,13 @@ fn nothing_is_left_when_a_rehearsal_is_killed() {
 #[test]
 fn a_rehearsal_touches_neither_files_nor_rules_of_its_host() {
     let server = Sandbox::nft(RULES);
-    server.put("/root.toml", ANSWERS);
+    server.put("/run/answers.toml", ANSWERS);
     let look = || {
         let files = "find /etc /run -xdev -type f | sort | xargs sha256sum; ip -br link; ip netns; cat /proc/self/mountinfo | wc -l";
         server.run(&["bash", "-c", files]).stdout + &server.rules()
     };
     let before = look();
-    let ran = server.faspwall(&["rehearse", "-f", "/root.toml", "--sweep", "--json"]);
+    let ran = server.faspwall(&["rehearse", "-f", "/run/answers.toml", "--sweep", "--json"]);
     let told = document(&ran);
     assert_eq!(look(), before);
     assert_eq!(told["ok"], true, "{told:#}");

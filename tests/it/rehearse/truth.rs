@@ -42,16 +42,21 @@ fn the_truth(server: &Sandbox) -> Value {
 
 /// The same with these answers. A plan that meets an obstacle is refused, and the host is played as it is.
 pub fn the_truth_of(server: &Sandbox, answers: &str) -> Value {
-    server.put("/root.toml", answers);
+    the_truth_for(server, answers, |_| true)
+}
+
+/// The same for some of the questions: those that the neighbour can ask.
+fn the_truth_for(server: &Sandbox, answers: &str, can_be_asked: impl Fn(&Value) -> bool) -> Value {
+    server.put("/run/answers.toml", answers);
     let rules = server.rules();
-    let ran = server.faspwall(&["rehearse", "-f", "/root.toml", "--json"]);
+    let ran = server.faspwall(&["rehearse", "-f", "/run/answers.toml", "--json"]);
     let told = document(&ran);
     assert_eq!(server.rules(), rules, "a rehearsal changes nothing");
     let cells: Vec<Value> = told["cells"]
         .as_array()
         .expect("cells")
         .iter()
-        .filter(|c| inbound(c))
+        .filter(|c| inbound(c) && can_be_asked(c))
         .cloned()
         .collect();
     let mut ports: Vec<String> = cells.iter().map(port).collect();
@@ -68,7 +73,7 @@ pub fn the_truth_of(server: &Sandbox, answers: &str) -> Value {
     let applied = server.faspwall(&[
         "apply",
         "-f",
-        "/root.toml",
+        "/run/answers.toml",
         "--no-confirm",
         "--accept",
         "lockout-risk",
@@ -241,6 +246,63 @@ fn a_verdict_map_and_jumps_are_passed() {
     opens(&Sandbox::nft(&table(
         &(chains.to_owned() + &input("drop", rules)),
     )));
+}
+
+#[test]
+fn a_list_of_20000_addresses_is_passed() {
+    // Made where it is loaded: it would be too long for a word of a call.
+    opens(&Sandbox::new(&format!(
+        "{{ echo 'table inet filter {{ set blocked {{ type ipv4_addr; flags interval; elements = {{'\n\
+         for i in $(seq 0 19999); do echo \"10.$((200 + i / 10000)).$((i / 100 % 100)).$((i % 100 * 2)),\"; done\n\
+         echo '}}; }}'\ncat <<'RULES'\n{}\n}}\nRULES\n}} > /etc/nftables.conf\nnft -f /etc/nftables.conf",
+        input("drop", &format!("ip saddr @blocked drop\n{USUAL}"))
+    )));
+}
+
+#[test]
+fn a_rule_for_a_user_whom_nobody_knows_is_passed() {
+    let out = "chain output {\ntype filter hook output priority filter; policy accept;\n\
+               meta skuid 4711 tcp dport 25 drop\nmeta skgid 4712 udp dport 33001 drop\n}\n";
+    opens(&Sandbox::nft(&table(&(input("drop", USUAL) + out))));
+}
+
+#[test]
+fn a_rule_of_iptables_for_a_user_whom_nobody_knows_is_passed() {
+    let of_a_user = "for each in iptables ip6tables; do\n\
+                     $each -A OUTPUT -p tcp --dport 25 -m owner --uid-owner 4711 -j REJECT\ndone\n\
+                     iptables-save > /etc/iptables/rules.v4; ip6tables-save > /etc/iptables/rules.v6";
+    let load = format!("{}{of_a_user}", iptables("nft"));
+    opens(&Sandbox::debian(Suite::Bookworm, &load));
+}
+
+#[test]
+fn a_kernel_without_ipv6_is_opened_for_ipv4() {
+    let server = Sandbox::new(&format!(
+        "sysctl -qw net.ipv6.conf.all.disable_ipv6=1\ncat > /etc/nftables.conf <<'RULES'\n{}\nRULES\n\
+         nft -f /etc/nftables.conf",
+        table(&input("drop", USUAL))
+    ));
+    let told = the_truth_for(&server, ANSWERS, |cell| cell["family"] == "ipv4");
+    assert_eq!(told["ok"], true, "{told:#}");
+    assert_eq!(told["undo"], Value::Array(vec![]), "{told:#}");
+    let plan = server.faspwall(&["plan", "-f", "/run/answers.toml", "--exit-code"]);
+    assert_eq!(plan.status, Some(0), "nothing is left to do: {plan:?}");
+}
+
+/// What is shut lives on while it is open: sessions of which the kernel keeps no account, where a packet in the middle of
+/// nowhere counts as invalid.
+#[test]
+fn untracked_sessions_live_on_where_nothing_is_picked_up_in_the_middle() {
+    let chains = "chain early {\ntype filter hook prerouting priority raw; policy accept;\ntcp dport 22 notrack\n}\n\
+                  chain late {\ntype filter hook output priority raw; policy accept;\ntcp sport 22 notrack\n}\n";
+    let rules = "ct state invalid drop\nct state established,related accept\niif lo accept\n\
+                 meta l4proto { icmp, ipv6-icmp } accept\ntcp dport { 22, 8080 } accept";
+    let rules = table(&(chains.to_owned() + &input("drop", rules)));
+    let server = Sandbox::new(&format!(
+        "sysctl -qw net.netfilter.nf_conntrack_tcp_loose=0\ncat > /etc/nftables.conf <<'RULES'\n{rules}\nRULES\n\
+         nft -f /etc/nftables.conf"
+    ));
+    opens(&server);
 }
 
 #[test]

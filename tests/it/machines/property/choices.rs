@@ -60,10 +60,11 @@ pub fn some() -> impl Strategy<Value = Choice> + use<> {
         any::<bool>(),
         nets(),
         select(vec![Outbound::Auto, Outbound::Always, Outbound::Never]),
+        prop::bool::weighted(0.1),
     );
     (select(roles), ports, rest).prop_map(|(role, (ssh, udp, fallback), rest)| {
-        let (old, spared, vlink, sources, outbound) = rest;
-        Choice {
+        let (old, spared, vlink, sources, outbound, may_be_idle) = rest;
+        let mut choice = Choice {
             role,
             ssh,
             old,
@@ -73,11 +74,27 @@ pub fn some() -> impl Strategy<Value = Choice> + use<> {
             vlink,
             sources,
             outbound,
+        };
+        if !may_be_idle {
+            choice.ask_for_something();
         }
+        choice
     })
 }
 
 impl Choice {
+    /// Answers that ask for nothing on most hosts are tried now and then only: a host that only reaches out where nothing
+    /// is held back, one that takes nothing but SSH on the port that it has.
+    fn ask_for_something(&mut self) {
+        let role = Catalogue::builtin().role(&self.role).expect("a role");
+        if !role.takes_ssh() && !self.vlink {
+            self.outbound = Outbound::Always;
+        }
+        if role.takes_ssh() && !role.uses(PortAnswer::FaspUdp) && self.ssh == 22 {
+            self.ssh = 33_001;
+        }
+    }
+
     /// The answers. Every advice is accepted: what is tried is the firewall's part.
     pub fn answers(&self) -> Answers {
         let catalogue = Catalogue::builtin();

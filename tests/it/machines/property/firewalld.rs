@@ -297,7 +297,7 @@ fn inside() {
     let Ok(name) = std::env::var(super::ASK) else {
         return;
     };
-    search(&name, 6, &(some(), choices::some()), |(start, choice)| {
+    search(&name, (6, 50), &(some(), choices::some()), |(start, choice)| {
         start.load();
         try_one(&HOST, &choice)
     });

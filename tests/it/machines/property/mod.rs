@@ -20,6 +20,7 @@ use faspwall::catalogue::Catalogue;
 use faspwall::change::{Change, Preview};
 use faspwall::engine::Engine;
 use faspwall::engine::detect::detect;
+use faspwall::facts::InboundDefault;
 use faspwall::step::Action;
 use faspwall::system::System;
 use faspwall::transaction::Phase;
@@ -49,14 +50,34 @@ trait Subject {
 fn inside() {
     let Ok(name) = std::env::var(ASK) else { return };
     let host = Host::load(&folder().join(&name));
-    search(&name, 10, &choices::some(), |choice| {
+    // Where nothing filters only the old port is there to be shut, and many answers leave it open.
+    let open = detect(host.system(), &mut |_| {}).inbound_default == InboundDefault::Accept;
+    let share = if open { 30 } else { 70 };
+    search(&name, (10, share), &choices::some(), |choice| {
         host.reset();
         try_one(&host, &choice)
     });
 }
 
-/// Tries as many cases as usual, or as many as are asked for. What a case says is whether it changed something.
-fn search<S: Strategy>(name: &str, usual: u32, some: &S, each: impl Fn(S::Value) -> Result<bool, String>) {
+/// What became of a case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Outcome {
+    /// Everything was done and taken back.
+    Changed,
+    /// There is nothing to do, or a reason not to.
+    Nothing,
+    /// A container has a wanted port: the rehearsal of such a change fails, and it is not carried out.
+    Published,
+}
+
+/// Tries as many cases as usual, or as many as are asked for. Of those that are not [`Outcome::Published`] so many of a
+/// hundred must change something.
+fn search<S: Strategy>(
+    name: &str,
+    (usual, share): (u32, usize),
+    some: &S,
+    each: impl Fn(S::Value) -> Result<Outcome, String>,
+) {
     let number = |name: &str| Some(std::env::var(name).ok()?.parse::<u64>().expect("a number"));
     let cases = number(CASES).map_or(usual, |cases| u32::try_from(cases).expect("a number of cases"));
     let seed = number(SEED).unwrap_or(4711);
@@ -67,28 +88,33 @@ fn search<S: Strategy>(name: &str, usual: u32, some: &S, each: impl Fn(S::Value)
         rng_seed: RngSeed::Fixed(seed),
         ..Config::default()
     });
-    let changed = std::cell::Cell::new(0);
+    let outcomes = std::cell::RefCell::new(Vec::new());
     let result = runner.run(some, |one| {
         let case = format!("{one:?}");
-        let done = each(one).map_err(|complaint| {
+        let outcome = each(one).map_err(|complaint| {
             // Looking for a smaller case takes its time.
             println!("{name}: {case}:\n{complaint}");
             TestCaseError::fail(complaint)
         })?;
-        if !done {
-            println!("not applied: {case}");
+        if outcome != Outcome::Changed {
+            println!("{outcome:?}: {case}");
         }
-        changed.set(changed.get() + u32::from(done));
+        outcomes.borrow_mut().push(outcome);
         Ok(())
     });
     if let Err(failure) = result {
         panic!("{name}, {SEED}={seed} {CASES}={cases}: {failure}");
     }
-    let changed = changed.get();
-    println!("{name}: {changed} of {cases} answers changed something");
+    let outcomes = outcomes.into_inner();
+    let count = |outcome| outcomes.iter().filter(|one| **one == outcome).count();
+    let (changed, able) = (
+        count(Outcome::Changed),
+        outcomes.len() - count(Outcome::Published),
+    );
+    println!("{name}: {changed} of {able} answers changed something, {SEED}={seed}");
     assert!(
-        changed * 5 >= cases,
-        "{name}: only {changed} of {cases} could be applied"
+        changed > 0 && changed * 100 >= able * share,
+        "{name}, {SEED}={seed}: only {changed} of {able} could be applied"
     );
 }
 
@@ -105,15 +131,17 @@ fn engine(host: &dyn Subject) -> Engine<'_> {
     Engine::new(host.system(), "/var/lib/faspwall".into())
 }
 
-/// One set of answers; whether anything was changed. `Err` tells what was promised and not kept.
-fn try_one(host: &dyn Subject, choice: &Choice) -> Result<bool, String> {
+/// One set of answers. `Err` tells what was promised and not kept.
+fn try_one(host: &dyn Subject, choice: &Choice) -> Result<Outcome, String> {
     let before = host.state();
     let first = preview(host, choice);
     // A port that a container has published goes there: that is told, and not ours to change.
-    let published = first.advice.iter().any(|advice| advice.code == "FW008");
-    let Some(change) = first.change.clone().filter(|_| !published) else {
+    if first.advice.iter().any(|advice| advice.code == "FW008") {
+        return Ok(Outcome::Published);
+    }
+    let Some(change) = first.change.clone() else {
         println!("obstacles: {:?}", first.obstacles);
-        return Ok(false);
+        return Ok(Outcome::Nothing);
     };
     let result = carry_out(host, choice, &first, &change);
     let undone = undo(host, &all_actions(&change)).and_then(|()| {
@@ -124,7 +152,7 @@ fn try_one(host: &dyn Subject, choice: &Choice) -> Result<bool, String> {
             Err(format!("undo left:\n{}", differences(&before, &after)))
         }
     });
-    result.and(undone).map(|()| true)
+    result.and(undone).map(|()| Outcome::Changed)
 }
 
 fn carry_out(host: &dyn Subject, choice: &Choice, first: &Preview, change: &Change) -> Result<(), String> {
@@ -233,7 +261,10 @@ fn holds(name: &str, mut namespace: Command, part: &str) {
     let text =
         String::from_utf8_lossy(&output.stdout).into_owned() + &String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{name}:\n{text}");
-    assert!(text.contains("answers changed something"), "{text}");
+    let told = text
+        .lines()
+        .find(|line| line.contains("answers changed something"));
+    println!("{}", told.unwrap_or_else(|| panic!("{text}")));
 }
 
 #[test]
@@ -284,4 +315,14 @@ fn iptables_legacy() {
 #[test]
 fn a_container_engine_on_iptables() {
     holds_on("docker-iptables-12");
+}
+
+#[test]
+fn native_rules_with_a_large_set() {
+    holds_on("large-set-13");
+}
+
+#[test]
+fn a_cloud_image_on_which_nothing_filters() {
+    holds_on("debian-cloud-13");
 }

@@ -204,7 +204,7 @@ fn inside() {
     if name == "ufw-legacy" {
         sh("for each in iptables ip6tables; do update-alternatives --set $each /usr/sbin/$each-legacy; done");
     }
-    search(&name, 8, &(some(), choices::some()), |(start, choice)| {
+    search(&name, (8, 50), &(some(), choices::some()), |(start, choice)| {
         start.load();
         try_one(&HOST, &choice)
     });

@@ -11,17 +11,20 @@ use ipnet::IpNet;
 pub fn than_asked(before: &str, after: &str, plan: &Plan) -> Vec<String> {
     let mut wide = Vec::new();
     let asked = &plan.requirements;
-    for (way, line) in beyond(after, before) {
+    for Rule { chain, way, line } in beyond(after, before) {
         let words: Vec<&str> = line.split_whitespace().collect();
         let wanted = || asked.iter().any(|one| covers(one, way, &words));
         if accepts(&words) && !pin(&words) && !is_spared(plan, &words) && !wanted() {
             wide.push(format!("lets in: {line}"));
         }
-        if refuses(&words) && !is_closing(plan, &words) {
+        if refuses(&words)
+            && !is_closing(plan, &words)
+            && !(chain == OURS && only_for_the_old_port(after, plan))
+        {
             wide.push(format!("shuts: {line}"));
         }
     }
-    for (way, line) in beyond(before, after) {
+    for Rule { way, line, .. } in beyond(before, after) {
         let words: Vec<&str> = line.split_whitespace().collect();
         let whole =
             |one: &Requirement| covers(one, way, &words) && !(one.peers.is_empty() && has_address(&words));
@@ -35,13 +38,42 @@ pub fn than_asked(before: &str, after: &str, plan: &Plan) -> Vec<String> {
     wide
 }
 
-/// Rules of one text that are not in the other, with the way of the packets that they see.
-fn beyond<'t>(text: &'t str, other: &str) -> Vec<(Way, &'t str)> {
+/// A chain of iptables that only we write.
+const OURS: &str = "faspwall";
+
+/// Whether everything that comes to our chain speaks of the old port that is to be shut.
+fn only_for_the_old_port(rules: &str, plan: &Plan) -> bool {
+    let jumps: Vec<Vec<&str>> = rules
+        .lines()
+        .map(|line| line.split_whitespace().collect::<Vec<_>>())
+        .filter(|words| {
+            words
+                .windows(2)
+                .any(|pair| ["-j", "jump"].contains(&pair[0]) && pair[1] == OURS)
+        })
+        .collect();
+    !jumps.is_empty() && jumps.iter().all(|words| is_closing(plan, words))
+}
+
+/// A rule as it is printed.
+struct Rule<'t> {
+    /// Name of its chain.
+    chain: &'t str,
+    /// The way of the packets that it sees.
+    way: Way,
+    line: &'t str,
+}
+
+/// Rules of one text that are not in the other.
+fn beyond<'t>(text: &'t str, other: &str) -> Vec<Rule<'t>> {
     let mut known: Vec<&str> = other.lines().map(str::trim).collect();
     let mut found = Vec::new();
-    let mut way = Way::Unknown;
+    let (mut chain, mut way) = ("", Way::Unknown);
     for line in text.lines().map(str::trim) {
         let words: Vec<&str> = line.split_whitespace().collect();
+        if let ["chain" | "-A", name, ..] = words.as_slice() {
+            chain = name;
+        }
         way = match words.as_slice() {
             ["chain", name, ..] => Way::of(&name.to_lowercase()),
             ["type", _, "hook", hook, ..] => Way::of(hook),
@@ -52,7 +84,7 @@ fn beyond<'t>(text: &'t str, other: &str) -> Vec<(Way, &'t str)> {
             known.swap_remove(at);
         } else if !(line.starts_with("type ") || line.starts_with(':')) {
             // A table that a tool makes for its first rule has chains that accept by policy.
-            found.push((way, line));
+            found.push(Rule { chain, way, line });
         }
     }
     found
@@ -147,7 +179,10 @@ fn covers(asked: &Requirement, way: Way, words: &[&str]) -> bool {
     };
     let ports = values(words, keys);
     let addresses = values(words, &["saddr", "-s", "daddr", "-d"]);
-    let known = |word: &&str| within(asked.peers.iter().chain(&asked.group), word);
+    // nft prints two halves of a network as one.
+    let places: Vec<IpNet> = asked.peers.iter().chain(&asked.group).copied().collect();
+    let places = IpNet::aggregate(&places);
+    let known = |word: &&str| within(&places, word);
     words.contains(&protocol.as_str())
         && !ports.is_empty()
         && ports.iter().all(inside)

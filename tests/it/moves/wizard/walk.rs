@@ -3,7 +3,7 @@
 use super::super::{Login, Machine, WEB, confirm, document, seconds, status, wait};
 use super::hosts::{self, Host, assert_let_in, assert_others};
 use crate::boxes::Terminal;
-use crate::lab::wizard::{all_checks, code_on, fill, next, rehearsed};
+use crate::lab::wizard::{REHEARSAL, all_checks, code_on, fill, next, rehearsed};
 
 pub const COMMAND: &str = "LANG=C.UTF-8 faspwall";
 
@@ -89,7 +89,8 @@ pub fn to_the_way_back(terminal: &Terminal) {
     terminal.wait_for("kept, in force", seconds(10));
     next(terminal, "Type y, then Enter");
     fill(terminal, "y");
-    terminal.wait_for("TRIAL 1", seconds(30));
+    // The way back is rehearsed first, which takes as long as the rehearsal of the way there.
+    terminal.wait_for("TRIAL 1", REHEARSAL + seconds(30));
 }
 
 /// The whole way of a host: before, both trials, kept, over a boot, and back, looked at from outside each time.
