@@ -107,7 +107,7 @@ fn attack(host: &mut Host, case: &Case, turn: usize) -> Option<End> {
 }
 
 /// What once left a host that was neither as before nor as committed, or locked everybody out: command, call, fault.
-const ONCE_BAD: [(&str, &str, Fault); 9] = [
+const ONCE_BAD: [(&str, &str, Fault); 10] = [
     ("recover", "remove /etc/ssh/sshd_config.d/", Fault::Broken),
     (
         "recover",
@@ -120,6 +120,11 @@ const ONCE_BAD: [(&str, &str, Fault); 9] = [
     ("rollback", "write /etc/nftables.d/faspwall.nft", Fault::Broken),
     ("rollback", "remove /etc/ssh/sshd_config.d/", Fault::Broken),
     ("confirm", "systemctl stop --quiet faspwall-bridge", Fault::Broken),
+    (
+        "confirm",
+        "systemctl disable --quiet faspwall-recover.service",
+        Fault::FailBefore,
+    ),
     (
         "confirm",
         "systemctl stop --quiet 'faspwall-guard",
@@ -206,6 +211,13 @@ fn attack_all(host: &mut Host, cases: Vec<Case>, mut next: impl FnMut(&Case, &En
     }
 }
 
+/// Which of how many equal shares is asked for: `FASPWALL_FAULT_SHARE=0/2`, where two attacks run beside each other.
+fn share() -> (usize, usize) {
+    let text = std::env::var("FASPWALL_FAULT_SHARE").unwrap_or_else(|_| String::from("0/1"));
+    let (share, of) = text.split_once('/').expect("a share such as 0/2");
+    (share.parse().expect("a number"), of.parse().expect("a number"))
+}
+
 /// Every fault at every call that was not met before.
 fn all_of(firewall: Firewall) {
     let minutes = std::env::var("FASPWALL_FAULT_MINUTES").ok();
@@ -218,9 +230,12 @@ fn all_of(firewall: Firewall) {
     let all = in_order(&points, offset.unwrap_or_default());
     book.keep(&host.steps, &all);
     let known = book.rows();
+    let (share, of) = share();
     let rest: Vec<Case> = all
         .into_iter()
         .filter(|case| !known.iter().any(|row| row.good() && row.is_of(case)))
+        .skip(share)
+        .step_by(of)
         .collect();
     eprintln!("{}: {} cases", firewall.name(), rest.len());
     let bad = attack_all(&mut host, rest, |case, result| {

@@ -39,9 +39,11 @@ impl Firewall {
                 "for s in iptables-save ip6tables-save; do $s; done 2>/dev/null \
                  | sed '/^#/d; s/\\[[0-9:]*\\]//'; ufw status numbered; {NATIVE}"
             ),
+            // What the daemon says of its zones at this moment; what it keeps is in its files.
             Self::Firewalld => String::from(
-                "nft -s list ruleset; firewall-cmd --zone=dmz --list-all; \
-                 firewall-cmd --permanent --zone=dmz --list-all",
+                "nft -s list ruleset; for zone in dmz public; do \
+                 busctl call org.fedoraproject.FirewallD1 /org/fedoraproject/FirewallD1 \
+                 org.fedoraproject.FirewallD1.zone getZoneSettings2 s $zone 2>&1 | tr ' ' '\\n' | sort; done",
             ),
         }
     }
@@ -51,10 +53,9 @@ impl Host {
     /// Rules, files, listeners and units. Names of transactions differ between two moves, and so does what only counts or
     /// passes: a guard's timer, too, which finds nothing to do and goes.
     pub fn picture(&self) -> String {
-        let rest = "ss -Hltn | awk '{print $4}' | sort; \
-             systemctl list-units --all --plain --no-legend 'faspwall*' \
+        let rest = "systemctl list-units --all --plain --no-legend 'faspwall*' \
              | awk '$3 != \"inactive\" && $1 !~ /guard.*timer/ {print $1, $3}'; \
-             ls /run/faspwall 2>/dev/null | grep -Evx 'open|lock'";
+             ls -I lock -I open /run/faspwall 2>/dev/null; ss -Hltn | awk '{print $4}' | sort";
         let script = format!("{}; {rest}", self.firewall.rules());
         let mut text = self.machine.run(&["sh", "-c", &script]).stdout;
         for path in FILES {

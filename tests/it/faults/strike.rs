@@ -130,7 +130,9 @@ impl Host {
             }
         }
         let start = Instant::now();
-        let there = || self.machine.run(&["kill", "-0", pid]).ok();
+        let process = self.machine.inside(&format!("/proc/{pid}/stat"));
+        let alive = |stat: String| !stat.contains(") Z ");
+        let there = || std::fs::read_to_string(&process).is_ok_and(alive);
         while fault != Fault::Power && there() {
             if start.elapsed() > seconds(90) {
                 self.blind(false);
