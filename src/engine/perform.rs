@@ -11,6 +11,26 @@ use crate::backend::nftables::model::Rule;
 use crate::step::{Invocation, Step, Tool};
 
 impl Engine<'_> {
+    /// Removes a file, and of a unit the links that start it: where `systemctl disable` has failed they would stay for ever
+    /// and lead nowhere.
+    fn remove(&self, path: &Path) -> Result<(), EngineError> {
+        self.system.remove(path)?;
+        let (Some(units), Some(name)) = (path.parent(), path.file_name()) else {
+            return Ok(());
+        };
+        if units != Path::new("/etc/systemd/system") {
+            return Ok(());
+        }
+        for dir in self.system.list(units) {
+            let link = dir.join(name);
+            let starts = dir.extension().is_some_and(|ending| ending == "wants");
+            if starts && self.system.read_link(&link).as_deref() == Some(path) {
+                self.system.remove(&link)?;
+            }
+        }
+        Ok(())
+    }
+
     /// Performs a step; returns once it has taken effect.
     pub fn perform(&self, step: &Step) -> Result<(), EngineError> {
         match step {
@@ -25,7 +45,7 @@ impl Engine<'_> {
             Step::Revise { path, before, after } => self.revise(path, before, after),
             // Of an empty value the kernel would see nothing at all.
             Step::Tune { path, value } => Ok(self.system.tune(path, &format!("{value}\n"))?),
-            Step::Remove(path) => Ok(self.system.remove(path)?),
+            Step::Remove(path) => self.remove(path),
             Step::SweepNft {
                 tag,
                 sets,

@@ -104,8 +104,8 @@ impl<'s> Faulty<'s> {
             .read_text(&file(ORDERS))
             .and_then(|text| serde_json::from_str(&text).ok())
             .unwrap_or_default();
-        const ROLES: [&str; 7] = [
-            "apply", "confirm", "extend", "rollback", "status", "guard", "recover",
+        const ROLES: [&str; 8] = [
+            "apply", "close-22", "confirm", "extend", "rollback", "status", "guard", "recover",
         ];
         let role = std::env::args()
             .find(|word| ROLES.contains(&word.as_str()))
@@ -379,8 +379,20 @@ impl System for Faulty<'_> {
         self.write(&what, path, || self.system.make_dir(path, mode))
     }
 
+    fn relied_on(&self, path: &Path) -> Result<(), SystemError> {
+        self.system.relied_on(path)
+    }
+
+    fn seclude(&self, dir: &Path) -> Result<(), SystemError> {
+        self.system.seclude(dir)
+    }
+
     fn lock(&self, path: &Path) -> Result<Option<Lock>, SystemError> {
         self.system.lock(path)
+    }
+
+    fn lock_record(&self, path: &Path) -> Result<Option<Lock>, SystemError> {
+        self.system.lock_record(path)
     }
 
     fn locate(&self, tool: Tool) -> Option<PathBuf> {

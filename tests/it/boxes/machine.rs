@@ -112,6 +112,12 @@ impl Machine {
 
     /// Boots what is on its disk; returns when systemd has started everything.
     pub fn power_on(&mut self) {
+        self.switch_on();
+        self.come_up();
+    }
+
+    /// Begins to boot what is on its disk.
+    pub fn switch_on(&mut self) {
         assert!(self.nspawn.is_none(), "the machine is on already");
         let name = format!("fw{}", self.number);
         let console = File::create(self.dir.join("console.log")).expect("console.log");
@@ -157,6 +163,10 @@ impl Machine {
             ],
         );
         host_ok("ip", &["link", "set", &veth, "up"]);
+    }
+
+    fn come_up(&self) {
+        let n = self.number;
         wait("the machine to be up", seconds(60), || {
             if !self.systemd {
                 return self.get("/run/up").map(drop);

@@ -1,219 +1,13 @@
 //! One fault at one call: how the host gets there, what happens there, and what is asked of it afterwards.
 
-use std::process::{Child, Stdio};
 use std::time::{Duration, Instant};
 
 use serde_json::{Value, json};
 
-use super::host::{DIR, Host, Outcome};
-use crate::boxes::{Family, seconds};
-
-/// A call that the seam has seen.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Point {
-    /// The command that runs.
-    pub role: String,
-    /// The line of the journal that was written last.
-    pub stage: String,
-    /// What the call does.
-    pub what: String,
-    /// How often it was made in that stage.
-    pub number: u32,
-}
-
-impl Point {
-    /// Of a line of a trace.
-    pub fn read(line: &str) -> Option<Self> {
-        let mut parts = line.split('\t').map(str::to_owned);
-        Some(Self {
-            role: parts.next()?,
-            stage: parts.next()?,
-            what: parts.next()?,
-            number: parts.next()?.parse().ok()?,
-        })
-    }
-
-    fn journal(&self) -> bool {
-        self.what.starts_with("journal ")
-    }
-
-    /// Whether the journal had begun.
-    pub fn started(&self) -> bool {
-        self.stage != "start"
-    }
-
-    /// A call that only looks.
-    pub fn looks(&self) -> bool {
-        const LOOKS: [&str; 8] = [
-            "ip -j",
-            "nft -j list",
-            "nft list",
-            "systemctl is-active",
-            "sshd -T",
-            "nft -c",
-            "sshd -t",
-            "firewall-cmd --state",
-        ];
-        self.what.contains("-save") || LOOKS.iter().any(|look| self.what.starts_with(look))
-    }
-
-    fn writes(&self) -> bool {
-        ["write ", "remove ", "append ", "signal"]
-            .iter()
-            .any(|start| self.what.starts_with(start))
-    }
-
-    /// The faults that can meet this call; `first` of its stage meets those that come from outside, too.
-    pub fn faults(&self, first: bool) -> Vec<Fault> {
-        use Fault::{
-            BothKilled, Broken, ClockBack, ClockForward, DiskFull, FailAfter, FailBefore, Garble,
-            GuardKilled, Hang, HangUp, KillAfter, KillBefore, LinkDown, Power, Stop,
-        };
-        let mut faults = Vec::new();
-        if self.what.starts_with("make ") {
-            return faults;
-        }
-        if self.journal() {
-            faults.extend([KillBefore, FailBefore]);
-        } else if self.looks() {
-            faults.extend([FailBefore, Hang, Garble]);
-        } else if self.writes() {
-            faults.extend([KillBefore, KillAfter, FailBefore, Broken]);
-        } else {
-            faults.extend([KillBefore, KillAfter, FailBefore, FailAfter, Broken, Hang, Garble]);
-        }
-        let walks = ["apply", "confirm"].contains(&self.role.as_str());
-        if first && walks && !self.stage.ends_with("done") && self.stage != "start" {
-            faults.extend([
-                Stop,
-                ClockForward,
-                ClockBack,
-                GuardKilled,
-                BothKilled,
-                HangUp,
-                LinkDown,
-                DiskFull,
-                Power,
-            ]);
-        }
-        faults
-    }
-}
-
-/// What happens there.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Fault {
-    /// kill -9 before the call.
-    KillBefore,
-    /// kill -9 after the call.
-    KillAfter,
-    /// Stopped as by Ctrl-Z; killed when it has been looked at.
-    Stop,
-    /// The call fails and has done nothing.
-    FailBefore,
-    /// The call has done all and fails.
-    FailAfter,
-    /// The program fails from here on.
-    Broken,
-    /// The program gives no answer.
-    Hang,
-    /// The program prints rubbish.
-    Garble,
-    /// The clock is set a year ahead.
-    ClockForward,
-    /// The clock is set a year back.
-    ClockBack,
-    /// The guard is killed.
-    GuardKilled,
-    /// The guard is killed, and the program with -9.
-    BothKilled,
-    /// The login that runs it is cut off.
-    HangUp,
-    /// The cable is pulled out.
-    LinkDown,
-    /// The disk of the state directory is full.
-    DiskFull,
-    /// The power goes.
-    Power,
-}
-
-impl Fault {
-    /// All of them, as the columns of a table.
-    pub const ALL: [Self; 16] = [
-        Self::KillBefore,
-        Self::KillAfter,
-        Self::Stop,
-        Self::GuardKilled,
-        Self::BothKilled,
-        Self::FailBefore,
-        Self::FailAfter,
-        Self::Broken,
-        Self::Hang,
-        Self::Garble,
-        Self::DiskFull,
-        Self::ClockForward,
-        Self::ClockBack,
-        Self::HangUp,
-        Self::LinkDown,
-        Self::Power,
-    ];
-
-    /// As the tables and the seam name it.
-    pub fn name(self) -> &'static str {
-        match self {
-            Self::KillBefore => "kill-before",
-            Self::KillAfter => "kill-after",
-            Self::Stop => "stop",
-            Self::FailBefore => "fail-before",
-            Self::FailAfter => "fail-after",
-            Self::Broken => "broken",
-            Self::Hang => "hang",
-            Self::Garble => "garble",
-            Self::ClockForward => "clock-forward",
-            Self::ClockBack => "clock-back",
-            Self::GuardKilled => "guard-killed",
-            Self::BothKilled => "both-killed",
-            Self::HangUp => "hang-up",
-            Self::LinkDown => "link-down",
-            Self::DiskFull => "disk-full",
-            Self::Power => "power",
-        }
-    }
-
-    /// What the seam does: for what comes from outside the process waits.
-    fn seam(self) -> &'static str {
-        match self {
-            Self::GuardKilled
-            | Self::BothKilled
-            | Self::HangUp
-            | Self::LinkDown
-            | Self::DiskFull
-            | Self::Power => "pause",
-            inside => inside.name(),
-        }
-    }
-}
-
-/// A fault at a call.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Case {
-    /// Where.
-    pub point: Point,
-    /// What.
-    pub fault: Fault,
-}
-
-impl Case {
-    fn orders(&self) -> Value {
-        let Point {
-            role,
-            stage,
-            what,
-            number,
-        } = &self.point;
-        json!({"aim": {"role": role, "stage": stage, "what": what, "number": number, "fault": self.fault.seam()}})
-    }
-}
+use super::host::{Host, Outcome};
+use super::point::{Case, Fault};
+use super::watch::{LONGEST, Watch};
+use crate::boxes::seconds;
 
 /// The last call of a move: everything is done but to say so.
 pub const LAST: &str = "journal committed";
@@ -223,32 +17,68 @@ pub const LAST_AT_BOOT: &str = "systemctl disable --quiet faspwall-recover.servi
 /// How a case ended.
 pub type Verdict = Result<Outcome, String>;
 
+/// How a case ended, and for how long nobody was answered meanwhile.
+#[derive(Debug, Clone)]
+pub struct End {
+    /// How it ended.
+    pub verdict: Verdict,
+    /// The longest silence.
+    pub silence: Duration,
+    /// How often somebody asked from outside.
+    pub asked: usize,
+    /// How long it took.
+    pub took: Duration,
+}
+
+/// The state directory on a small disk of its own, and back; what is in force stays known.
+const SMALL_DISK: &str = "cp -a /var/lib/faspwall /root/state; mount -t tmpfs -o size=8m,mode=700 tmpfs /var/lib/faspwall; \
+     cp -a /root/state/. /var/lib/faspwall/; rm -r /root/state";
+const LARGE_DISK: &str = "cp -a /var/lib/faspwall /root/state; umount -l /var/lib/faspwall; rm -rf /var/lib/faspwall; \
+     cp -a /root/state /var/lib/faspwall; rm -r /root/state";
+
 impl Host {
     /// Walks into the fault; `None` when it was not met. `turn` chooses among the ways to mend.
-    pub fn attack(&mut self, case: &Case, turn: usize) -> Option<Verdict> {
+    pub fn attack(&mut self, case: &Case, turn: usize) -> Option<End> {
+        let began = Instant::now();
         let full = case.fault == Fault::DiskFull;
         if full {
-            self.machine
-                .sh("mount -t tmpfs -o size=8m,mode=700 tmpfs /var/lib/faspwall");
+            self.machine.sh(SMALL_DISK);
         }
-        let met = match case.point.role.as_str() {
-            "apply" | "confirm" => self.walk_into(case),
-            _ => self.undo_into(case),
+        self.watch = Some(Watch::begin(&self.addresses));
+        let met = match case.point.of_undo() {
+            true => self.undo_into(case),
+            false => self.walk_into(case),
         };
         let verdict = met.map(|met| met.then(|| self.judge(turn)));
+        let (silence, asked) = self.watch.take().map(Watch::end).unwrap_or_default();
         if full {
-            self.machine.sh("umount -l /var/lib/faspwall");
+            self.machine.sh(LARGE_DISK);
         }
-        match verdict {
-            Err(error) => Some(Err(error)),
-            Ok(verdict) => verdict,
+        let mut verdict = match verdict {
+            Err(error) => Err(error),
+            Ok(verdict) => verdict?,
+        };
+        if let Ok(outcome) = verdict {
+            self.state = outcome;
         }
+        if silence > LONGEST {
+            let before = verdict.map_or_else(|error| error, |outcome| format!("{outcome:?}"));
+            verdict = Err(format!(
+                "no sshd greets on 22 or 33001 for {silence:?}; afterwards: {before}"
+            ));
+        }
+        Some(End {
+            verdict,
+            silence,
+            asked,
+            took: began.elapsed(),
+        })
     }
 
-    /// The whole move, up to the fault. Whether it was met.
+    /// The whole move or way back, up to the fault. Whether it was met.
     fn walk_into(&mut self, case: &Case) -> Result<bool, String> {
         self.order(&case.orders());
-        for program in ["apply", "confirm", "confirm"] {
+        for program in self.course(case.point.of_way_back()) {
             if case.fault.seam() == "pause" || case.fault == Fault::Stop {
                 if self.walk_and_wait(program, case)? {
                     return Ok(true);
@@ -265,6 +95,9 @@ impl Host {
                         "the {program} of a case whose fault was not met yet: {ran:?}"
                     ));
                 }
+                if crate::moves::document(&ran)["state"] == "committed" {
+                    break;
+                }
             }
         }
         Ok(self.mark("met").is_some())
@@ -274,9 +107,13 @@ impl Host {
     fn undo_into(&mut self, case: &Case) -> Result<bool, String> {
         let boots = case.point.role == "recover";
         self.cut_off(if boots { LAST_AT_BOOT } else { LAST })?;
+        let waits = case.fault.seam() == "pause" || case.fault == Fault::Stop;
         match case.point.role.as_str() {
             "rollback" => {
                 self.order(&case.orders());
+                if waits {
+                    return self.walk_and_wait("rollback", case);
+                }
                 self.run("rollback");
             }
             "guard" => {
@@ -284,7 +121,16 @@ impl Host {
                 orders["ahead_s"] = json!(1000);
                 self.order(&orders);
                 self.hurry_guard();
+                if waits {
+                    return self.await_and_strike(case);
+                }
                 self.until_quiet();
+            }
+            _ if waits => {
+                self.order(&case.orders());
+                self.pull_the_plug();
+                self.machine.switch_on();
+                return self.await_and_strike(case);
             }
             _ => {
                 self.order(&case.orders());
@@ -297,7 +143,7 @@ impl Host {
     /// A move that is killed before that call.
     pub fn cut_off(&self, call: &str) -> Result<(), String> {
         self.order(&json!({"aim": {"role": "confirm", "stage": "", "what": call, "number": 1, "fault": "kill-before"}}));
-        for program in ["apply", "confirm", "confirm"] {
+        for program in self.course(false) {
             let ran = self.run(program);
             if self.mark("met").is_some() {
                 return Ok(());
@@ -330,122 +176,6 @@ impl Host {
         }
     }
 
-    /// Runs one command of the move whose process may stop at the fault; there the world outside strikes.
-    fn walk_and_wait(&mut self, program: &str, case: &Case) -> Result<bool, String> {
-        let mut child = self.begin(program, case.fault);
-        let start = Instant::now();
-        loop {
-            if let Some(pid) = self.mark("paused") {
-                self.strike(case.fault, pid.trim(), &mut child)?;
-                return Ok(true);
-            }
-            if let Ok(Some(status)) = child.try_wait() {
-                if self.mark("paused").is_some() {
-                    continue;
-                }
-                if status.success() {
-                    return Ok(false);
-                }
-                return Err(format!("{program} failed before its fault was met"));
-            }
-            if start.elapsed() > seconds(60) {
-                return Err(format!("{program} neither ended nor met its fault"));
-            }
-            std::thread::sleep(Duration::from_millis(5));
-        }
-    }
-
-    /// At a console, or in a login from outside where that is to be cut off.
-    pub fn begin(&self, program: &str, fault: Fault) -> Child {
-        let words = Self::words(program).join(" ");
-        let outside = [Fault::HangUp, Fault::LinkDown].contains(&fault);
-        let mut command = if outside {
-            let code = || {
-                crate::moves::status(&self.machine)["open"]["code"]
-                    .as_str()
-                    .map(str::to_owned)
-            };
-            let (port, words) = match program {
-                "apply" => (22, words),
-                _ => (33001, words.replace("keep", &code().unwrap_or_default())),
-            };
-            let words = self.machine.ssh_words(port, Family::V4, &["-tt"], &words);
-            let mut command = std::process::Command::new(&words[0]);
-            command.args(&words[1..]);
-            command
-        } else {
-            self.machine.command(&Self::words(program))
-        };
-        command
-            .stdin(Stdio::null())
-            .stdout(Stdio::null())
-            .stderr(Stdio::null())
-            .spawn()
-            .expect("it starts")
-    }
-
-    /// What happens while process `pid` of the machine waits; afterwards that process is over.
-    fn strike(&mut self, fault: Fault, pid: &str, child: &mut Child) -> Result<(), String> {
-        // While nothing moves, too, nobody may be locked out.
-        if fault != Fault::Power {
-            self.reachable()?;
-        }
-        let go = || self.machine.put(&format!("{DIR}/go"), "", 0o600);
-        let kill = || self.machine.run(&["kill", "-9", pid]);
-        let no_guard = "systemctl stop 'faspwall-guard-*.timer' 'faspwall-guard-*.service'";
-        match fault {
-            Fault::Stop => {
-                kill();
-                // Stopped together with its child, the nsenter above it would never collect it.
-                let _ = child.kill();
-                let _ = child.wait();
-            }
-            Fault::GuardKilled => {
-                self.machine.sh(no_guard);
-                go();
-            }
-            Fault::BothKilled => {
-                self.machine.sh(no_guard);
-                kill();
-            }
-            Fault::HangUp => {
-                let _ = child.kill();
-                go();
-            }
-            Fault::LinkDown => {
-                self.machine.link(false);
-                go();
-            }
-            Fault::DiskFull => {
-                self.machine
-                    .run(&["dd", "if=/dev/zero", "of=/var/lib/faspwall/filler", "bs=4k"]);
-                go();
-            }
-            _ => {
-                self.lose_power();
-                let _ = child.kill();
-            }
-        }
-        let start = Instant::now();
-        let there = || self.machine.run(&["kill", "-0", pid]).ok();
-        while fault != Fault::Power && there() {
-            if start.elapsed() > seconds(90) {
-                return Err(format!("process {pid} goes on for ever after {fault:?}"));
-            }
-            std::thread::sleep(Duration::from_millis(10));
-        }
-        match fault {
-            Fault::LinkDown => {
-                self.machine.link(true);
-                let _ = child.kill();
-            }
-            Fault::DiskFull => drop(self.machine.run(&["rm", "/var/lib/faspwall/filler"])),
-            _ => {}
-        }
-        let _ = child.wait();
-        Ok(())
-    }
-
     /// What is asked after every fault: nobody is locked out, the next start tells what there is to do, and doing it
     /// leaves the host as before or as committed.
     fn judge(&mut self, turn: usize) -> Verdict {
@@ -463,36 +193,34 @@ impl Host {
         let outcome = self
             .settle(seconds(8))
             .map_err(|diff| format!("MIXED, status said {told}; {diff}"))?;
-        if !pending
-            && told["applied"].is_string() == (outcome == Outcome::Committed)
-            && outcome == Outcome::Before
-        {
-            self.forget();
-            return Ok(outcome);
+        if pending {
+            self.reachable()?;
         }
-        self.reachable()?;
-        let after = crate::moves::status(&self.machine);
+        // Where nothing was open nothing was done, and the first answer still holds.
+        let after = match pending {
+            true => crate::moves::status(&self.machine),
+            false => told.clone(),
+        };
         if after["interrupted"].is_string() || after["open"].is_object() {
             return Err(format!("something stays open: {after}"));
         }
-        if after["applied"].is_string() != (outcome == Outcome::Committed) {
+        if self.applied(&after) != (outcome == Outcome::Committed) {
             return Err(format!("the host is as {outcome:?}, and status says {after}"));
         }
-        if outcome == Outcome::Committed {
-            self.go_back();
-            if self.settle(seconds(8)) != Ok(Outcome::Before) {
-                return Err(String::from("MIXED after the way back"));
-            }
-        }
-        self.forget();
+        self.forget_but(&after);
         Ok(outcome)
     }
 
-    /// Whether a transaction has a journal.
+    /// Whether the last transaction has a journal, and one that is not part of what the host is like before.
     fn began(&self) -> bool {
-        self.machine
-            .run(&["sh", "-c", "cat /var/lib/faspwall/2*/journal.jsonl | grep -q ."])
-            .ok()
+        let mut names = self.transactions();
+        names.sort();
+        let last = names.pop().filter(|name| !self.kept.contains(name));
+        let journal = last.and_then(|name| {
+            self.machine
+                .get(&format!("/var/lib/faspwall/{name}/journal.jsonl"))
+        });
+        journal.is_some_and(|text| !text.is_empty())
     }
 
     /// A person is told what happened and what to type.
@@ -522,11 +250,18 @@ impl Host {
         }
         if turn % 3 == 2 {
             self.order(&json!({"ahead_s": 1000}));
-            let ran = self.run("apply");
+            let ran = self.run(self.firewall.first());
             self.no_orders();
+            // After the undo of a way back there is nothing for it to do, and close-22 says so as a refusal.
+            let told = crate::moves::status(&self.machine);
+            let cleared = told["interrupted"].is_null() && told["open"].is_null();
+            if cleared && (ran.ok() || self.firewall.first() != "apply") {
+                return Ok(());
+            }
             if !ran.ok() {
                 return Err(format!(
-                    "the next apply does not clear away what was left: {ran:?}"
+                    "the next {} does not clear away what was left: {ran:?}",
+                    self.firewall.first()
                 ));
             }
         }

@@ -1,13 +1,14 @@
 //! What was found, kept over several runs, and the table that is made of it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt::Write as _;
 use std::fs;
 use std::io::Write as _;
 use std::path::{Path, PathBuf};
 
-use super::case::{Case, Fault, Point, Verdict};
+use super::case::End;
 use super::host::{Firewall, Outcome};
+use super::point::{Case, Fault, Point};
 
 /// How one fault ended.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -15,12 +16,14 @@ pub struct Row {
     point: Point,
     fault: String,
     outcome: String,
+    silence_ms: u128,
+    took_ms: u128,
 }
 
 impl Row {
     /// Of a case that is over.
-    pub fn of(case: &Case, verdict: &Verdict) -> Self {
-        let outcome = match verdict {
+    fn of(case: &Case, end: &End) -> Self {
+        let outcome = match &end.verdict {
             Ok(Outcome::Before) => "before",
             Ok(Outcome::Committed) => "committed",
             Err(error) if error.contains("no sshd greets") => "locked out",
@@ -30,39 +33,14 @@ impl Row {
             point: case.point.clone(),
             fault: case.fault.name().to_owned(),
             outcome: outcome.to_owned(),
+            silence_ms: end.silence.as_millis(),
+            took_ms: end.took.as_millis(),
         }
     }
 
     /// Whether it ended as it should.
     pub fn good(&self) -> bool {
         ["before", "committed"].contains(&self.outcome.as_str())
-    }
-
-    /// The step of the journal to which the call belongs, as the steps call themselves.
-    fn step(&self, says: &BTreeMap<String, String>) -> String {
-        let Point {
-            role, stage, what, ..
-        } = &self.point;
-        let stage = stage.trim_end_matches(" done");
-        match (role.as_str(), stage) {
-            ("rollback", "start" | "rolling-back") => format!("undo by hand: {what}"),
-            ("guard", "start" | "rolling-back") => format!("undo by the guard: {what}"),
-            ("recover", "start" | "rolling-back") => format!("check at boot: {what}"),
-            ("apply", "start") => String::from("apply: detection, dry runs, snapshot"),
-            ("confirm", "start") => String::from("confirm: who is it"),
-            (_, "begin") => String::from("apply: arm the guard"),
-            (_, "armed") => format!("{role}: the guard is armed"),
-            ("apply", "waiting 1") => String::from("trial 1 waits"),
-            ("confirm", "waiting 2") => String::from("trial 2 waits"),
-            ("confirm", "confirmed 1") => String::from("trial 1 is confirmed"),
-            ("confirm", "confirmed 2") => String::from("trial 2 is confirmed"),
-            (_, "committed") => String::from("committed"),
-            (_, "rolled-back") => format!("{role}: undone"),
-            _ => match says.get(stage) {
-                Some(say) => format!("{stage}: {say}"),
-                None => format!("{role}, {stage}"),
-            },
-        }
     }
 
     /// Whether it is that case.
@@ -76,6 +54,8 @@ impl Row {
             point: Point::read(line)?,
             fault: (*parts.get(4)?).to_owned(),
             outcome: (*parts.get(5)?).to_owned(),
+            silence_ms: parts.get(6)?.parse().ok()?,
+            took_ms: parts.get(7)?.parse().ok()?,
         })
     }
 }
@@ -114,38 +94,45 @@ impl Book {
         rows
     }
 
-    /// Whether that case is known to end well.
-    pub fn knows(&self, case: &Case) -> bool {
-        self.rows().iter().any(|row| row.good() && row.is_of(case))
-    }
-
     /// One more; several attacks may write at once.
-    pub fn note(&self, case: &Case, verdict: &Verdict) {
+    pub fn note(&self, case: &Case, end: &End) {
         let file = fs::File::options()
             .create(true)
             .append(true)
             .open(self.path("tsv"));
-        let line = format!("{}\n", Row::of(case, verdict));
+        let line = format!("{}\n", Row::of(case, end));
         file.expect("the book")
             .write_all(line.as_bytes())
             .expect("a line of the book");
     }
 
-    /// What the steps say of themselves.
-    pub fn keep_steps(&self, steps: &[(String, String)]) {
+    /// What the steps say of themselves, and all that can be met.
+    pub fn keep(&self, steps: &[(String, String)], cases: &[Case]) {
         let text: String = steps
             .iter()
             .map(|(name, say)| format!("{name}\t{say}\n"))
             .collect();
         fs::write(self.path("steps"), text).expect("the steps");
+        let line = |case: &Case| format!("{}\t{}\n", case.point.step(), case.fault.name());
+        fs::write(self.path("cases"), cases.iter().map(line).collect::<String>()).expect("the cases");
+    }
+
+    fn pairs(&self, what: &str) -> Vec<(String, String)> {
+        let text = fs::read_to_string(self.path(what)).unwrap_or_default();
+        let pair = |line: &str| {
+            line.split_once('\t')
+                .map(|(one, two)| (one.to_owned(), two.to_owned()))
+        };
+        text.lines().filter_map(pair).collect()
     }
 
     fn steps(&self) -> BTreeMap<String, String> {
-        let text = fs::read_to_string(self.path("steps")).unwrap_or_default();
-        text.lines()
-            .filter_map(|line| line.split_once('\t'))
-            .map(|(name, say)| (name.to_owned(), say.to_owned()))
-            .collect()
+        self.pairs("steps").into_iter().collect()
+    }
+
+    /// Step and fault of each case that there is.
+    fn cases(&self) -> Vec<(String, String)> {
+        self.pairs("cases")
     }
 }
 
@@ -158,7 +145,11 @@ impl std::fmt::Display for Row {
             number,
         } = &self.point;
         let (fault, outcome) = (&self.fault, &self.outcome);
-        write!(f, "{role}\t{stage}\t{what}\t{number}\t{fault}\t{outcome}")
+        let (silence, took) = (self.silence_ms, self.took_ms);
+        write!(
+            f,
+            "{role}\t{stage}\t{what}\t{number}\t{fault}\t{outcome}\t{silence}\t{took}"
+        )
     }
 }
 
@@ -185,93 +176,168 @@ fn heads() -> String {
     format!("{} |\n|---|{}\n", names.join(" | "), "---|".repeat(names.len()))
 }
 
-fn line(text: &mut String, name: &str, rows: &[&Row]) {
-    let cells = Fault::ALL.map(|fault| cell(rows.iter().filter(|row| row.fault == fault.name()).copied()));
+/// `-` stands where no call of the step can meet that fault.
+fn line(text: &mut String, name: &str, rows: &[&Row], fits: impl Fn(Fault) -> bool) {
+    let cells = Fault::ALL.map(|fault| {
+        let met = cell(rows.iter().filter(|row| row.fault == fault.name()).copied());
+        match met.is_empty() && !fits(fault) {
+            true => String::from("-"),
+            false => met,
+        }
+    });
     let name = name.replace('|', "\\|");
     let _ = writeln!(text, "| {name} | {} |", cells.join(" | "));
 }
 
-const ALL: [Firewall; 5] = [
+/// Every host that is attacked.
+pub const ALL: [Firewall; 7] = [
     Firewall::Nftables,
     Firewall::IptablesNft,
     Firewall::IptablesLegacy,
     Firewall::Ufw,
     Firewall::Firewalld,
+    Firewall::Socket,
+    Firewall::Close22,
 ];
 
-/// The whole table: the backends in sum, then each step by step.
+/// The whole table: the hosts in sum, then each step by step.
 pub fn table() -> String {
     let mut text = String::from(include_str!("head.md"));
-    let of = |outcome: &str, rows: &[Row]| rows.iter().filter(|row| row.outcome == outcome).count();
     text.push_str(
-        "| backend | faults | as before | as committed | neither | locked out |\n|---|---|---|---|---|---|\n",
+        "| host | faults | as before | as committed | neither | locked out | longest silence | seconds a case |\n\
+         |---|---|---|---|---|---|---|---|\n",
     );
     let mut all = Vec::new();
     for firewall in ALL {
         let rows = Book::open(firewall).rows();
-        sum_line(&mut text, firewall.name(), &rows, of);
+        sum_line(&mut text, firewall.name(), &rows);
         all.extend(rows);
     }
-    sum_line(&mut text, "all", &all, of);
+    sum_line(&mut text, "all", &all);
+    text.push_str(
+        "\n| host | steps met | steps and faults met | of the five that come first | cases met |\n|---|---|---|---|---|\n",
+    );
     for firewall in ALL {
         let book = Book::open(firewall);
-        let (rows, says) = (book.rows(), book.steps());
-        let _ = write!(text, "\n## {}\n\n| step | {}", firewall.name(), heads());
-        let mut names: Vec<(usize, String)> = Vec::new();
-        for row in &rows {
-            let name = row.step(&says);
-            if !names.iter().any(|(_, known)| *known == name) {
-                names.push((rank(&row.point), name));
-            }
-        }
-        names.sort();
-        for (_, name) in names {
-            let of_step: Vec<&Row> = rows.iter().filter(|row| row.step(&says) == name).collect();
-            line(&mut text, &name, &of_step);
-        }
-        line(&mut text, "all", &rows.iter().collect::<Vec<_>>());
+        coverage_line(&mut text, firewall.name(), &book.rows(), &book.cases());
+    }
+    for firewall in ALL {
+        steps_of(&mut text, firewall);
     }
     text
 }
 
-fn sum_line(text: &mut String, name: &str, rows: &[Row], of: impl Fn(&str, &[Row]) -> usize) {
+fn steps_of(text: &mut String, firewall: Firewall) {
+    let book = Book::open(firewall);
+    let (rows, says, cases) = (book.rows(), book.steps(), book.cases());
+    let _ = write!(text, "\n## {}\n\n| step | {}", firewall.name(), heads());
+    let mut names: Vec<&String> = Vec::new();
+    for (name, _) in &cases {
+        if !names.contains(&name) {
+            names.push(name);
+        }
+    }
+    names.sort_by_key(|name| rank(name));
+    for name in names {
+        let of_step: Vec<&Row> = rows.iter().filter(|row| row.point.step() == *name).collect();
+        let said = says
+            .get(name)
+            .map_or(name.clone(), |say| format!("{name}: {say}"));
+        line(text, &said, &of_step, |fault| {
+            cases.iter().any(|(step, of)| step == name && of == fault.name())
+        });
+    }
+    line(text, "all", &rows.iter().collect::<Vec<_>>(), |_| true);
+}
+
+fn sum_line(text: &mut String, name: &str, rows: &[Row]) {
+    let of = |outcome: &str| rows.iter().filter(|row| row.outcome == outcome).count();
+    let took: u128 = rows.iter().map(|row| row.took_ms).sum();
+    let each = took / u128::try_from(rows.len().max(1)).unwrap_or(1);
+    let silence = rows.iter().map(|row| row.silence_ms).max().unwrap_or_default();
     let _ = writeln!(
         text,
-        "| {name} | {} | {} | {} | {} | {} |",
+        "| {name} | {} | {} | {} | {} | {} | {}.{:02} s | {}.{} |",
         rows.len(),
-        of("before", rows),
-        of("committed", rows),
-        of("neither", rows),
-        of("locked out", rows),
+        of("before"),
+        of("committed"),
+        of("neither"),
+        of("locked out"),
+        silence / 1000,
+        silence % 1000 / 10,
+        each / 1000,
+        each % 1000 / 100,
+    );
+}
+
+fn coverage_line(text: &mut String, name: &str, rows: &[Row], cases: &[(String, String)]) {
+    let all: BTreeSet<(&str, &str)> = cases
+        .iter()
+        .map(|(step, fault)| (step.as_str(), fault.as_str()))
+        .collect();
+    let met: Vec<(String, &str)> = rows
+        .iter()
+        .map(|row| (row.point.step(), row.fault.as_str()))
+        .collect();
+    let met: BTreeSet<(&str, &str)> = met.iter().map(|(step, fault)| (step.as_str(), *fault)).collect();
+    let met: BTreeSet<(&str, &str)> = met.intersection(&all).copied().collect();
+    let steps = |of: &BTreeSet<(&str, &str)>| {
+        of.iter()
+            .map(|(step, _)| step.to_string())
+            .collect::<BTreeSet<_>>()
+            .len()
+    };
+    let first = |of: &BTreeSet<(&str, &str)>| {
+        of.iter()
+            .filter(|(_, fault)| Fault::FIRST.iter().any(|first| first.name() == *fault))
+            .count()
+    };
+    let _ = writeln!(
+        text,
+        "| {name} | {} of {} | {} of {} | {} of {} | {} of {} |",
+        steps(&met),
+        steps(&all),
+        met.len(),
+        all.len(),
+        first(&met),
+        first(&all),
+        rows.len(),
+        cases.len(),
     );
 }
 
 /// Where a step stands in the course of a move.
-fn rank(point: &Point) -> usize {
-    let number = |text: &str| {
-        let mut words = text.split(' ').skip(1);
-        words
-            .next()
-            .and_then(|word| word.parse::<usize>().ok())
-            .unwrap_or(0)
-    };
-    let stage = point.stage.as_str();
-    match (point.role.as_str(), stage) {
-        ("rollback", _) => 5_000,
-        ("guard", _) => 6_000,
-        ("recover", _) => 7_000,
-        ("apply", "start") => 0,
-        ("apply", "begin") => 1,
-        ("apply", "armed") => 2,
-        ("confirm", "start") => 1_500,
-        ("confirm", "armed") => 1_501,
-        ("confirm", "confirmed 1") => 1_502,
-        ("confirm", "confirmed 2") => 2_500,
-        (_, "waiting 1") => 1_400,
-        (_, "waiting 2") => 2_400,
-        (_, "committed") => 4_900,
-        _ if stage.starts_with("trial1") => 1_000 + number(stage),
-        _ if stage.starts_with("trial2") => 2_000 + number(stage),
-        _ => 3_000 + number(stage),
-    }
+fn rank(name: &str) -> (usize, usize, String) {
+    let back = name.strip_prefix("way back, ");
+    let step = back.unwrap_or(name);
+    let number = step
+        .split_once(' ')
+        .and_then(|(_, rest)| rest.parse::<usize>().ok())
+        .unwrap_or_default();
+    const ORDER: [&str; 18] = [
+        ": detection",
+        ": arm the guard",
+        "apply: the guard is armed",
+        "close-22: the guard is armed",
+        "rollback: the guard is armed",
+        "trial1 ",
+        "trial 1 waits",
+        "confirm: who",
+        "confirm: the guard is armed",
+        "trial 1 is confirmed",
+        "trial2 ",
+        "trial 2 waits",
+        "trial 2 is confirmed",
+        "commit ",
+        "committed",
+        "undo by hand",
+        "undo by the guard",
+        "check at boot",
+    ];
+    let place = ORDER
+        .iter()
+        .position(|part| step.contains(part))
+        .unwrap_or(ORDER.len());
+    let late = if back.is_some() { 100 } else { 0 };
+    (place + late, number, step.to_owned())
 }
