@@ -72,8 +72,8 @@ pub fn place(system: &dyn System, processes: &Processes, process: &Process) -> O
 fn from_outside(line: &[&Process]) -> Option<(Via, String)> {
     let top = line.last().filter(|top| top.pid > 2 && top.parent == 0)?;
     let text = format!(
-        "process {} ({}) was started from outside of this system, as a container's exec does",
-        top.pid, top.comm
+        "{} was started from outside of this system, as a container's exec does",
+        top.comm
     );
     Some((Via::Local, text))
 }
