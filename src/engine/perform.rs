@@ -164,7 +164,7 @@ impl Engine<'_> {
         }
     }
 
-    fn await_tcp(
+    pub(super) fn await_tcp(
         &self,
         port: u16,
         listening: bool,
