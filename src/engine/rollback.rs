@@ -169,19 +169,19 @@ impl Engine<'_> {
 
     /// Performs undo steps, whatever fails; the numbers of those that did, however often they were tried.
     fn undo(&self, transaction: &Transaction, steps: &[&Step]) -> Vec<usize> {
-        let mut failed = self.undo_once(transaction, steps);
+        let mut failed = self.undo_once(transaction, steps, false);
         // Steps build on one another and may be done twice: from the first that failed on, all of them are done again.
         for _ in 1..ATTEMPTS {
             if let Some(&first) = failed.first() {
                 self.end_stand_ins(transaction);
-                let again = self.undo_once(transaction, steps.get(first..).unwrap_or_default());
+                let again = self.undo_once(transaction, steps.get(first..).unwrap_or_default(), true);
                 failed = again.into_iter().map(|number| first + number).collect();
             }
         }
         failed
     }
 
-    fn undo_once(&self, transaction: &Transaction, steps: &[&Step]) -> Vec<usize> {
+    fn undo_once(&self, transaction: &Transaction, steps: &[&Step], again: bool) -> Vec<usize> {
         let mut failed = Vec::new();
         for (number, step) in steps.iter().enumerate() {
             let result = match step {
@@ -191,7 +191,7 @@ impl Engine<'_> {
                     listening: true,
                     comm,
                     ..
-                } if !failed.is_empty() => {
+                } if again || !failed.is_empty() => {
                     let result = self.await_tcp(*port, true, comm, DOUBTFUL);
                     if result.is_err() {
                         self.stand_in(transaction);
