@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use super::guard::LOST_POWER;
 use super::journal::Transaction;
+use super::listening::Wanted;
 use super::snapshot::Aftermath;
 use super::{Engine, EngineError};
 use crate::change::assemble::COMMIT_SHUT_SECONDS;
@@ -14,6 +15,8 @@ use crate::transaction::{Entry, Outcome, Phase, TxnId};
 /// How often an undo tries a step: what failed may have stood in the way of itself, such as a reload before the file was
 /// back, and what fails for a moment only shall not leave anything behind.
 const ATTEMPTS: usize = 3;
+/// How long each try of an undo waits for an sshd after a step that failed, before another one takes its place.
+const DOUBTFUL: Duration = Duration::from_millis(300);
 
 impl Engine<'_> {
     /// Undoes an open transaction. The lock must be held. All undo steps are tried, whatever fails.
@@ -42,7 +45,7 @@ impl Engine<'_> {
             .filter(|step| !matches!(step, Step::Unshut(_)))
             .collect();
         let remaining: Vec<Step> = self
-            .undo(&steps)
+            .undo(&transaction, &steps)
             .into_iter()
             .filter_map(|number| steps.get(number).map(|&step| step.clone()))
             .collect();
@@ -155,24 +158,39 @@ impl Engine<'_> {
     }
 
     /// Performs undo steps, whatever fails; the numbers of those that did, however often they were tried.
-    fn undo(&self, steps: &[&Step]) -> Vec<usize> {
-        let mut failed = self.undo_once(steps);
+    fn undo(&self, transaction: &Transaction, steps: &[&Step]) -> Vec<usize> {
+        let mut failed = self.undo_once(transaction, steps, false);
         // Steps build on one another and may be done twice: from the first that failed on, all of them are done again.
         for _ in 1..ATTEMPTS {
             if let Some(&first) = failed.first() {
-                let again = self.undo_once(steps.get(first..).unwrap_or_default());
+                self.end_stand_ins(transaction);
+                let again = self.undo_once(transaction, steps.get(first..).unwrap_or_default(), true);
                 failed = again.into_iter().map(|number| first + number).collect();
             }
         }
         failed
     }
 
-    fn undo_once(&self, steps: &[&Step]) -> Vec<usize> {
-        let failed = steps
-            .iter()
-            .enumerate()
-            .filter(|(_, step)| self.perform(step).is_err());
-        failed.map(|(number, _)| number).collect()
+    fn undo_once(&self, transaction: &Transaction, steps: &[&Step], again: bool) -> Vec<usize> {
+        let mut failed = Vec::new();
+        for (number, step) in steps.iter().enumerate() {
+            let waits = matches!(step, Step::AwaitTcp { listening: true, .. });
+            let result = match Wanted::of(step) {
+                // What has failed may be why sshd never comes, while the firewall has shut the port that it still serves.
+                Some(wanted) if waits && (again || !failed.is_empty()) => {
+                    let result = self.await_listening(&wanted, DOUBTFUL);
+                    if result.is_err() {
+                        self.stand_in(transaction);
+                    }
+                    result
+                }
+                _ => self.perform(step),
+            };
+            if result.is_err() {
+                failed.push(number);
+            }
+        }
+        failed
     }
 
     /// Says on every terminal of this host that a change was undone: its author may be waiting on any of them.

@@ -54,6 +54,9 @@ impl Engine<'_> {
                 "--collect".into(),
                 "--quiet".into(),
                 "--property=KillMode=process".into(),
+                // A service of sshd that was stopped has taken it along, and no sshd lets anybody in without it.
+                "--property=RuntimeDirectory=sshd".into(),
+                "--property=RuntimeDirectoryPreserve=yes".into(),
                 format!("--description=faspwall: sshd on {port} until the undo of {id} is complete"),
                 "--".into(),
             ];

@@ -172,6 +172,25 @@ fn an_undo_without_nft_waits_until_the_kernel_has_opened_the_old_port() {
     assert_eq!(end.verdict, Ok(Outcome::Before));
 }
 
+/// A socket that was stopped is started on its new port again where systemd did not hear of the old one: until the undo is
+/// complete an sshd of the undo stands in, also where the service has taken the directory of sshd along.
+#[test]
+fn an_undo_that_systemd_does_not_hear_of_leaves_an_sshd_at_the_old_port() {
+    let mut host = Host::boot(Firewall::Socket);
+    let case = Case {
+        point: Point {
+            role: String::from("rollback"),
+            stage: String::from("rolling-back"),
+            what: String::from("systemctl daemon-reload"),
+            number: 1,
+        },
+        fault: Fault::Hang,
+    };
+    let end = host.attack(&case, 0).expect("a fault that is met");
+    assert!(end.silence < seconds(12), "{end:?}");
+    assert!(host.reachable().is_ok(), "{end:?}");
+}
+
 /// How many cases of ways back follow one another: each of them mostly leaves a host that can be met by the next one.
 const IN_A_ROW: usize = 8;
 

@@ -39,7 +39,7 @@ impl Host {
                 }
                 return Err(format!("{program} failed before its fault was met"));
             }
-            if start.elapsed() > seconds(60) {
+            if start.elapsed() > seconds(240) {
                 return Err(format!("{program} neither ended nor met its fault"));
             }
             std::thread::sleep(Duration::from_millis(5));

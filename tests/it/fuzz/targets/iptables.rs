@@ -36,8 +36,10 @@ pub fn file(bytes: &[u8]) {
         assert_eq!(without, content, "a file without rules of ours was changed");
     }
     assert_eq!(kept::without_ours(&without), without, "once is not enough");
+    // A plan has some tens of rules; it is the file that others may have written without end.
     let rules: Vec<(String, String)> = wanted
         .lines()
+        .take(200)
         .enumerate()
         .map(|(at, line)| {
             let table = ["filter", "raw", "nat"][at % 3];
