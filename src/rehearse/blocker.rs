@@ -180,7 +180,10 @@ fn blame(search: &Search<'_>, spot: &Spot, question: &Question) -> Result<Blocke
             port: question.port_name(),
             layer: placed(search, format!("{}, {layer}", named.layer)),
             rule: named.rule,
-            hint: named.hint,
+            hint: match search.boot {
+                Some(boot) => at_boot(boot, &spot, question),
+                None => named.hint,
+            },
         });
     }
     Ok(Blocker {

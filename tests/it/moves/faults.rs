@@ -170,7 +170,8 @@ fn an_sshd_that_ends_instead_of_reading_its_new_configuration_is_started_again_a
     drop(fault);
     assert_eq!(ran.status, Some(6), "{ran:?}");
     assert!(
-        ran.stderr.contains("sshd did not come to listen within 8 s on TCP/33001"),
+        ran.stderr
+            .contains("sshd did not come to listen within 8 s on TCP/33001"),
         "{ran:?}"
     );
     assert_as_before(&machine, &before, "after the undo");
