@@ -41,6 +41,10 @@ impl<'t> Tree<'t> {
             text,
             nodes: Vec::new(),
         };
+        // The reader would pass over it in silence, and every place would be three bytes off.
+        if text.starts_with('\u{feff}') {
+            return Err(tree.broken(0, String::from("it begins with more than one byte order mark")));
+        }
         let mut reader = Reader::from_str(text);
         reader.config_mut().check_end_names = true;
         let mut open: Vec<usize> = Vec::new();
