@@ -79,7 +79,12 @@ impl<'a> Wanted<'a> {
 
     /// The families over which it should listen and does not, or `None` where nothing is missing.
     fn missing(&self, own: &[Holder]) -> Option<Vec<IpFamily>> {
-        let over = |family: &IpFamily| own.iter().any(|holder| IpFamily::of(holder.address) == *family);
+        // One socket of systemd may serve both families: where it cannot, systemd has one for each, or none at all.
+        let both = |holder: &Holder| self.comm == "systemd" && holder.address.is_unspecified();
+        let over = |family: &IpFamily| {
+            let mut holders = own.iter();
+            holders.any(|holder| both(holder) || IpFamily::of(holder.address) == *family)
+        };
         let missing: Vec<IpFamily> = self.families.iter().copied().filter(|f| !over(f)).collect();
         (own.is_empty() || !missing.is_empty()).then_some(missing)
     }
@@ -277,5 +282,11 @@ mod tests {
              name"
         );
         assert_eq!(Wanted::anywhere(33001, "sshd").missing(&[v4]), None);
+        let of_systemd = Wanted {
+            comm: "systemd",
+            ..both
+        };
+        assert_eq!(of_systemd.missing(&[holder("systemd", 0, "::")]), None);
+        assert!(of_systemd.missing(&[holder("systemd", 0, "fd00::1")]).is_some());
     }
 }
