@@ -163,7 +163,6 @@ impl Engine<'_> {
         // Steps build on one another and may be done twice: from the first that failed on, all of them are done again.
         for _ in 1..ATTEMPTS {
             if let Some(&first) = failed.first() {
-                self.end_stand_ins(transaction);
                 let again = self.undo_once(transaction, steps.get(first..).unwrap_or_default(), true);
                 failed = again.into_iter().map(|number| first + number).collect();
             }
@@ -188,6 +187,9 @@ impl Engine<'_> {
             };
             if result.is_err() {
                 failed.push(number);
+            } else if again && number == 0 {
+                // What had failed works now, and so may sshd. Until then nobody shall wait while the rest is tried again.
+                self.end_stand_ins(transaction);
             }
         }
         failed
@@ -255,13 +257,17 @@ impl Engine<'_> {
         let of_files = |step: &&Step| {
             matches!(
                 step,
-                Step::Write { .. } | Step::Revise { .. } | Step::Remove(_) | Step::Try(_)
+                Step::Write { .. } | Step::Revise { .. } | Step::Remove(_) | Step::Try(_) | Step::Tune { .. }
             )
         };
         let files: Vec<&Step> = undo.filter(of_files).collect();
         // Where a file cannot be put back, those written before it stay as well: firewall and sshd go together at every
         // moment of a commit, but an old firewall and an sshd on its new port do not.
-        let failed = |step: &&Step| (0..ATTEMPTS).all(|_| self.perform(step).is_err());
+        // Settings of the kernel are no files, but a file may have been read already; they stand in nobody's way.
+        let failed = |step: &&Step| {
+            let stuck = (0..ATTEMPTS).all(|_| self.perform(step).is_err());
+            stuck && !matches!(step, Step::Tune { .. })
+        };
         let stuck = files.iter().position(failed).unwrap_or(files.len());
         let remaining: Vec<Step> = files.iter().skip(stuck).map(|&step| step.clone()).collect();
         let entry = Entry::RolledBack {

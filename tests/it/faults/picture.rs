@@ -55,7 +55,8 @@ impl Host {
     pub fn picture(&self) -> String {
         let rest = "systemctl list-units --all --plain --no-legend 'faspwall*' \
              | awk '$3 != \"inactive\" && $1 !~ /guard.*timer/ {print $1, $3}'; \
-             ls -I lock -I open /run/faspwall 2>/dev/null; ss -Hltn | awk '{print $4}' | sort";
+             ls -I lock -I open /run/faspwall 2>/dev/null; ss -Hltn | awk '{print $4}' | sort; \
+             cat /proc/sys/net/ipv4/ip_local_reserved_ports";
         let script = format!("{}; {rest}", self.firewall.rules());
         let mut text = self.machine.run(&["sh", "-c", &script]).stdout;
         for path in FILES {

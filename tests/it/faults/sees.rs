@@ -5,7 +5,7 @@ use super::watch::{LONGEST, Watch};
 
 /// What a fault may leave, each with what takes it away: tables that only nft shows, links, copies, long files of the same
 /// length, and what lives until the next boot.
-const LEFT: [(&str, &str); 9] = [
+const LEFT: [(&str, &str); 10] = [
     (
         "nft add table inet faspwall_bridge",
         "nft delete table inet faspwall_bridge",
@@ -29,6 +29,10 @@ const LEFT: [(&str, &str); 9] = [
     ),
     ("touch /run/faspwall/door-1.pid", "rm /run/faspwall/door-1.pid"),
     ("touch /etc/sysctl.d/x.conf", "rm /etc/sysctl.d/x.conf"),
+    (
+        "sysctl -qw net.ipv4.ip_local_reserved_ports=33001",
+        "echo > /proc/sys/net/ipv4/ip_local_reserved_ports",
+    ),
     ("touch /etc/cron.d/x", "rm /etc/cron.d/x"),
 ];
 

@@ -32,7 +32,8 @@ fn ours(line: &str) -> bool {
 pub fn file(bytes: &[u8]) {
     let [content, wanted] = super::parts(bytes);
     let without = kept::without_ours(&content);
-    if !content.contains("faspwall") {
+    // A quote may stand in the middle of a word.
+    if !content.replace(['"', '\\'], "").contains("faspwall") {
         assert_eq!(without, content, "a file without rules of ours was changed");
     }
     assert_eq!(kept::without_ours(&without), without, "once is not enough");
