@@ -113,7 +113,8 @@ static KINDS: LazyLock<Vec<Kind>> = LazyLock::new(|| {
             "value with a secret name",
             "values with secret names",
             SECRET_WORDS,
-            &format!(r#"(?i)<{SECRET_NAME}(?:\s[^<>]*)?>(?P<secret>[^<>]*[^<>\s][^<>]*)<"#),
+            // Without the bracket behind it, which may begin the next one.
+            &format!(r#"(?i)<{SECRET_NAME}(?:\s[^<>]*)?>(?P<secret>[^<>]*[^<>\s][^<>]*)"#),
         ),
         kind(
             "value with a secret name",
