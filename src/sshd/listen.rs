@@ -41,8 +41,8 @@ impl Place {
 /// that would have to be quoted are none of an address or a routing domain.
 pub fn place(arguments: &[String]) -> Option<Place> {
     let plain = |word: &String| {
-        word.chars()
-            .all(|c| c.is_ascii_graphic() && !"\"'\\#".contains(c))
+        let mut letters = word.chars();
+        !word.is_empty() && letters.all(|c| c.is_ascii_graphic() && !"\"'\\#".contains(c))
     };
     if !arguments.iter().all(plain) {
         return None;
