@@ -187,7 +187,8 @@ impl Parts<'_> {
 
     /// A socket cannot be started while its service runs, which holds the port as well, and a restart of both in one call
     /// is a matter of luck: both go down, then the socket comes up and starts the service when somebody knocks. Logins live
-    /// on, and the service's directory stays for logins that the helper takes meanwhile.
+    /// on, and the service's directory stays for logins that the helper takes meanwhile. systemd itself brings the socket
+    /// up again, so that nobody is locked out where we and the guard are killed while it is down.
     fn restart_socket(&self, unit: &str) -> Vec<Step> {
         let call = |words: &[&str]| Invocation::new(Tool::Systemctl, words.iter().copied());
         let reload = || Step::Try(call(&["daemon-reload"]));
@@ -200,13 +201,21 @@ impl Parts<'_> {
         let Some(service) = service else {
             return vec![reload(), Step::Run(call(&["restart", unit]))];
         };
-        with_directory_kept(
+        // An absolute path: systemd before 242 wants one there.
+        let start = format!("--property=ExecStopPost=/bin/systemctl start {unit}");
+        let words = [
+            "--quiet",
+            "--wait",
+            "--collect",
+            "--property=Type=oneshot",
+            &start,
+            "--",
+            "systemctl",
+            "stop",
+            unit,
             service,
-            vec![
-                Step::Run(call(&["stop", unit, service])),
-                Step::Run(call(&["start", unit])),
-            ],
-        )
+        ];
+        with_directory_kept(service, vec![Step::Run(Invocation::new(Tool::SystemdRun, words))])
     }
 
     /// Whether a file is changed that gives sshd its command line: a reload would keep the old one.

@@ -200,15 +200,6 @@ impl Fault {
         Self::Power,
     ];
 
-    /// Those that every step meets first.
-    pub const FIRST: [Self; 5] = [
-        Self::KillBefore,
-        Self::Power,
-        Self::BothKilled,
-        Self::FailBefore,
-        Self::Hang,
-    ];
-
     /// As the tables and the seam name it.
     pub fn name(self) -> &'static str {
         match self {
@@ -265,49 +256,60 @@ impl Case {
     }
 }
 
-/// Every fault at every call. Any beginning of it meets as many steps as there can be: each step by one of the faults that
-/// count most, then by the others of them, then by all that fit it, and then each call by all of them.
+/// Every fault at every call. Any beginning of it meets as many steps as there can be, and each fault as often as any
+/// other: each step by one fault, then by a second one, until it has met all that fit it; then each call by all of them.
 pub fn in_order(points: &[Point], offset: usize) -> Vec<Case> {
+    let (mut steps, rest) = steps_of(points);
+    let mut met = [0_usize; Fault::ALL.len()];
+    let place = |fault: Fault| Fault::ALL.iter().position(|other| *other == fault);
+    let mut rounds: Vec<Vec<Case>> = Vec::new();
+    while steps.iter().any(|cases| !cases.is_empty()) {
+        let mut round = Vec::new();
+        for (number, cases) in steps
+            .iter_mut()
+            .enumerate()
+            .filter(|(_, cases)| !cases.is_empty())
+        {
+            let rarest = (0..cases.len()).min_by_key(|at| {
+                let place = place(cases[*at].fault).expect("a fault");
+                (met[place], (place + number + offset) % Fault::ALL.len())
+            });
+            let case = cases.remove(rarest.expect("a case"));
+            met[place(case.fault).expect("a fault")] += 1;
+            round.push(case);
+        }
+        rounds.push(round);
+    }
+    rounds.push(rest);
+    rounds.into_iter().flat_map(spread).collect()
+}
+
+/// The first case of each fault, step by step, and all others.
+fn steps_of(points: &[Point]) -> (Vec<Vec<Case>>, Vec<Case>) {
     let mut steps: Vec<(String, Vec<Case>)> = Vec::new();
+    let mut rest = Vec::new();
     for point in points {
         let step = point.step();
-        let known = steps.iter().position(|(name, _)| *name == step);
-        let first = known
-            .and_then(|at| steps.get(at))
-            .is_none_or(|(_, cases)| !outside_met(cases));
-        let cases = point.faults(first).into_iter().map(|fault| Case {
-            point: point.clone(),
-            fault,
-        });
-        match known.and_then(|at| steps.get_mut(at)) {
-            Some((_, all)) => all.extend(cases),
-            None => steps.push((step, cases.collect())),
-        }
-    }
-    let mut rounds: [Vec<Case>; 4] = Default::default();
-    for (number, (_, cases)) in steps.into_iter().enumerate() {
-        let mut heads: Vec<Case> = Vec::new();
-        for case in cases {
-            if heads.iter().any(|head| head.fault == case.fault) {
-                rounds[3].push(case);
-            } else {
-                heads.push(case);
+        let at = steps
+            .iter()
+            .position(|(name, _)| *name == step)
+            .unwrap_or_else(|| {
+                steps.push((step, Vec::new()));
+                steps.len() - 1
+            });
+        let cases = &mut steps[at].1;
+        for fault in point.faults(!outside_met(cases)) {
+            let case = Case {
+                point: point.clone(),
+                fault,
+            };
+            match cases.iter().any(|other| other.fault == fault) {
+                true => rest.push(case),
+                false => cases.push(case),
             }
         }
-        let one = (0..Fault::FIRST.len())
-            .map(|n| Fault::FIRST[(number + offset + n) % Fault::FIRST.len()])
-            .find_map(|fault| heads.iter().position(|head| head.fault == fault))
-            .unwrap_or_default();
-        for (at, head) in heads.into_iter().enumerate() {
-            let round = match (at == one, Fault::FIRST.contains(&head.fault)) {
-                (true, _) => 0,
-                (_, true) => 1,
-                _ => 2,
-            };
-            rounds[round].push(head);
-        }
     }
-    rounds.into_iter().flat_map(spread).collect()
+    (steps.into_iter().map(|(_, cases)| cases).collect(), rest)
 }
 
 /// Whether these cases have one that comes from outside.
