@@ -9,6 +9,7 @@
 //! `/run/systemd/generator/ssh.socket.d/addresses.conf`, nothing for the default ports. The first was tried on real
 //! machines, the other two are from Ubuntu's documentation and the generator's source.
 
+use std::collections::{BTreeSet, HashSet};
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
@@ -43,7 +44,8 @@ pub fn port_of(stream: &str) -> Option<u16> {
 /// The streams with sshd's ports changed from some to others, in the order in which they stood.
 pub fn streams(now: &[String], before: &[u16], after: &[u16]) -> Vec<String> {
     let goes = |port: u16| before.contains(&port) && !after.contains(&port);
-    let any = |wanted: &dyn Fn(u16) -> bool| now.iter().filter_map(|s| port_of(s)).any(wanted);
+    let named: BTreeSet<u16> = now.iter().filter_map(|stream| port_of(stream)).collect();
+    let any_goes = named.iter().any(|port| goes(*port));
     let added: Vec<u16> = after
         .iter()
         .copied()
@@ -51,15 +53,16 @@ pub fn streams(now: &[String], before: &[u16], after: &[u16]) -> Vec<String> {
         .collect();
     // The new port goes where the old one was; where nothing goes, beside the usual one.
     let moving = |port: u16| {
-        if any(&goes) {
+        if any_goes {
             goes(port)
         } else {
-            port == 22 || !any(&|port| port == 22)
+            port == 22 || !named.contains(&22)
         }
     };
+    let mut known = HashSet::new();
     let mut found: Vec<String> = Vec::new();
     let mut add = |stream: String| {
-        if !found.contains(&stream) {
+        if known.insert(stream.clone()) {
             found.push(stream);
         }
     };

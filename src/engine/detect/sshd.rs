@@ -1,7 +1,7 @@
 //! sshd on this host: who listens, who starts it, which configuration is in force.
 
 mod service;
-mod units;
+pub mod units;
 
 use std::path::{Path, PathBuf};
 use std::time::Duration;

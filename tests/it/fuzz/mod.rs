@@ -112,7 +112,7 @@ readers! {
     iptables_save iptables_file iptables_kept
     ufw_rules ufw_tuple ufw_live ufw_settings
     firewalld_xml firewalld_patch firewalld_rich firewalld_list
-    sshd_config sshd_include sshd_effective
+    sshd_config sshd_include sshd_effective sshd_command_line sshd_socket sshd_neighbours
     proc_net processes ip_json units aspera_conf aspera_edit
     journal answers catalogue recording redact
     keys

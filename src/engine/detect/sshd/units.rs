@@ -10,6 +10,7 @@ use crate::system::System;
 
 /// Units that start sshd: Debian's names and everybody else's.
 const SERVICES: [&str; 2] = ["ssh.service", "sshd.service"];
+/// Sockets of systemd that may hold its port.
 pub const SOCKETS: [&str; 2] = ["ssh.socket", "sshd.socket"];
 
 /// Ubuntu's program that makes the streams of ssh.socket, and where such programs lie.
@@ -22,12 +23,17 @@ const GENERATORS: [&str; 2] = [
 /// What `systemctl show` says about one unit.
 #[derive(Debug, Default, Clone, PartialEq, Eq)]
 pub struct Unit {
+    /// Its name, not that of an alias.
     pub id: String,
+    /// Whether it is up.
     pub active: bool,
+    /// The process that systemd takes for it.
     pub main_pid: Option<u32>,
+    /// Ports of a socket that others can reach.
     pub listen: Vec<u16>,
 }
 
+/// All of them, as systemd knows them.
 pub fn units(system: &dyn System) -> Vec<Unit> {
     let names = SERVICES.into_iter().chain(SOCKETS);
     let properties = ["-p", "Id,ActiveState,MainPID,Listen"];
@@ -40,6 +46,7 @@ pub fn units(system: &dyn System) -> Vec<Unit> {
     parse_units(&output.stdout)
 }
 
+/// Reads what `systemctl show` prints about several units.
 pub fn parse_units(text: &str) -> Vec<Unit> {
     let mut found: Vec<Unit> = Vec::new();
     for block in text.split("\n\n") {
@@ -80,7 +87,8 @@ pub fn socket(system: &dyn System, unit: &str) -> SocketFacts {
     found
 }
 
-fn parse_socket(text: &str) -> SocketFacts {
+/// Reads what `systemctl show` prints about a socket.
+pub fn parse_socket(text: &str) -> SocketFacts {
     let mut found = SocketFacts::default();
     let mut accept = false;
     for line in text.lines() {

@@ -8,6 +8,7 @@ use faspwall::engine::detect::session::words::{
     authenticated_user, parse_ssh_connection, parse_tmux_clients, terminal_of_path, title_user,
 };
 use faspwall::engine::detect::sockets;
+use faspwall::engine::detect::sshd::units::{parse_socket, parse_units as units_of_sshd};
 use faspwall::product::edit::{Edit, Place, edited};
 use faspwall::product::merge::taken_back;
 
@@ -60,6 +61,12 @@ pub fn units(bytes: &[u8]) {
         assert!(!id.is_empty());
         drop((unit.restored_file(), unit.file_after(&["-f"]), unit.runs("nft")));
     }
+    for unit in units_of_sshd(&text) {
+        assert!(!unit.id.is_empty() && unit.main_pid != Some(0));
+    }
+    let socket = parse_socket(&text);
+    assert!(socket.streams.iter().all(|stream| text.contains(stream)));
+    assert!(socket.service.is_none_or(|name| !name.is_empty()));
 }
 
 pub fn aspera(bytes: &[u8]) {

@@ -8,6 +8,7 @@
 mod firewalld;
 mod host;
 mod iptables;
+mod neighbours;
 mod nftables;
 mod own;
 mod sshd;
@@ -41,6 +42,9 @@ pub const TARGETS: &[Target] = &[
     target("sshd_config", sshd::config),
     target("sshd_include", sshd::include),
     target("sshd_effective", sshd::effective),
+    target("sshd_command_line", neighbours::command_line),
+    target("sshd_socket", neighbours::socket),
+    target("sshd_neighbours", neighbours::neighbours),
     target("proc_net", host::sockets),
     target("processes", host::processes),
     target("ip_json", host::links),
