@@ -233,7 +233,8 @@ pub fn selinux(case: &Case<'_>) -> Option<Advice> {
     if case.facts.ssh.labels.is_some() {
         let text = format!(
             "SELinux is on and lets sshd bind the ports of its type alone. It is told to allow TCP/{port} (semanage port) \
-             before a second sshd is tried there, and told otherwise again when the change is undone."
+             before a second sshd is tried there, and told otherwise again when the change is undone. This step is from \
+             semanage's manual: nobody has tried it on a host with SELinux."
         );
         return Some(Advice::new("FW010", Severity::Note, text));
     }

@@ -73,7 +73,10 @@ impl Label {
     pub fn action(&self) -> Action {
         let verb = if self.before.is_some() { "-m" } else { "-a" };
         Action::new(
-            format!("let SELinux allow sshd the port TCP/{}", self.port),
+            format!(
+                "let SELinux allow sshd the port TCP/{} (by its manual; not verified on a host with SELinux)",
+                self.port
+            ),
             Step::Run(self.call(verb, Some(TYPE))),
             vec![self.undo()],
         )
