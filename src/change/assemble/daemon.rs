@@ -40,6 +40,15 @@ fn with_directory_kept(service: &str, steps: Vec<Step>) -> Vec<Step> {
     before.into_iter().chain(steps).chain(after).collect()
 }
 
+/// systemd starts nothing that was started five times within ten seconds, as an sshd that finds its port taken may be,
+/// unless it is told to forget that.
+fn forgive(unit: &str) -> Step {
+    Step::Try(Invocation::new(
+        Tool::Systemctl,
+        ["reset-failed", "--quiet", unit],
+    ))
+}
+
 impl Parts<'_> {
     fn config_path(&self) -> String {
         self.facts.ssh.config.main.display().to_string()
@@ -199,15 +208,18 @@ impl Parts<'_> {
             .as_ref()
             .and_then(|socket| socket.service.as_deref());
         let Some(service) = service else {
-            return vec![reload(), Step::Run(call(&["restart", unit]))];
+            return vec![reload(), forgive(unit), Step::Run(call(&["restart", unit]))];
         };
-        // An absolute path: systemd before 242 wants one there.
-        let start = format!("--property=ExecStopPost=/bin/systemctl start {unit}");
+        // Absolute paths: systemd before 242 wants them there.
+        let then = |words: &str| format!("--property=ExecStopPost={words}");
+        let forgive = then(&format!("-/bin/systemctl reset-failed {unit} {service}"));
+        let start = then(&format!("/bin/systemctl start {unit}"));
         let words = [
             "--quiet",
             "--wait",
             "--collect",
             "--property=Type=oneshot",
+            &forgive,
             &start,
             "--",
             "systemctl",
@@ -230,7 +242,10 @@ impl Parts<'_> {
     fn restart_service(&self, unit: &str) -> Vec<Step> {
         with_directory_kept(
             unit,
-            vec![Step::Run(Invocation::new(Tool::Systemctl, ["restart", unit]))],
+            vec![
+                forgive(unit),
+                Step::Run(Invocation::new(Tool::Systemctl, ["restart", unit])),
+            ],
         )
     }
 
@@ -271,7 +286,11 @@ impl Parts<'_> {
     /// Undo's reload, until sshd listens as before. A daemon that could not get its new port has ended: it is started
     /// again.
     pub(super) fn revive(&self) -> Vec<Step> {
-        let mut steps = self.reload("reload-or-restart");
+        let mut steps = Vec::new();
+        if let Activation::Service(unit) = &self.facts.ssh.activation {
+            steps.push(forgive(unit));
+        }
+        steps.extend(self.reload("reload-or-restart"));
         steps.extend(self.start_if_silent());
         steps.extend(self.ssh_ports.0.iter().map(|port| self.await_holder(*port)));
         steps
