@@ -132,7 +132,7 @@ impl Worker {
             Effect::Preview(answers) => self.render(&answers),
             Effect::Rehearse { sweep } => self.rehearse(sweep),
             Effect::Apply => self.apply(),
-            Effect::Keep(_) => self.keep(),
+            Effect::Keep(id, trial) => self.keep(id, trial),
             Effect::Undo(id) => self.undo(Some(&id)),
             Effect::Stop => self.undo(None),
             Effect::Extend(_, seconds) => match self.engine.extend(seconds) {
@@ -281,11 +281,11 @@ impl Worker {
         }
     }
 
-    fn keep(&mut self) {
+    fn keep(&mut self, id: TxnId, trial: u8) {
         self.engine.stop.store(false, Ordering::SeqCst);
         let events = self.events.clone();
         let mut report = |progress| drop(events.send(Event::Progress(progress)));
-        match self.engine.confirm(&Proof::Keep, &mut report) {
+        match self.engine.confirm(&Proof::Keep(id, trial), &mut report) {
             Ok(Confirmed::Trial2(trial)) => self.tell(Event::Progress(Progress::Awaiting(trial))),
             Ok(Confirmed::Committed(outcome)) => {
                 self.watched = None;
