@@ -4,6 +4,7 @@ mod at_once;
 mod console;
 mod others;
 mod screen;
+mod shells;
 mod tmux;
 
 use super::{Family, Machine};
@@ -33,7 +34,7 @@ pub fn joe(machine: &Machine, port: u16, command: &str) -> Terminal {
 }
 
 /// Has a command typed in a window of Joe's multiplexer; returns what it said, with its status.
-pub fn in_window(machine: &Machine, command: &str, type_line: impl Fn(&str)) -> String {
+pub fn in_window(machine: &Machine, command: &str, type_line: impl FnOnce(&str)) -> String {
     let line = format!("{command} >/tmp/said 2>&1; echo status $? >>/tmp/said; mv /tmp/said /tmp/told");
     type_line(&line);
     let told = wait("the command in the window to end", seconds(60), || {
