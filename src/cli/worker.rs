@@ -293,6 +293,8 @@ impl Worker {
             }
             // A refusal leaves the countdown as it is.
             Err(EngineError::Refused(text)) if self.still_open() => self.tell(Event::Failed(text)),
+            // Somebody else is at work on the same change: what comes of it is still waited for.
+            Err(error @ EngineError::Locked { .. }) => self.tell(Event::Failed(error.to_string())),
             Err(error) => self.failed(error),
         }
     }
@@ -310,9 +312,13 @@ impl Worker {
             return;
         }
         let reason = format!("undone by {}", who(session(self.engine.system).as_ref()));
-        self.watched = None;
+        let watched = self.watched.take();
         match self.engine.undo_open(id, &reason) {
             Ok(outcome) => self.tell(Event::Progress(Progress::RolledBack(Box::new(outcome)))),
+            Err(error @ EngineError::Locked { .. }) if watched.is_some() => {
+                self.watched = watched;
+                self.tell(Event::Failed(error.to_string()));
+            }
             Err(error) => self.failed(error),
         }
     }

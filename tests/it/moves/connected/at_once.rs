@@ -5,7 +5,8 @@ use std::process::{Child, Stdio};
 use super::super::{
     Family, Login, Machine, Suite, apply, assert_as_before, assert_open, code, fingerprint, server, status,
 };
-use crate::boxes::{Ran, seconds, wait};
+use crate::boxes::{Console, Ran, Seat, seconds, wait};
+use crate::lab::wizard::{fill, to_the_trial};
 
 /// Holds faspwall's lock until it is let go: whoever comes meanwhile waits there with all the others.
 struct Gate(Child);
@@ -106,6 +107,53 @@ fn of_two_words_keep_that_are_typed_at_once_one_counts_for_each_trial() {
         });
         assert_one_of_two(told, words);
     }
+    assert_open(&machine, &[33001]);
+}
+
+#[test]
+fn of_two_changes_that_are_begun_at_once_one_is_live() {
+    let machine = server(Suite::Bookworm);
+    let before = fingerprint(&machine);
+    let order = "faspwall apply -f /root/answers.toml --confirm-within 120s";
+    // Whoever begins a change does not stand before the lock for long.
+    let mut two = [0, 1].map(|_| ready(&machine, 22, order));
+    two.iter_mut().for_each(|login| login.say("go"));
+    let said = two.each_mut().map(|login| login.hear_until("status "));
+    let (live, other): (Vec<&String>, Vec<&String>) =
+        said.iter().partition(|text| text.ends_with("status 0"));
+    assert_eq!(live.len(), 1, "{said:?}");
+    let now = status(&machine);
+    let name = now["open"]["txn"].as_str().expect("a name");
+    let told = other[0].contains(name) || other[0].contains("another faspwall is changing this host");
+    assert!(told && other[0].ends_with("status 8"), "{said:?}");
+    assert_open(&machine, &[22, 33001]);
+    assert!(machine.ssh(22, Family::V4, "faspwall rollback").ok());
+    assert_as_before(&machine, &before, "after the undo");
+}
+
+/// The wizard shows trial 1 while somebody else begins trial 2; and what it is doing when another one takes its time.
+#[test]
+fn a_word_in_the_wizard_counts_for_the_trial_on_its_page_and_waits_for_others() {
+    let machine = server(Suite::Trixie);
+    let console = Console::start(&machine, "faspwall");
+    to_the_trial(&console);
+    let gate = Gate::shut(&machine);
+    fill(&console, "keep");
+    let screen = console.wait_for("another faspwall is changing this host", seconds(20));
+    assert!(screen.contains("TRIAL 1"), "{screen}");
+    gate.open(&machine, 0);
+    let gate = Gate::shut(&machine);
+    let mut other = machine.command(&["faspwall", "confirm", "keep"]);
+    let other = other.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn();
+    fill(&console, "keep");
+    gate.open(&machine, 1);
+    let other = other.expect("nsenter starts").wait_with_output();
+    let other = Ran::from(other.expect("it ends"));
+    assert!(other.ok() || other.stderr.contains("before trial 2"), "{other:?}");
+    console.wait_for("TRIAL 2", seconds(20));
+    assert_eq!(status(&machine)["open"]["trial"], 2);
+    fill(&console, "keep");
+    console.wait_for("KEPT", seconds(30));
     assert_open(&machine, &[33001]);
 }
 
