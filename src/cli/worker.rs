@@ -132,7 +132,7 @@ impl Worker {
             Effect::Preview(answers) => self.render(&answers),
             Effect::Rehearse { sweep } => self.rehearse(sweep),
             Effect::Apply => self.apply(),
-            Effect::Keep(_) => self.keep(),
+            Effect::Keep(id, trial) => self.keep(id, trial),
             Effect::Undo(id) => self.undo(Some(&id)),
             Effect::Stop => self.undo(None),
             Effect::Extend(_, seconds) => match self.engine.extend(seconds) {
@@ -281,11 +281,11 @@ impl Worker {
         }
     }
 
-    fn keep(&mut self) {
+    fn keep(&mut self, id: TxnId, trial: u8) {
         self.engine.stop.store(false, Ordering::SeqCst);
         let events = self.events.clone();
         let mut report = |progress| drop(events.send(Event::Progress(progress)));
-        match self.engine.confirm(&Proof::Keep, &mut report) {
+        match self.engine.confirm(&Proof::Keep(id, trial), &mut report) {
             Ok(Confirmed::Trial2(trial)) => self.tell(Event::Progress(Progress::Awaiting(trial))),
             Ok(Confirmed::Committed(outcome)) => {
                 self.watched = None;
@@ -293,6 +293,8 @@ impl Worker {
             }
             // A refusal leaves the countdown as it is.
             Err(EngineError::Refused(text)) if self.still_open() => self.tell(Event::Failed(text)),
+            // Somebody else is at work on the same change: what comes of it is still waited for.
+            Err(error @ EngineError::Locked { .. }) => self.tell(Event::Failed(error.to_string())),
             Err(error) => self.failed(error),
         }
     }
@@ -310,9 +312,13 @@ impl Worker {
             return;
         }
         let reason = format!("undone by {}", who(session(self.engine.system).as_ref()));
-        self.watched = None;
+        let watched = self.watched.take();
         match self.engine.undo_open(id, &reason) {
             Ok(outcome) => self.tell(Event::Progress(Progress::RolledBack(Box::new(outcome)))),
+            Err(error @ EngineError::Locked { .. }) if watched.is_some() => {
+                self.watched = watched;
+                self.tell(Event::Failed(error.to_string()));
+            }
             Err(error) => self.failed(error),
         }
     }

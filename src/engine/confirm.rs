@@ -30,8 +30,8 @@ fn is_same(one: &str, other: &str) -> bool {
 pub enum Proof {
     /// `faspwall confirm [CODE]` in a session of its own.
     Session(Option<String>),
-    /// The word `keep` in the wizard that shows the countdown.
-    Keep,
+    /// The word `keep` in the wizard that shows the countdown of this trial.
+    Keep(TxnId, u8),
 }
 
 /// What came of a confirmation.
@@ -47,6 +47,7 @@ impl Engine<'_> {
     /// Takes a confirmation and goes on to trial 2 or the commit.
     pub fn confirm(&self, proof: &Proof, report: &mut dyn FnMut(Progress)) -> Result<Confirmed, EngineError> {
         self.need_root("confirm")?;
+        let meant = self.meant(proof)?;
         let _lock = self.lock(Duration::from_secs(10))?;
         let transaction = self.waiting()?;
         let State::Waiting(trial) = transaction.state else {
@@ -55,6 +56,12 @@ impl Engine<'_> {
             )));
         };
         let by = self.proven(&transaction, proof)?;
+        if meant != Some((transaction.id.clone(), trial)) {
+            return Err(EngineError::Refused(format!(
+                "This was typed before trial {trial} of {} began, as when somebody else confirms at the same moment: it says nothing about what is shut now. Nothing was changed; the countdown goes on. Type: faspwall status",
+                transaction.id
+            )));
+        }
         self.note(
             &transaction.id,
             &Entry::Confirmed {
@@ -74,6 +81,19 @@ impl Engine<'_> {
             .map(|outcome| Confirmed::Committed(Box::new(outcome)))
     }
 
+    /// The trial for which a confirmation was typed: the one that waits at that moment. While it stands before the lock,
+    /// another one may be taken, and begin a trial that nobody has looked at.
+    fn meant(&self, proof: &Proof) -> Result<Option<(TxnId, u8)>, EngineError> {
+        if let Proof::Keep(id, trial) = proof {
+            return Ok(Some((id.clone(), *trial)));
+        }
+        let open = self.open()?;
+        Ok(open.and_then(|open| match open.state {
+            State::Waiting(trial) => Some((open.id, trial)),
+            _ => None,
+        }))
+    }
+
     /// Commits without waiting: for hosts that are set up unattended. Trials are still walked, so that every step and
     /// its undo is the same.
     pub fn commit_unconfirmed(
@@ -84,6 +104,12 @@ impl Engine<'_> {
     ) -> Result<Outcome, EngineError> {
         let _lock = self.lock(Duration::from_secs(10))?;
         let transaction = self.waiting()?;
+        if transaction.id != *id {
+            return Err(EngineError::Refused(format!(
+                "{id} was undone before it could be kept, and {} has been begun. Type: faspwall status",
+                transaction.id
+            )));
+        }
         let confirmed = |trial| {
             let entry = Entry::Confirmed {
                 trial,
@@ -154,7 +180,8 @@ impl Engine<'_> {
             }
         }
         let local = session.as_ref().is_some_and(Session::is_local);
-        if local && (*proof == Proof::Keep || *proof == Proof::Session(Some(String::from("keep")))) {
+        let in_wizard = matches!(proof, Proof::Keep(..));
+        if local && (in_wizard || *proof == Proof::Session(Some(String::from("keep")))) {
             return Ok(String::from("the local console"));
         }
         let Some(door) = transaction.change.door else {
@@ -164,7 +191,7 @@ impl Engine<'_> {
         let Some(session) = session else {
             return refuse(String::from("How you are connected could not be found out."));
         };
-        if *proof == Proof::Keep {
+        if in_wizard {
             return self.witness(transaction, door).or_else(refuse);
         }
         if session.via == Via::Unknown {

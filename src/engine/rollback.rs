@@ -10,7 +10,7 @@ use super::{Engine, EngineError};
 use crate::change::assemble::COMMIT_SHUT_SECONDS;
 use crate::harmless;
 use crate::step::{Action, Invocation, Step, Tool};
-use crate::transaction::{Entry, Outcome, Phase, TxnId};
+use crate::transaction::{Entry, Outcome, Phase, State, TxnId};
 
 /// How often an undo tries a step: what failed may have stood in the way of itself, such as a reload before the file was
 /// back, and what fails for a moment only shall not leave anything behind.
@@ -222,8 +222,21 @@ impl Engine<'_> {
         let open = self.open()?.or_else(|| self.incomplete());
         let transaction = open.filter(|t| id.is_none_or(|id| *id == t.id));
         let Some(transaction) = transaction else {
-            return Err(EngineError::Refused(String::from(
-                "no transaction is open: there is nothing to undo. faspwall snapshots lists what was kept",
+            let kept = self.transactions().pop().filter(|t| t.state == State::Committed);
+            return Err(EngineError::Refused(kept.map_or_else(
+                || {
+                    String::from(
+                        "no transaction is open: there is nothing to undo. faspwall snapshots lists what was kept",
+                    )
+                },
+                // Somebody may have confirmed it while this waited for the lock.
+                |kept| {
+                    format!(
+                        "nothing is open to be undone: {} is permanent now ({}). To go back from it, type once more: faspwall rollback",
+                        kept.id,
+                        kept.reason()
+                    )
+                },
             )));
         };
         let outcome = self.rollback(&transaction, reason)?;

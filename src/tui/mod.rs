@@ -114,8 +114,8 @@ pub enum Effect {
     },
     /// Begin the change of the last preview; answered by `Progress`.
     Apply,
-    /// The word `keep` was typed on the Confirm page; answered by `Progress` or `Failed`.
-    Keep(TxnId),
+    /// The word `keep` was typed on the Confirm page while it showed this trial; answered by `Progress` or `Failed`.
+    Keep(TxnId, u8),
     /// Undo the open transaction now; answered by `Progress`.
     Undo(TxnId),
     /// Take no further step of the running change and undo it; answered by `Progress::RolledBack`. Performed after

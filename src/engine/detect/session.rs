@@ -8,6 +8,7 @@ mod logins;
 mod place;
 pub mod words;
 
+use std::cmp::Reverse;
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
@@ -235,7 +236,8 @@ impl Walk<'_> {
             let Some(found) = self.attached(client, depth) else {
                 continue;
             };
-            // The clients come with the one that was used last in front; a login over the network matters most.
+            // The clients come with the one that was used last, or is the newest, in front; a login over the network
+            // matters most.
             if best.as_ref().is_none_or(|b| !b.is_remote() && found.is_remote()) {
                 best = Some(found);
             }
@@ -316,7 +318,9 @@ impl Walk<'_> {
         Some(call.within(super::PROBE_LIMIT))
     }
 
-    /// A multiplexer holds the terminals of its clients open, so whoever sits on those terminals is a client.
+    /// A multiplexer holds the terminals of its clients open, so whoever sits on those terminals is a client. Which of them
+    /// was used last only tmux tells: here the newest is in front, for whoever comes in anew to confirm may leave the
+    /// terminal of before attached (`screen -x`).
     fn clients_by_terminal(&self, server: &Process) -> Vec<u32> {
         let held: Vec<Terminal> = processes::open_files(self.system, server.pid)
             .iter()
@@ -327,11 +331,10 @@ impl Walk<'_> {
         } else {
             "tmux: client"
         };
-        self.processes
-            .all()
-            .filter(|p| p.comm == name && p.pid != server.pid && held.contains(&p.terminal()))
-            .map(|p| p.pid)
-            .collect()
+        let attached = |p: &&Process| p.comm == name && p.pid != server.pid && held.contains(&p.terminal());
+        let mut clients: Vec<&Process> = self.processes.all().filter(attached).collect();
+        clients.sort_by_key(|client| Reverse((client.started_ms, client.pid)));
+        clients.into_iter().map(|client| client.pid).collect()
     }
 
     /// Nobody's connection was met: the terminal tells what is left.

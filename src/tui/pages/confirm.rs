@@ -112,7 +112,7 @@ impl Confirm {
                 }
                 None => {
                     self.sent = true;
-                    Some(Nav::Do(Effect::Keep(trial.txn.clone())))
+                    Some(Nav::Do(Effect::Keep(trial.txn.clone(), trial.trial)))
                 }
             },
             "undo" => Some(Nav::Do(Effect::Undo(trial.txn.clone()))),

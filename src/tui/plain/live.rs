@@ -432,7 +432,7 @@ impl Plain {
                     self.say(format!("Not kept: {why}."));
                     return Step::Again;
                 }
-                self.wait_for(Busy::Live, Effect::Keep(trial.txn));
+                self.wait_for(Busy::Live, Effect::Keep(trial.txn, trial.trial));
                 Step::Wait
             }
             "undo" => {

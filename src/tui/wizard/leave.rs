@@ -65,7 +65,7 @@ impl Wizard {
                 _ => Vec::new(),
             };
         };
-        let txn = trial.txn.clone();
+        let (txn, number) = (trial.txn.clone(), trial.trial);
         match key {
             Key::Char(letter) if letter.is_ascii_alphabetic() && self.typed.len() < 8 => {
                 self.typed.push(letter);
@@ -75,7 +75,7 @@ impl Wizard {
             }
             Key::Enter => {
                 return match std::mem::take(&mut self.typed).as_str() {
-                    "keep" => vec![Effect::Keep(txn)],
+                    "keep" => vec![Effect::Keep(txn, number)],
                     "undo" => vec![Effect::Undo(txn)],
                     _ => Vec::new(),
                 };

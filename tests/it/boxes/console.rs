@@ -3,7 +3,7 @@
 use std::process::{Child, Stdio};
 use std::time::Duration;
 
-use super::{Machine, Seat, wait};
+use super::{Machine, Seat, seconds, wait};
 
 /// Numbers of the virtual terminals that machines use; nothing else runs on so high ones.
 const FIRST: u32 = 30;
@@ -19,13 +19,7 @@ pub struct Console<'m> {
 impl<'m> Console<'m> {
     /// Starts a line of shell at the console, as a login there would.
     pub fn start(machine: &'m Machine, line: &str) -> Self {
-        let number = FIRST + u32::from(machine.number());
-        // The last one shows what stands on the screen, as Unicode; numbers are in the kernel's list of devices.
-        machine.sh(&format!(
-            "rm -f /root/tty /root/screen; mknod /root/tty c 4 {number} && mknod /root/screen c 7 {} && \
-             printf '\\033c' >/root/tty && stty -F /root/tty sane",
-            64 + number
-        ));
+        Self::make(machine, "/root/tty");
         let line = format!("export TERM=linux; exec </root/tty >/root/tty 2>&1; {line}");
         let program = machine
             .command(&["setsid", "-w", "sh", "-c", &line])
@@ -33,6 +27,45 @@ impl<'m> Console<'m> {
             .spawn()
             .expect("nsenter starts");
         Self { machine, program }
+    }
+
+    /// Has systemd let root in there, as the getty of a server does for whoever knows the password.
+    pub fn login(machine: &'m Machine) -> Self {
+        let name = format!("tty{}", Self::make(machine, "/root/tty"));
+        let device = format!("/dev/{name}");
+        Self::make(machine, &device);
+        let path = format!("TTYPath={device}");
+        let own = [
+            "-q",
+            "--wait",
+            "-p",
+            "StandardInput=tty",
+            "-p",
+            "StandardOutput=tty",
+            "-p",
+            &path,
+        ];
+        let getty = ["agetty", "--autologin", "root", "--noclear", &name, "linux"];
+        let program = machine
+            .command(&[&["systemd-run"], &own[..], &getty].concat())
+            .stdin(Stdio::null())
+            .spawn()
+            .expect("nsenter starts");
+        let console = Self { machine, program };
+        console.wait_for("root@", seconds(20));
+        console
+    }
+
+    /// Makes the file of the console's device, and that of its screen; returns the number in its name.
+    fn make(machine: &Machine, device: &str) -> u32 {
+        let number = FIRST + u32::from(machine.number());
+        // The last one shows what stands on the screen, as Unicode; numbers are in the kernel's list of devices.
+        machine.sh(&format!(
+            "rm -f {device} /root/screen; mknod {device} c 4 {number} && mknod /root/screen c 7 {} && \
+             printf '\\033c' >{device} && stty -F {device} sane",
+            64 + number
+        ));
+        number
     }
 
     /// Waits until the program has ended; returns its exit status.

@@ -223,6 +223,15 @@ impl Machine {
         command
     }
 
+    /// A program among its files that is no process of its own, as those of the machine around it.
+    pub fn around(&self, argv: &[&str]) -> Command {
+        let mut command = host("nsenter");
+        command
+            .args(["-t", &self.leader.to_string(), "-m", "--"])
+            .args(argv);
+        command
+    }
+
     /// Runs a program inside, as root, beside any login.
     pub fn run(&self, argv: &[&str]) -> Ran {
         self.command(argv).output().expect("nsenter starts").into()

@@ -27,6 +27,10 @@ const RELAYS: [&str; 8] = [
 const GATES: [&str; 8] = [
     "login", "agetty", "(agetty)", "getty", "mingetty", "mgetty", "fgetty", "sulogin",
 ];
+/// Units whose terminal the machine around a container has made.
+const OPENED_AROUND: [&str; 3] = ["container-shell@", "container-getty@", "console-getty.service"];
+/// Where systemd tells the number of each unit's present run, in links named `invocation:UNIT`.
+const RUNS: &str = "/run/systemd/units";
 /// Shells: init starts one itself where nobody has to log in, such as in an emergency.
 const SHELLS: [&str; 9] = [
     "sh", "bash", "ash", "dash", "zsh", "ksh", "mksh", "fish", "busybox",
@@ -95,8 +99,8 @@ fn let_in<'p>(line: impl Iterator<Item = &'p Process>) -> bool {
     below.iter().any(gate) || below.last().filter(shell).is_some()
 }
 
-/// A pseudo terminal whose other end is not on this host: that of a container's first process, a container's console, or a shell that the machine around it
-/// has opened.
+/// A pseudo terminal whose other end is not on this host: that of a container's first process, a container's console, or a
+/// shell that the machine around it has opened.
 fn from_the_host(system: &dyn System, line: &[&Process], on: &Process) -> Option<(Via, String)> {
     let first = line.last().filter(|first| first.pid == 1 && first.tty == on.tty);
     if let Some(first) = first {
@@ -107,20 +111,39 @@ fn from_the_host(system: &dyn System, line: &[&Process], on: &Process) -> Option
         return Some((Via::Local, text));
     }
     let top = line.iter().rev().find(|p| p.pid != 1)?;
-    if top.parent != 1 || top.tty != on.tty {
+    if top.parent != 1 {
         return None;
     }
-    if GATES.contains(&top.comm.as_str()) {
+    // The login of util-linux hands its terminal to a session of its own, and stays above it without one.
+    let gate = GATES.contains(&top.comm.as_str());
+    if gate && (top.tty == on.tty || top.terminal() == Terminal::Other) {
         return Some((Via::Local, String::from("runs on the console of this container")));
+    }
+    if top.tty != on.tty {
+        return None;
     }
     let groups = system
         .read_text(&PathBuf::from(format!("/proc/{}/cgroup", top.pid)))
         .unwrap_or_default();
-    let units = ["container-shell@", "container-getty@", "console-getty.service"];
-    let opened = units.iter().any(|unit| groups.contains(unit));
+    let opened = OPENED_AROUND.iter().any(|unit| groups.contains(unit)) || is_opened(system, top);
     opened.then(|| {
         let text = "runs in a shell that the machine around this container has opened";
         (Via::Local, text.to_owned())
+    })
+}
+
+/// Whether systemd has started a process as one of [`OPENED_AROUND`]. PAM has moved it to the group of its login since.
+fn is_opened(system: &dyn System, process: &Process) -> bool {
+    let Some(own) = processes::environment(system, process.pid, "INVOCATION_ID") else {
+        return false;
+    };
+    system.list(RUNS.as_ref()).iter().any(|link| {
+        let name = link.file_name().unwrap_or_default().to_string_lossy();
+        let unit = name.strip_prefix("invocation:").unwrap_or_default();
+        OPENED_AROUND.iter().any(|around| unit.starts_with(around))
+            && system
+                .read_link(link)
+                .is_some_and(|run| run.as_os_str() == own.as_str())
     })
 }
 

@@ -386,7 +386,7 @@ fn a_countdown_on_a_small_screen_takes_the_words() {
     desk.types("undo").keys(&[Key::Enter]);
     assert_eq!(desk.effects, [Effect::Undo(txn.clone())]);
     desk.types("keep").keys(&[Key::Enter]);
-    assert_eq!(desk.effects.last(), Some(&Effect::Keep(txn)));
+    assert_eq!(desk.effects.last(), Some(&Effect::Keep(txn, 1)));
 }
 
 /// Hosts of all kinds: looked at, not looked at yet, in a trial, without any role.
@@ -456,7 +456,7 @@ proptest! {
         }
         // No key alone may do anything to the host.
         for effect in &desk.effects {
-            let harmless = !matches!(effect, Effect::Keep(_) | Effect::PeerLogin);
+            let harmless = !matches!(effect, Effect::Keep(..) | Effect::PeerLogin);
             prop_assert!(harmless, "{effect:?}");
         }
     }

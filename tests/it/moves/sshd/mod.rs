@@ -1,5 +1,6 @@
 //! sshd in every shape in which it is met: the move, a login that always finds a door, a reboot, and the way back.
 
+mod beside;
 mod local_ports;
 mod places;
 mod socket;
@@ -47,6 +48,7 @@ fn forget_bans(machine: &Machine) {
 
 /// From 22 to 33001.
 fn forth(machine: &Machine, what: &str) {
+    assert_open(machine, &[22]);
     let logins = Loop::start(machine, PACE);
     let trial = apply(machine, 120);
     assert_open(machine, &[22, 33001]);

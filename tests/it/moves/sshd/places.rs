@@ -1,5 +1,6 @@
 //! Where sshd listens: lines in the main file, in drop-ins, with addresses, with ports of their own.
 
+use super::super::connected::add_joe;
 use super::super::{Family, Login, Machine, Suite, document, fingerprint, server};
 use super::{assert_doors, assert_moved, back, forget_bans, forth, refused, shape};
 
@@ -46,12 +47,28 @@ fn ports_and_addresses_move_wherever_they_are_written() {
     let before = fingerprint(&machine);
     forth(&machine, what);
     assert_doors(&machine, &[&new4, &new6], what);
+    machine.reboot();
+    assert_moved(&machine, &format!("{what}, after a reboot"));
+    back(&machine, &before, what);
+
+    let what = "addresses without ports, and no line that names a port";
+    shape(
+        &machine,
+        &format!(
+            "printf 'ListenAddress {v4}\nListenAddress {v6}\n' >>/etc/ssh/sshd_config; systemctl restart ssh"
+        ),
+    );
+    let before = fingerprint(&machine);
+    forth(&machine, what);
+    assert_doors(&machine, &[&new4, &new6], what);
+    machine.reboot();
+    assert_moved(&machine, &format!("{what}, after a reboot"));
     back(&machine, &before, what);
 }
 
 #[test]
 fn a_match_block_that_forbids_the_new_port_is_named_before_anything_changes() {
-    let machine = server(Suite::Trixie);
+    let mut machine = server(Suite::Trixie);
     for (lines, wanted) in [
         (
             "Match User root LocalPort 33001\\n\\tX11Forwarding no\\n\\tAllowUsers aspera\\n",
@@ -87,12 +104,41 @@ fn a_match_block_that_forbids_the_new_port_is_named_before_anything_changes() {
             }
         }
     }
+    whoever_uses_sudo_is_asked_about(&machine);
     hosts_deny_is_named(&machine);
     one_family_is_taken(&machine);
     // What holds for other ports and other users is in nobody's way.
+    machine.sh(
+        "printf 'Match User joe LocalPort 33001\\n\\tDenyUsers *\\n' >>/etc/ssh/sshd_config.d/70-doors.conf",
+    );
+    machine.ok(&["systemctl", "restart", "ssh"]);
+    forget_bans(&machine);
     let before = fingerprint(&machine);
     forth(&machine, "Match blocks");
+    machine.reboot();
+    assert_moved(&machine, "Match blocks, after a reboot");
     back(&machine, &before, "Match blocks");
+}
+
+/// The login that is to confirm is not root's, whoever asks.
+fn whoever_uses_sudo_is_asked_about(machine: &Machine) {
+    add_joe(machine);
+    shape(
+        machine,
+        "printf 'Match User joe LocalPort 33001\\n\\tDenyUsers *\\n' >/etc/ssh/sshd_config.d/70-doors.conf; systemctl restart ssh",
+    );
+    let order = "sudo faspwall apply -f /root/answers.toml --json";
+    let told = machine.ssh_as("joe", 22, Family::V4, order);
+    let why = "70-doors.conf line 2 says \"DenyUsers *\"";
+    assert_eq!(told.status, Some(9), "{told:?}");
+    assert!(
+        told.stderr.contains(why) && told.stderr.contains("joe could not log in"),
+        "{told:?}"
+    );
+    shape(
+        machine,
+        "printf 'Match LocalPort 22\\n\\tMaxAuthTries 3\\n' >/etc/ssh/sshd_config.d/70-doors.conf; systemctl restart ssh",
+    );
 }
 
 /// A line that turns away the login that is to confirm; the one that asks was let in before.

@@ -1,10 +1,7 @@
 //! sshd behind a socket of systemd: systemd holds the port, and sshd's own lines decide nothing.
 
 use super::super::power::lose_power_in_commit;
-use super::super::{
-    Family, Login, Suite, apply, assert_as_before, assert_open, code, confirm, document, fingerprint,
-    seconds, server, until_over, wait,
-};
+use super::super::{Family, Login, Suite, assert_as_before, assert_open, fingerprint, server, until_over};
 use super::{assert_doors, assert_moved, back, forget_bans, forth, shape};
 
 /// What Ubuntu's `sshd-socket-generator` does, from its documentation and source: at every `daemon-reload` it writes the
@@ -15,7 +12,7 @@ const GENERATOR: &str = "#!/bin/sh\nports=$(sed -n 's/^Port //p' /etc/ssh/sshd_c
     for port in $ports; do printf 'ListenStream=0.0.0.0:%s\\nListenStream=[::]:%s\\n' $port $port; done\n";
 
 /// The template that Debian 11 shipped for it (ssh@.service).
-const EACH_LOGIN: &str = "[Unit]\nDescription=OpenBSD Secure Shell server per-connection daemon\nAfter=auditd.service\n\n\
+pub const EACH_LOGIN: &str = "[Unit]\nDescription=OpenBSD Secure Shell server per-connection daemon\nAfter=auditd.service\n\n\
     [Service]\nEnvironmentFile=-/etc/default/ssh\nExecStart=-/usr/sbin/sshd -i $SSHD_OPTS\nStandardInput=socket\n\
     RuntimeDirectory=sshd\nRuntimeDirectoryPreserve=yes\nRuntimeDirectoryMode=0755\n";
 
@@ -138,51 +135,4 @@ fn a_socket_that_starts_an_sshd_for_each_login_moves_over_a_reboot_and_back() {
     assert_moved(&machine, &format!("{what}, after a reboot"));
     back(&machine, &before, what);
     assert_doors(&machine, &["*:22"], what);
-}
-
-/// A second daemon with a file of its own runs beside the socket, as the only sshd that has a process.
-#[test]
-fn another_sshd_beside_the_socket_is_neither_asked_nor_moved() {
-    let machine = server(Suite::Bookworm);
-    forget_bans(&machine);
-    machine.put(
-        "/etc/systemd/system/ssh.socket.d/accept.conf",
-        "[Socket]\nAccept=yes\n",
-        0o644,
-    );
-    machine.put("/etc/systemd/system/ssh@.service", EACH_LOGIN, 0o644);
-    machine.put(
-        "/etc/systemd/system/other.service",
-        "[Service]\nExecStart=/usr/sbin/sshd -D -f /etc/ssh/other\n[Install]\nWantedBy=multi-user.target\n",
-        0o644,
-    );
-    let what = "ssh.socket beside a daemon of another file";
-    shape(
-        &machine,
-        "printf 'Port 2222\\nPidFile /run/other.pid\\nPasswordAuthentication no\\n' >/etc/ssh/other\n\
-         systemctl disable --quiet --now ssh.service; systemctl daemon-reload\n\
-         systemctl enable --quiet --now ssh.socket; mkdir -p /run/sshd; systemctl enable --quiet --now other",
-    );
-    wait("the other sshd", seconds(10), || {
-        machine.ok(&["ss", "-Hltn"]).contains(":2222 ").then_some(())
-    });
-    let before = fingerprint(&machine);
-    // Without a crowd of logins: each is a unit of its own here.
-    let trial = document(&confirm(&machine, 33001, &code(&apply(&machine, 120))));
-    let done = document(&confirm(&machine, 33001, &code(&trial)));
-    assert_eq!(done["state"], "committed", "{what}: {done}");
-    assert_doors(&machine, &["*:33001", "0.0.0.0:2222", "[::]:2222"], what);
-    let drop_in = machine.get("/etc/ssh/sshd_config.d/00-faspwall.conf");
-    assert_eq!(
-        drop_in
-            .as_deref()
-            .map(|text| (text.contains("Port 33001"), text.contains("2222"))),
-        Some((true, false)),
-        "{what}: {drop_in:?}"
-    );
-    let trial = document(&machine.ssh(33001, Family::V4, "faspwall rollback --json"));
-    let trial = document(&confirm(&machine, 22, &code(&trial)));
-    document(&confirm(&machine, 22, &code(&trial)));
-    assert_as_before(&machine, &before, what);
-    assert_doors(&machine, &["*:22", "0.0.0.0:2222", "[::]:2222"], what);
 }
