@@ -246,30 +246,30 @@ fn line_end(text: &str) -> &'static str {
 
 /// The file without our rules, and without the tables that were made for nothing else.
 pub fn without_ours(content: &str) -> String {
-    let kept: Vec<&str> = content
-        .split_inclusive('\n')
-        .filter(|line| !ours(line.trim()))
-        .collect();
-    let mut text = String::with_capacity(content.len());
-    let mut at = 0;
-    while let Some(line) = kept.get(at) {
-        if line.trim() != MADE {
-            text.push_str(line);
-            at += 1;
-            continue;
-        }
-        let rest = kept.get(at..).unwrap_or_default();
-        let end = rest.iter().position(|line| line.trim() == "COMMIT");
-        let section = rest.get(..end.map_or(1, |end| end + 1)).unwrap_or_default();
-        let empty = section.iter().all(|line| !line.trim_start().starts_with('-'));
-        if empty {
-            at += section.len();
-        } else {
-            text.push_str(line);
-            at += 1;
+    // From its end on, as a table that goes may have stood in one that goes then as well. Of each table that is not at its
+    // beginning yet: how much stands below it, and whether it has a rule.
+    let (mut kept, mut open): (Vec<&str>, Vec<(usize, bool)>) = Default::default();
+    for line in content.split_inclusive('\n').rev() {
+        let word = line.trim();
+        if word == MADE {
+            match open.last().copied() {
+                Some((_, true)) => kept.push(line),
+                Some((below, false)) => {
+                    kept.truncate(below);
+                    open.pop();
+                }
+                None => {}
+            }
+        } else if !ours(word) {
+            match open.last_mut() {
+                _ if word == "COMMIT" => open.push((kept.len(), false)),
+                Some((_, rules)) => *rules |= word.starts_with('-'),
+                None => {}
+            }
+            kept.push(line);
         }
     }
-    text
+    kept.into_iter().rev().collect()
 }
 
 #[cfg(test)]

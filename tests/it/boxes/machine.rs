@@ -14,6 +14,16 @@ use super::{Ran, Suite, base, host, host_ok, host_run, seconds, wait};
 const PLAIN_INIT: &str = "#!/bin/sh\nmkdir -p /run/sshd\nssh-keygen -A >/dev/null\nnft -f /etc/nftables.conf\n\
     /usr/sbin/sshd\n: >/run/up\nwhile :; do sleep 1; done\n";
 
+/// Where the kernel keeps its control groups, old and new style.
+const CONTROL_GROUPS: [&str; 3] = [
+    "/sys/fs/cgroup",
+    "/sys/fs/cgroup/unified",
+    "/sys/fs/cgroup/systemd",
+];
+/// Goes into the control groups that stand before `--` and becomes the program behind it.
+const IN_GROUPS: &str =
+    "while [ \"$1\" != -- ]; do echo $$ >\"$1/cgroup.procs\"; shift; done; shift; exec \"$@\"";
+
 /// A booted Debian; halted and cleared away on drop.
 #[derive(Debug)]
 pub struct Machine {
@@ -121,8 +131,17 @@ impl Machine {
         assert!(self.nspawn.is_none(), "the machine is on already");
         let name = format!("fw{}", self.number);
         let console = File::create(self.dir.join("console.log")).expect("console.log");
-        let mut command = host("systemd-nspawn");
+        // systemd takes what runs in the group of a service for that service: machines must not share theirs.
+        remove_groups(self.number);
+        let mut command = Command::new("sh");
+        command.args(["-c", IN_GROUPS, "sh"]);
+        for group in groups(self.number) {
+            if fs::create_dir_all(&group).is_ok() {
+                command.arg(group);
+            }
+        }
         command
+            .args(["--", "systemd-nspawn"])
             .args([
                 "-q",
                 "--register=no",
@@ -410,7 +429,27 @@ fn clear(number: u8, dir: &Path) {
     host_run("umount", &["-l", text(&dir.join("root"))]);
     host_run("umount", &["-l", text(dir)]);
     host_run("ip", &["link", "delete", &veth(number)]);
+    remove_groups(number);
     let _ = fs::remove_dir_all(dir);
+}
+
+/// The control groups of a machine.
+fn groups(number: u8) -> impl Iterator<Item = PathBuf> {
+    let there = CONTROL_GROUPS
+        .iter()
+        .map(Path::new)
+        .filter(|root| root.join("cgroup.procs").exists());
+    there.map(move |root| root.join(format!("faspwall-fw{number}")))
+}
+
+/// Takes away what a machine that is off has left of them.
+fn remove_groups(number: u8) {
+    for group in groups(number).filter(|group| group.exists()) {
+        host_run(
+            "find",
+            &[text(&group), "-depth", "-type", "d", "-exec", "rmdir", "{}", ";"],
+        );
+    }
 }
 
 fn veth(number: u8) -> String {
