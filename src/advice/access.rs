@@ -7,6 +7,7 @@ use crate::answers::OLD_SSH_PORT;
 use crate::facts::{ChainFact, InboundDefault, Session, Via};
 use crate::plan::Port22;
 use crate::port::Protocol;
+use crate::sshd::neighbours;
 
 /// FW001: TCP/22 stays reachable by everyone.
 pub fn port_22_stays_open(case: &Case<'_>) -> Option<Advice> {
@@ -248,12 +249,18 @@ pub fn selinux(case: &Case<'_>) -> Option<Advice> {
 pub fn fail2ban(case: &Case<'_>) -> Option<Advice> {
     case.plan.inbound_ssh()?;
     let port = case.plan.ssh_port;
-    if let (Some(place), Some(client)) = (ruleset::banned(case), case.client()) {
+    if let (Some((network, place)), Some(client)) = (ruleset::banned(case), case.client()) {
+        let alone = network == IpNet::from(client);
+        let (whom, lift) = if alone {
+            (client.to_string(), client.to_string())
+        } else {
+            (format!("{network}, and with it {client}"), network.to_string())
+        };
         let text = format!(
-            "fail2ban has banned {client}, from where you are connected: you could not log in again to confirm. Lift \
-             the ban first:   fail2ban-client unban {client}"
+            "fail2ban has banned {whom}, from where you are connected: you could not log in again to confirm. Lift \
+             the ban first:   fail2ban-client unban {lift}"
         );
-        return Some(Advice::new("FW011", Severity::Blocker, text).seen([format!("{client} is in {place}")]));
+        return Some(Advice::new("FW011", Severity::Blocker, text).seen([format!("{lift} is in {place}")]));
     }
     let is_fail2ban = |owner: &str| owner.to_lowercase().contains("fail2ban");
     let chains = case
@@ -277,22 +284,38 @@ pub fn fail2ban(case: &Case<'_>) -> Option<Advice> {
             format!("{} {kind} of fail2ban", foreign.count)
         });
     let seen: Vec<_> = chains.chain(foreign).collect();
-    if seen.is_empty() || port == OLD_SSH_PORT {
+    let jail = case.facts.ssh.jail.as_ref().map(|(ports, _)| ports.as_str());
+    // What fail2ban says itself counts for more than its rules, which are there only once somebody is banned.
+    let covered = jail.is_some_and(|ports| neighbours::covers(ports, port));
+    if port == OLD_SSH_PORT || covered || (seen.is_empty() && jail.is_none()) {
         return None;
     }
-    if let (Some((ports, _)), true) = (&case.facts.ssh.jail, case.plan.move_sshd) {
+    if let (Some(ports), true) = (jail, changes_sshd(case)) {
         let text = format!(
             "fail2ban runs here, and its sshd jail bans on these ports: {ports}. It is told to watch TCP/{port} as well, in \
              a file of its own that goes when the change is undone."
         );
         return Some(Advice::new("FW011", Severity::Note, text).seen(seen));
     }
+    let (bans, wanted) = match jail {
+        Some(ports) => (format!("on these ports: {ports}"), format!("{ports},{port}")),
+        None => (
+            String::from("for port 22 unless it was told otherwise"),
+            port.to_string(),
+        ),
+    };
     let text = format!(
-        "fail2ban runs here, and its sshd jail bans for port 22 unless it was told otherwise: attackers on \
-         TCP/{port} would be logged but not stopped. Set   port = {port}   for [sshd] in /etc/fail2ban/jail.local \
-         and reload fail2ban."
+        "fail2ban runs here, and its sshd jail bans {bans}: attackers on TCP/{port} would be logged but not stopped. Set   \
+         port = {wanted}   for [sshd] in /etc/fail2ban/jail.local and reload fail2ban."
     );
     Some(Advice::new("FW011", Severity::Warning, text).seen(seen))
+}
+
+/// Whether the plan makes sshd listen elsewhere than now: only then fail2ban is told as well.
+fn changes_sshd(case: &Case<'_>) -> bool {
+    let ports = &case.facts.ssh.ports;
+    let leaves_22 = case.plan.port_22 == Port22::Close && ports.contains(&OLD_SSH_PORT);
+    case.plan.move_sshd && (leaves_22 || !ports.contains(&case.plan.ssh_port))
 }
 
 /// FW013: a source list that leaves out the address you come from.

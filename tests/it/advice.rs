@@ -1,5 +1,7 @@
 //! Advice: which code is given when, how much it weighs, and what is shown for it.
 
+mod fail2ban;
+
 use std::net::IpAddr;
 
 use faspwall::advice::{Advice, Severity, review};
@@ -486,37 +488,6 @@ fn fw009_sees_a_table_that_is_not_loaded_at_boot() {
     facts.boot.content = Some("flush ruleset\n".into());
     facts.chains[0].owner = Some("fail2ban".into());
     assert_eq!(severity("FW009", &answers("connect-server"), &facts), None);
-}
-
-#[test]
-fn fw011_blocks_where_fail2ban_has_banned_you() {
-    let mut facts = server();
-    let set = |address: &str| {
-        format!(
-            r#"{{"nftables":[{{"set":{{"family":"inet","table":"f2b-table","name":"addr-set-sshd",
-            "elem":["198.51.100.1",{{"elem":{{"val":"{address}","timeout":600}}}}]}}}}]}}"#
-        )
-    };
-    facts.observations.nft_json = Some(set("10.0.0.7"));
-    let advice = given("FW011", &answers("connect-server"), &facts).expect("given");
-    assert!(advice.blocks());
-    assert!(
-        advice.text.contains("fail2ban-client unban 10.0.0.7"),
-        "{}",
-        advice.text
-    );
-    assert_eq!(
-        advice.evidence,
-        ["10.0.0.7 is in the set f2b-table addr-set-sshd"]
-    );
-    // Banned is somebody else, although the address is in a set of another tool.
-    let others = r#"{"nftables":[{"set":{"table":"f2b-table","name":"addr-set-sshd","elem":["10.0.0.77"]}},
-        {"set":{"table":"filter","name":"friends","elem":["10.0.0.7"]}}]}"#;
-    assert!(serde_json::from_str::<serde_json::Value>(others).is_ok());
-    for text in [set("10.0.0.77"), others.to_owned()] {
-        facts.observations.nft_json = Some(text);
-        assert_eq!(severity("FW011", &answers("connect-server"), &facts), None);
-    }
 }
 
 #[test]

@@ -13,6 +13,7 @@ mod hosts;
 pub mod iptables;
 mod killed;
 mod login_loop;
+mod neighbours;
 mod next_boot;
 mod nothing_filters;
 mod others;
