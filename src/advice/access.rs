@@ -4,9 +4,10 @@ use ipnet::IpNet;
 
 use super::{Advice, Case, Severity, grouped, ruleset, socket_line};
 use crate::answers::OLD_SSH_PORT;
-use crate::facts::{ChainFact, InboundDefault, Session, Via};
+use crate::facts::{ChainFact, InboundDefault, Session, SshFacts, Via};
 use crate::plan::Port22;
 use crate::port::Protocol;
+use crate::sshd::by_hand::is_moved_here;
 use crate::sshd::neighbours;
 
 /// FW001: TCP/22 stays reachable by everyone.
@@ -121,8 +122,8 @@ pub fn sshd_not_on_the_port(case: &Case<'_>) -> Option<Advice> {
         );
         return Some(Advice::new("FW002", Severity::Warning, text));
     }
-    let seen = [listening(&ssh.ports)];
-    if case.plan.move_sshd {
+    let seen = [listening(ssh)];
+    if case.plan.move_sshd && is_moved_here(ssh) {
         let text = format!(
             "sshd does not listen on TCP/{port} yet. It is made to: first as a second sshd on trial, and for good \
              only after a login there has worked."
@@ -140,19 +141,33 @@ pub fn sshd_not_on_the_port(case: &Case<'_>) -> Option<Advice> {
     } else {
         ""
     };
-    let text = format!(
-        "sshd does not listen on TCP/{port}, and daemon = \"leave\" keeps it so: the opened port would lead \
-         nowhere.{end} Make sshd listen there, or set daemon = \"move\" in [ssh]."
-    );
+    let text = if is_moved_here(ssh) {
+        format!(
+            "sshd does not listen on TCP/{port}, and daemon = \"leave\" keeps it so: the opened port would lead \
+             nowhere.{end} Make sshd listen there, or set daemon = \"move\" in [ssh]."
+        )
+    } else {
+        format!(
+            "{} does not listen on TCP/{port}, and faspwall does not move it: the opened port would lead nowhere.{end} \
+             Make it listen there by hand, beside its old port, and set daemon = \"leave\" in [ssh].",
+            ssh.daemon
+        )
+    };
     Some(Advice::new("FW002", severity, text).seen(seen))
 }
 
-fn listening(ports: &[u16]) -> String {
-    if ports.is_empty() {
-        return "sshd listens on no port that others can reach".to_owned();
+/// How the server is called.
+fn server(ssh: &SshFacts) -> &str {
+    if is_moved_here(ssh) { "sshd" } else { &ssh.daemon }
+}
+
+fn listening(ssh: &SshFacts) -> String {
+    let server = server(ssh);
+    if ssh.ports.is_empty() {
+        return format!("{server} listens on no port that others can reach");
     }
-    let ports: Vec<_> = ports.iter().map(|port| format!("TCP/{port}")).collect();
-    format!("sshd listens on {}", ports.join(" and "))
+    let ports: Vec<_> = ssh.ports.iter().map(|port| format!("TCP/{port}")).collect();
+    format!("{server} listens on {}", ports.join(" and "))
 }
 
 /// FW003: the plan would cut the connection in use.
@@ -178,11 +193,18 @@ pub fn cuts_the_connection_in_use(case: &Case<'_>) -> Option<Advice> {
         return None;
     }
     let port = case.plan.ssh_port;
-    let no_way_back = !case.plan.move_sshd && !case.facts.ssh.ports.contains(&port);
-    if no_way_back {
+    let ssh = &case.facts.ssh;
+    let stays = !case.plan.move_sshd || !is_moved_here(ssh);
+    if stays && !ssh.ports.contains(&port) {
+        let move_it = if is_moved_here(ssh) {
+            "Set daemon = \"move\" in [ssh], or make"
+        } else {
+            "Make"
+        };
         let text = format!(
             "You are connected through TCP/22, which this plan shuts, and nothing will answer on TCP/{port}: there \
-             would be no way back in. Set daemon = \"move\" in [ssh], or make sshd listen on {port} first."
+             would be no way back in. {move_it} {} listen on {port} first.",
+            server(ssh)
         );
         return Some(Advice::new("FW003", Severity::Blocker, text).seen([seen]));
     }

@@ -1,5 +1,6 @@
 //! Advice: which code is given when, how much it weighs, and what is shown for it.
 
+mod dropbear;
 mod fail2ban;
 
 use std::net::IpAddr;

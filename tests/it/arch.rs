@@ -97,6 +97,7 @@ const LAYERS: [(&str, &[&str]); 24] = [
             "plan",
             "product",
             "advice",
+            "sshd",
             "transaction",
             "change",
         ],

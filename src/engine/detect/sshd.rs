@@ -9,7 +9,7 @@ use std::time::Duration;
 use self::service::{instance_of, started_by};
 use self::units::{SOCKETS, Unit, option_files, parse_units, reloads, socket, units};
 use super::PROBE_LIMIT;
-use super::processes::{self, Processes};
+use super::processes::{self, Process, Processes};
 use crate::facts::{Activation, Listener, SshFacts, SshdConfig};
 use crate::port::Protocol;
 use crate::sshd::command_line::{self, Given};
@@ -39,7 +39,7 @@ pub fn sshd(system: &dyn System, processes: &Processes, listeners: &[Listener], 
     facts.program = facts.program.or_else(|| system.locate(Tool::Sshd));
     if processes
         .get(facts.pid.unwrap_or(0))
-        .is_some_and(|p| p.comm == "dropbear")
+        .is_some_and(Process::is_dropbear)
     {
         // Its own options and files: the port it listens on is all that is told.
         facts.daemon = "dropbear".to_owned();
@@ -122,7 +122,7 @@ fn start_files(system: &dyn System, facts: &SshFacts) -> Vec<(PathBuf, String)> 
 fn seen_without_root(processes: &Processes, listeners: &[Listener], units: &[Unit], facts: &mut SshFacts) {
     let service = units.iter().find(|unit| {
         let process = unit.main_pid.and_then(|pid| processes.get(pid));
-        process.is_some_and(|p| p.comm == "sshd" || p.comm == "dropbear")
+        process.is_some_and(Process::serves_ssh)
     });
     if let (Some(unit), None) = (service, facts.pid) {
         facts.pid = unit.main_pid;
