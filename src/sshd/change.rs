@@ -40,6 +40,12 @@ pub enum SshdObstacle {
     /// `sshd -T` did not answer.
     #[error("sshd cannot read its own configuration: {0}. Mend it first: sshd -t names file and line")]
     Unreadable(String),
+    /// It runs without the directory that it locks itself into before a login.
+    #[error(
+        "sshd turns every new login away, because its directory {0} is missing. Make it, log in once more, and run this again:   \
+         mkdir -m 0755 {0}"
+    )]
+    NoDirectory(String),
     /// Nobody outside can reach it.
     #[error(
         "sshd listens on loopback addresses only (ListenAddress): another port would be out of reach as well. Let it \
@@ -87,7 +93,12 @@ fn movable(ssh: &SshFacts, ports: &[u16]) -> Result<(), SshdObstacle> {
         });
     }
     if let Some(error) = &ssh.config.error {
-        return Err(SshdObstacle::Unreadable(error.clone()));
+        let missing = error.split_once("Missing privilege separation directory: ");
+        let directory = missing.and_then(|(_, rest)| rest.split_whitespace().next());
+        return Err(match directory {
+            Some(directory) => SshdObstacle::NoDirectory(directory.to_owned()),
+            None => SshdObstacle::Unreadable(error.clone()),
+        });
     }
     // With a socket systemd opens the port, whatever sshd is told.
     let socket = matches!(ssh.activation, Activation::Socket(_));

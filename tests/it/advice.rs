@@ -297,6 +297,7 @@ fn fw016_knows_the_defaults_of_the_file_and_the_old_web_pages() {
     facts.aspera = Some(AsperaFacts {
         conf: Some("/opt/aspera/etc/aspera.conf".into()),
         web_ssh_port: Some(22),
+        web_https_port: Some(8443),
         vlink_port: Some(55_002),
         vlink_id: Some("108".into()),
         ..AsperaFacts::default()
@@ -311,13 +312,14 @@ fn fw016_knows_the_defaults_of_the_file_and_the_old_web_pages() {
             "SshPort of <WEB> is 22, but ssh.port is 33001",
             "bind_udp_port is not set, which means 33001, but fasp.udp is 33010",
             "https_port is not set, which means 8443, but http_fallback.https is 8444",
+            "HttpsFallbackPort of <WEB> is 8443, but http_fallback.https is 8444",
             "mcast_port is 55002, but vlink.udp is 55001",
         ]
         .map(|line| format!("/opt/aspera/etc/aspera.conf: {line}"))
     );
     for command in [
         "asconfigurator -x \"set_node_data;transfer_protocol_options_bind_udp_port,33010\"",
-        "asconfigurator -x \"set_trunk_data;id,108;trunk_mcast_port,55001\"",
+        "asconfigurator -x \"set_trunk_data;id,108;trunk_mcast_port,55001\"   and its <WEB> section in the file by hand",
         "service asperacentral restart && service asperahttpd restart && service asperanoded restart",
     ] {
         assert!(advice.text.contains(command), "{command}: {}", advice.text);

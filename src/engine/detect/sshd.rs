@@ -50,7 +50,9 @@ pub fn sshd(system: &dyn System, processes: &Processes, listeners: &[Listener], 
         return facts;
     }
     facts.daemon = version(system);
-    let (sshd_config, effective) = read_config(system, &facts.args, systemd);
+    // One that runs and has no directory is in need of it; one that a socket starts, or nobody, gets it with its service.
+    let started_later = facts.pid.is_none() || facts.socket.is_some();
+    let (sshd_config, effective) = read_config(system, &facts.args, systemd && started_later);
     facts.activation = activation(system, facts.pid, &units, effective.value("pidfile"));
     facts.config = sshd_config;
     facts.start = start_files(system, &facts);
@@ -226,14 +228,14 @@ impl config::Source for Files<'_> {
     }
 }
 
-fn read_config(system: &dyn System, args: &[String], systemd: bool) -> (SshdConfig, Effective) {
+fn read_config(system: &dyn System, args: &[String], may_ask_apart: bool) -> (SshdConfig, Effective) {
     let main = command_line::config_file(args).unwrap_or_else(|| "/etc/ssh/sshd_config".into());
     let mut found = SshdConfig {
         files: config::files(&main, &Files(system)),
         main,
         ..SshdConfig::default()
     };
-    match in_force(system, args, systemd, &[]) {
+    match in_force(system, args, may_ask_apart, &[]) {
         Ok(text) => {
             let effective = Effective::parse(&text);
             found.ports = effective.ports();
@@ -248,11 +250,12 @@ fn read_config(system: &dyn System, args: &[String], systemd: bool) -> (SshdConf
     }
 }
 
-/// What `sshd -T` says for these arguments of a daemon, and more of our own.
+/// What `sshd -T` says for these arguments of a daemon, and more of our own; with a directory of its own in `/run`, where it
+/// needs one and systemd may be asked for that.
 pub fn in_force(
     system: &dyn System,
     args: &[String],
-    systemd: bool,
+    may_ask_apart: bool,
     more: &[String],
 ) -> Result<String, String> {
     let arguments: Vec<String> = std::iter::once("-T".to_owned())
@@ -264,9 +267,9 @@ pub fn in_force(
         // With a Match block that looks at ports it answers only for a certain connection.
         Err(error) if more.is_empty() && error.contains("connection test specification") => {
             let any = "user=root,host=localhost,addr=127.0.0.1,laddr=127.0.0.1,lport=22";
-            in_force(system, args, systemd, &["-C".to_owned(), any.to_owned()])
+            in_force(system, args, may_ask_apart, &["-C".to_owned(), any.to_owned()])
         }
-        Err(error) if systemd && error.contains("privilege separation directory") => {
+        Err(error) if may_ask_apart && error.contains("privilege separation directory") => {
             ask_apart(system, arguments)
         }
         answer => answer,

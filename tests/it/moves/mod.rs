@@ -20,6 +20,7 @@ mod others;
 mod plain;
 mod power;
 mod preview;
+mod product;
 mod refused;
 mod same;
 mod sshd;
