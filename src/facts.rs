@@ -290,6 +290,12 @@ pub struct AsperaFacts {
     /// `UdpPort` of `<WEB>`
     #[serde(default)]
     pub web_udp_port: Option<u16>,
+    /// `HttpFallbackPort` of `<WEB>`
+    #[serde(default)]
+    pub web_http_port: Option<u16>,
+    /// `HttpsFallbackPort` of `<WEB>`
+    #[serde(default)]
+    pub web_https_port: Option<u16>,
     /// Its text. It may hold secrets, so it goes nowhere from here.
     #[serde(skip)]
     pub conf_text: Option<String>,

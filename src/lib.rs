@@ -3,7 +3,7 @@
 //! # Map
 //!
 //! Pure core, bottom up: [`harmless`], [`port`], [`step`], [`transaction`], [`facts`], [`catalogue`], [`answers`], [`plan`],
-//! [`matrix`], [`product`], [`notice`], [`advice`], [`backend`], [`sshd`], [`change`]. Above them [`system`], the one door to the host, then [`engine`]
+//! [`matrix`], [`product`], [`notice`], [`backend`], [`sshd`], [`advice`], [`change`]. Above them [`system`], the one door to the host, then [`engine`]
 //! (detect, apply, confirm, guard, roll back), and two that live in sealed namespaces ([`sealed`]): [`lab`] and
 //! [`rehearse`]. [`tui`] knows the pure core only; [`cli`] joins the two.
 //!

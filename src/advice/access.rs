@@ -4,9 +4,11 @@ use ipnet::IpNet;
 
 use super::{Advice, Case, Severity, grouped, ruleset, socket_line};
 use crate::answers::OLD_SSH_PORT;
-use crate::facts::{ChainFact, InboundDefault, Session, Via};
+use crate::facts::{ChainFact, InboundDefault, Session, SshFacts, Via};
 use crate::plan::Port22;
 use crate::port::Protocol;
+use crate::sshd::by_hand::is_moved_here;
+use crate::sshd::neighbours;
 
 /// FW001: TCP/22 stays reachable by everyone.
 pub fn port_22_stays_open(case: &Case<'_>) -> Option<Advice> {
@@ -120,8 +122,8 @@ pub fn sshd_not_on_the_port(case: &Case<'_>) -> Option<Advice> {
         );
         return Some(Advice::new("FW002", Severity::Warning, text));
     }
-    let seen = [listening(&ssh.ports)];
-    if case.plan.move_sshd {
+    let seen = [listening(ssh)];
+    if case.plan.move_sshd && is_moved_here(ssh) {
         let text = format!(
             "sshd does not listen on TCP/{port} yet. It is made to: first as a second sshd on trial, and for good \
              only after a login there has worked."
@@ -139,19 +141,33 @@ pub fn sshd_not_on_the_port(case: &Case<'_>) -> Option<Advice> {
     } else {
         ""
     };
-    let text = format!(
-        "sshd does not listen on TCP/{port}, and daemon = \"leave\" keeps it so: the opened port would lead \
-         nowhere.{end} Make sshd listen there, or set daemon = \"move\" in [ssh]."
-    );
+    let text = if is_moved_here(ssh) {
+        format!(
+            "sshd does not listen on TCP/{port}, and daemon = \"leave\" keeps it so: the opened port would lead \
+             nowhere.{end} Make sshd listen there, or set daemon = \"move\" in [ssh]."
+        )
+    } else {
+        format!(
+            "{} does not listen on TCP/{port}, and faspwall does not move it: the opened port would lead nowhere.{end} \
+             Make it listen there by hand, beside its old port, and set daemon = \"leave\" in [ssh].",
+            ssh.daemon
+        )
+    };
     Some(Advice::new("FW002", severity, text).seen(seen))
 }
 
-fn listening(ports: &[u16]) -> String {
-    if ports.is_empty() {
-        return "sshd listens on no port that others can reach".to_owned();
+/// How the server is called.
+fn server(ssh: &SshFacts) -> &str {
+    if is_moved_here(ssh) { "sshd" } else { &ssh.daemon }
+}
+
+fn listening(ssh: &SshFacts) -> String {
+    let server = server(ssh);
+    if ssh.ports.is_empty() {
+        return format!("{server} listens on no port that others can reach");
     }
-    let ports: Vec<_> = ports.iter().map(|port| format!("TCP/{port}")).collect();
-    format!("sshd listens on {}", ports.join(" and "))
+    let ports: Vec<_> = ssh.ports.iter().map(|port| format!("TCP/{port}")).collect();
+    format!("{server} listens on {}", ports.join(" and "))
 }
 
 /// FW003: the plan would cut the connection in use.
@@ -177,11 +193,18 @@ pub fn cuts_the_connection_in_use(case: &Case<'_>) -> Option<Advice> {
         return None;
     }
     let port = case.plan.ssh_port;
-    let no_way_back = !case.plan.move_sshd && !case.facts.ssh.ports.contains(&port);
-    if no_way_back {
+    let ssh = &case.facts.ssh;
+    let stays = !case.plan.move_sshd || !is_moved_here(ssh);
+    if stays && !ssh.ports.contains(&port) {
+        let move_it = if is_moved_here(ssh) {
+            "Set daemon = \"move\" in [ssh], or make"
+        } else {
+            "Make"
+        };
         let text = format!(
             "You are connected through TCP/22, which this plan shuts, and nothing will answer on TCP/{port}: there \
-             would be no way back in. Set daemon = \"move\" in [ssh], or make sshd listen on {port} first."
+             would be no way back in. {move_it} {} listen on {port} first.",
+            server(ssh)
         );
         return Some(Advice::new("FW003", Severity::Blocker, text).seen([seen]));
     }
@@ -249,12 +272,18 @@ pub fn selinux(case: &Case<'_>) -> Option<Advice> {
 pub fn fail2ban(case: &Case<'_>) -> Option<Advice> {
     case.plan.inbound_ssh()?;
     let port = case.plan.ssh_port;
-    if let (Some(place), Some(client)) = (ruleset::banned(case), case.client()) {
+    if let (Some((network, place)), Some(client)) = (ruleset::banned(case), case.client()) {
+        let alone = network == IpNet::from(client);
+        let (whom, lift) = if alone {
+            (client.to_string(), client.to_string())
+        } else {
+            (format!("{network}, and with it {client}"), network.to_string())
+        };
         let text = format!(
-            "fail2ban has banned {client}, from where you are connected: you could not log in again to confirm. Lift \
-             the ban first:   fail2ban-client unban {client}"
+            "fail2ban has banned {whom}, from where you are connected: you could not log in again to confirm. Lift \
+             the ban first:   fail2ban-client unban {lift}"
         );
-        return Some(Advice::new("FW011", Severity::Blocker, text).seen([format!("{client} is in {place}")]));
+        return Some(Advice::new("FW011", Severity::Blocker, text).seen([format!("{lift} is in {place}")]));
     }
     let is_fail2ban = |owner: &str| owner.to_lowercase().contains("fail2ban");
     let chains = case
@@ -278,22 +307,38 @@ pub fn fail2ban(case: &Case<'_>) -> Option<Advice> {
             format!("{} {kind} of fail2ban", foreign.count)
         });
     let seen: Vec<_> = chains.chain(foreign).collect();
-    if seen.is_empty() || port == OLD_SSH_PORT {
+    let jail = case.facts.ssh.jail.as_ref().map(|(ports, _)| ports.as_str());
+    // What fail2ban says itself counts for more than its rules, which are there only once somebody is banned.
+    let covered = jail.is_some_and(|ports| neighbours::covers(ports, port));
+    if port == OLD_SSH_PORT || covered || (seen.is_empty() && jail.is_none()) {
         return None;
     }
-    if let (Some((ports, _)), true) = (&case.facts.ssh.jail, case.plan.move_sshd) {
+    if let (Some(ports), true) = (jail, changes_sshd(case)) {
         let text = format!(
             "fail2ban runs here, and its sshd jail bans on these ports: {ports}. It is told to watch TCP/{port} as well, in \
              a file of its own that goes when the change is undone."
         );
         return Some(Advice::new("FW011", Severity::Note, text).seen(seen));
     }
+    let (bans, wanted) = match jail {
+        Some(ports) => (format!("on these ports: {ports}"), format!("{ports},{port}")),
+        None => (
+            String::from("for port 22 unless it was told otherwise"),
+            port.to_string(),
+        ),
+    };
     let text = format!(
-        "fail2ban runs here, and its sshd jail bans for port 22 unless it was told otherwise: attackers on \
-         TCP/{port} would be logged but not stopped. Set   port = {port}   for [sshd] in /etc/fail2ban/jail.local \
-         and reload fail2ban."
+        "fail2ban runs here, and its sshd jail bans {bans}: attackers on TCP/{port} would be logged but not stopped. Set   \
+         port = {wanted}   for [sshd] in /etc/fail2ban/jail.local and reload fail2ban."
     );
     Some(Advice::new("FW011", Severity::Warning, text).seen(seen))
+}
+
+/// Whether the plan makes sshd listen elsewhere than now: only then fail2ban is told as well.
+fn changes_sshd(case: &Case<'_>) -> bool {
+    let ports = &case.facts.ssh.ports;
+    let leaves_22 = case.plan.port_22 == Port22::Close && ports.contains(&OLD_SSH_PORT);
+    case.plan.move_sshd && (leaves_22 || !ports.contains(&case.plan.ssh_port))
 }
 
 /// FW013: a source list that leaves out the address you come from.

@@ -219,6 +219,9 @@ pub fn configuration_differs(case: &Case<'_>) -> Option<Advice> {
     }
     let how = match commands(&found) {
         none if none.is_empty() => String::from(" in its file by hand"),
+        commands if found.iter().any(|difference| difference.command.is_none()) => {
+            format!(":   {commands}   and its <WEB> section in the file by hand")
+        }
         commands => format!(":   {commands}"),
     };
     let text = format!(

@@ -2,6 +2,9 @@
 //!
 //! The text is searched before it is parsed: on a host of many thousand rules most of these questions end there.
 
+use std::net::IpAddr;
+
+use ipnet::IpNet;
 use serde_json::Value;
 
 use super::{Advice, Case, Severity};
@@ -116,31 +119,45 @@ fn ports(value: &Value) -> Option<PortRange> {
     }
 }
 
-/// Where fail2ban bans the address that the operator comes from: `the set f2b-table addr-set-sshd`.
-pub fn banned(case: &Case<'_>) -> Option<String> {
-    let client = case.client()?.to_string();
+/// What fail2ban bans, the address that the operator comes from or a network around it, and where: `the set f2b-table
+/// addr-set-sshd`.
+pub fn banned(case: &Case<'_>) -> Option<(IpNet, String)> {
+    let client = case.client()?;
     let quoted = format!("\"{client}\"");
-    for object in objects(case, |text| text.contains("f2b") && text.contains(&quoted)) {
+    let named = |text: &str| text.contains(&quoted) || text.contains("\"prefix\"");
+    for object in objects(case, |text| text.contains("f2b") && named(text)) {
         for kind in ["set", "rule"] {
             let Some(inner) = object.get(kind) else { continue };
             let names = [name(inner, "table"), name(inner, "chain"), name(inner, "name")];
-            if names.iter().any(|name| name.contains("f2b")) && mentions(inner, &client) {
+            if !names.iter().any(|name| name.contains("f2b")) {
+                continue;
+            }
+            if let Some(network) = around(inner, client) {
                 let place: Vec<&str> = names.into_iter().filter(|name| !name.is_empty()).collect();
                 let kind = if kind == "rule" { "a rule in" } else { "the set" };
-                return Some(format!("{kind} {}", place.join(" ")));
+                return Some((network, format!("{kind} {}", place.join(" "))));
             }
         }
     }
     None
 }
 
-fn mentions(value: &Value, wanted: &str) -> bool {
+/// Where an address stands in there: by itself, or within `{"prefix": {"addr": "192.0.2.0", "len": 24}}`.
+fn around(value: &Value, wanted: IpAddr) -> Option<IpNet> {
     match value {
-        Value::String(text) => text == wanted,
-        Value::Array(items) => items.iter().any(|item| mentions(item, wanted)),
-        Value::Object(fields) => fields.values().any(|field| mentions(field, wanted)),
-        _ => false,
+        Value::String(text) => (text.parse() == Ok(wanted)).then(|| IpNet::from(wanted)),
+        Value::Array(items) => items.iter().find_map(|item| around(item, wanted)),
+        Value::Object(fields) => fields.iter().find_map(|(key, field)| match key.as_str() {
+            "prefix" => network(field).filter(|network| network.contains(&wanted)),
+            _ => around(field, wanted),
+        }),
+        _ => None,
     }
+}
+
+fn network(prefix: &Value) -> Option<IpNet> {
+    let length = prefix.get("len").and_then(Value::as_u64)?;
+    IpNet::new(name(prefix, "addr").parse().ok()?, u8::try_from(length).ok()?).ok()
 }
 
 /// FW009: runtime and permanent rules differ.

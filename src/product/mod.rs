@@ -135,16 +135,32 @@ impl List<'_> {
             command: Some(String::from("set_server_data;ssh_port")),
             services: &[NODE],
         });
-        if aspera.web_ssh_port.is_some() {
+        self.web(
+            ("SshPort of <WEB>", "SshPort"),
+            PortAnswer::SshPort,
+            aspera.web_ssh_port,
+            wanted,
+        );
+    }
+
+    /// A port that the old web pages tell clients: an attribute, for which the vendor has no command.
+    fn web(
+        &mut self,
+        (name, attribute): (&'static str, &'static str),
+        answer: PortAnswer,
+        configured: Option<u16>,
+        wanted: u16,
+    ) {
+        if configured.is_some() {
             self.add(&Setting {
-                name: "SshPort of <WEB>",
-                answer: PortAnswer::SshPort,
-                configured: aspera.web_ssh_port,
+                name,
+                answer,
+                configured,
                 usual: wanted,
                 wanted,
                 place: Place::Attribute {
                     element: "web",
-                    name: "SshPort",
+                    name: attribute,
                 },
                 command: None,
                 services: &[],
@@ -165,21 +181,12 @@ impl List<'_> {
             )),
             services: &[CENTRAL, NODE],
         });
-        if aspera.web_udp_port.is_some() {
-            self.add(&Setting {
-                name: "UdpPort of <WEB>",
-                answer: PortAnswer::FaspUdp,
-                configured: aspera.web_udp_port,
-                usual: wanted,
-                wanted,
-                place: Place::Attribute {
-                    element: "web",
-                    name: "UdpPort",
-                },
-                command: None,
-                services: &[],
-            });
-        }
+        self.web(
+            ("UdpPort of <WEB>", "UdpPort"),
+            PortAnswer::FaspUdp,
+            aspera.web_udp_port,
+            wanted,
+        );
     }
 
     fn fallback(&mut self, plan: &Plan, answers: &Answers, aspera: &AsperaFacts) {
@@ -219,6 +226,18 @@ impl List<'_> {
                 command: Some(format!("set_http_server_data;{name}_port")),
                 services: &[FALLBACK],
             });
+            let (attribute, told) = if name == "http" {
+                (
+                    ("HttpFallbackPort of <WEB>", "HttpFallbackPort"),
+                    aspera.web_http_port,
+                )
+            } else {
+                (
+                    ("HttpsFallbackPort of <WEB>", "HttpsFallbackPort"),
+                    aspera.web_https_port,
+                )
+            };
+            self.web(attribute, answer, told, wanted);
             let on = configured.map(|(_, on)| on).or(self.silent.then_some(false));
             if on == Some(false) {
                 let state = if configured.is_some() {

@@ -6,6 +6,7 @@
 
 use std::path::{Path, PathBuf};
 
+use super::by_hand::{by_hand, is_moved_here};
 use super::command_line;
 use super::config;
 use super::listen::Places;
@@ -39,6 +40,12 @@ pub enum SshdObstacle {
     /// `sshd -T` did not answer.
     #[error("sshd cannot read its own configuration: {0}. Mend it first: sshd -t names file and line")]
     Unreadable(String),
+    /// It runs without the directory that it locks itself into before a login.
+    #[error(
+        "sshd turns every new login away, because its directory {0} is missing. Make it, log in once more, and run this again:   \
+         mkdir -m 0755 {0}"
+    )]
+    NoDirectory(String),
     /// Nobody outside can reach it.
     #[error(
         "sshd listens on loopback addresses only (ListenAddress): another port would be out of reach as well. Let it \
@@ -53,14 +60,13 @@ pub enum SshdObstacle {
     CommandLine(String),
     /// No OpenSSH server that we know how to move.
     #[error(
-        "{daemon} is not moved by faspwall. By hand:\n{}\nThen set daemon = \"leave\" in [ssh]: the firewall is changed alone",
-        by_hand(.daemon, *.port).join("\n")
+        "{daemon} is not moved by faspwall. {first} daemon = \"leave\" in [ssh]: the firewall is changed alone"
     )]
     Other {
         /// What it is.
         daemon: String,
-        /// The port wanted.
-        port: u16,
+        /// What comes before the answer: steps for people, where it does not listen there yet.
+        first: String,
     },
     /// No sshd runs.
     #[error(
@@ -69,54 +75,30 @@ pub enum SshdObstacle {
     None,
 }
 
-/// How another server is moved, from its own documentation: dropbear(8), Debian's README of dropbear, OpenWrt's wiki,
-/// Microsoft's pages on OpenSSH for Windows.
-fn by_hand(daemon: &str, port: u16) -> Vec<String> {
-    let daemon = daemon.to_ascii_lowercase();
-    if daemon.contains("dropbear") {
-        return vec![
-            format!(
-                "  Debian and Ubuntu: DROPBEAR_PORT={port} in /etc/default/dropbear (or -p {port} in DROPBEAR_EXTRA_ARGS),"
-            ),
-            String::from("    then systemctl restart dropbear"),
-            format!(
-                "  OpenWrt: uci set dropbear.@dropbear[0].Port={port}; uci commit dropbear; service dropbear restart"
-            ),
-            format!(
-                "  Keep 22 until a login has worked:   dropbear -p {port}   starts a second one beside it"
-            ),
-        ];
-    }
-    if daemon.contains("windows") {
-        return vec![
-            format!(
-                "  Port {port} in %PROGRAMDATA%\\ssh\\sshd_config, above the first Match; keep Port 22 beside it at first,"
-            ),
-            String::from("    then, in PowerShell as administrator:   Restart-Service sshd"),
-            format!(
-                "  New-NetFirewallRule -Name ssh-{port} -DisplayName SSH -Protocol TCP -LocalPort {port} -Action Allow"
-            ),
-        ];
-    }
-    vec![format!(
-        "  let it listen on TCP/{port} as well, by its own documentation, and log in there once"
-    )]
-}
-
 /// Whether sshd can be moved at all, by its facts.
 fn movable(ssh: &SshFacts, ports: &[u16]) -> Result<(), SshdObstacle> {
     if ssh.ports.is_empty() && ssh.activation == Activation::None {
         return Err(SshdObstacle::None);
     }
-    let daemon = ssh.daemon.to_ascii_lowercase();
-    if !daemon.is_empty() && (!daemon.contains("openssh") || daemon.contains("windows")) {
+    if !is_moved_here(ssh) {
+        let port = ports.last().copied().unwrap_or(22);
+        let first = if ssh.ports.contains(&port) {
+            format!("It listens on TCP/{port} already: set")
+        } else {
+            format!("By hand:\n{}\nThen set", by_hand(&ssh.daemon, port).join("\n"))
+        };
         return Err(SshdObstacle::Other {
             daemon: ssh.daemon.clone(),
-            port: ports.last().copied().unwrap_or(22),
+            first,
         });
     }
     if let Some(error) = &ssh.config.error {
-        return Err(SshdObstacle::Unreadable(error.clone()));
+        let missing = error.split_once("Missing privilege separation directory: ");
+        let directory = missing.and_then(|(_, rest)| rest.split_whitespace().next());
+        return Err(match directory {
+            Some(directory) => SshdObstacle::NoDirectory(directory.to_owned()),
+            None => SshdObstacle::Unreadable(error.clone()),
+        });
     }
     // With a socket systemd opens the port, whatever sshd is told.
     let socket = matches!(ssh.activation, Activation::Socket(_));
@@ -429,7 +411,7 @@ mod tests {
     #[test]
     fn what_is_no_openssh_of_unix_is_told_how_to_move() {
         for (daemon, words) in [
-            ("dropbear", "DROPBEAR_PORT=33001"),
+            ("dropbear", "add -p 33001 to DROPBEAR_EXTRA_ARGS"),
             ("OpenSSH_for_Windows_9.5p1", "Restart-Service sshd"),
             ("other", "let it listen on TCP/33001"),
         ] {
@@ -437,6 +419,16 @@ mod tests {
             ssh.daemon = daemon.into();
             let error = listen_on(&ssh, &[33001]).expect_err("refused");
             assert!(error.to_string().contains(words), "{error}");
+            assert!(
+                error.to_string().contains("Then set daemon = \"leave\""),
+                "{error}"
+            );
+            ssh.ports = vec![22, 33001];
+            let error = listen_on(&ssh, &[33001]).expect_err("refused");
+            assert!(
+                error.to_string().contains("already: set daemon = \"leave\""),
+                "{error}"
+            );
         }
     }
 

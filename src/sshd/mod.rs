@@ -1,5 +1,6 @@
 //! sshd as a translator: reads what it says of itself and writes how its ports are changed. Runs nothing.
 
+pub mod by_hand;
 pub mod change;
 pub mod command_line;
 pub mod config;

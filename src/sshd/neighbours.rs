@@ -1,8 +1,8 @@
 //! Others that must know sshd's port: SELinux lets it bind only ports of its type, fail2ban bans only on the ports that
 //! its jail names.
 //!
-//! fail2ban was tried on Debian 13 (1.1.0). What `semanage port -l` prints and takes is from its manual and source
-//! (policycoreutils 3.5): no host with SELinux was at hand to try it.
+//! fail2ban was tried on Debian 12 (1.0.2 with iptables) and 13 (1.1.0 with nftables). What `semanage port -l` prints
+//! and takes is from its manual and source (policycoreutils 3.5): no host with SELinux was at hand to try it.
 
 use std::path::PathBuf;
 
@@ -94,7 +94,7 @@ pub fn jail_port(dump: &str) -> Option<String> {
 }
 
 /// Whether a port is among those that a jail names.
-fn covers(ports: &str, port: u16) -> bool {
+pub fn covers(ports: &str, port: u16) -> bool {
     ports.split(',').map(str::trim).any(|part| {
         let (first, last) = part.split_once([':', '-']).unwrap_or((part, part));
         match (first.parse::<u16>(), last.parse::<u16>()) {

@@ -1,5 +1,8 @@
 //! Advice: which code is given when, how much it weighs, and what is shown for it.
 
+mod dropbear;
+mod fail2ban;
+
 use std::net::IpAddr;
 
 use faspwall::advice::{Advice, Severity, review};
@@ -294,6 +297,7 @@ fn fw016_knows_the_defaults_of_the_file_and_the_old_web_pages() {
     facts.aspera = Some(AsperaFacts {
         conf: Some("/opt/aspera/etc/aspera.conf".into()),
         web_ssh_port: Some(22),
+        web_https_port: Some(8443),
         vlink_port: Some(55_002),
         vlink_id: Some("108".into()),
         ..AsperaFacts::default()
@@ -308,13 +312,14 @@ fn fw016_knows_the_defaults_of_the_file_and_the_old_web_pages() {
             "SshPort of <WEB> is 22, but ssh.port is 33001",
             "bind_udp_port is not set, which means 33001, but fasp.udp is 33010",
             "https_port is not set, which means 8443, but http_fallback.https is 8444",
+            "HttpsFallbackPort of <WEB> is 8443, but http_fallback.https is 8444",
             "mcast_port is 55002, but vlink.udp is 55001",
         ]
         .map(|line| format!("/opt/aspera/etc/aspera.conf: {line}"))
     );
     for command in [
         "asconfigurator -x \"set_node_data;transfer_protocol_options_bind_udp_port,33010\"",
-        "asconfigurator -x \"set_trunk_data;id,108;trunk_mcast_port,55001\"",
+        "asconfigurator -x \"set_trunk_data;id,108;trunk_mcast_port,55001\"   and its <WEB> section in the file by hand",
         "service asperacentral restart && service asperahttpd restart && service asperanoded restart",
     ] {
         assert!(advice.text.contains(command), "{command}: {}", advice.text);
@@ -486,37 +491,6 @@ fn fw009_sees_a_table_that_is_not_loaded_at_boot() {
     facts.boot.content = Some("flush ruleset\n".into());
     facts.chains[0].owner = Some("fail2ban".into());
     assert_eq!(severity("FW009", &answers("connect-server"), &facts), None);
-}
-
-#[test]
-fn fw011_blocks_where_fail2ban_has_banned_you() {
-    let mut facts = server();
-    let set = |address: &str| {
-        format!(
-            r#"{{"nftables":[{{"set":{{"family":"inet","table":"f2b-table","name":"addr-set-sshd",
-            "elem":["198.51.100.1",{{"elem":{{"val":"{address}","timeout":600}}}}]}}}}]}}"#
-        )
-    };
-    facts.observations.nft_json = Some(set("10.0.0.7"));
-    let advice = given("FW011", &answers("connect-server"), &facts).expect("given");
-    assert!(advice.blocks());
-    assert!(
-        advice.text.contains("fail2ban-client unban 10.0.0.7"),
-        "{}",
-        advice.text
-    );
-    assert_eq!(
-        advice.evidence,
-        ["10.0.0.7 is in the set f2b-table addr-set-sshd"]
-    );
-    // Banned is somebody else, although the address is in a set of another tool.
-    let others = r#"{"nftables":[{"set":{"table":"f2b-table","name":"addr-set-sshd","elem":["10.0.0.77"]}},
-        {"set":{"table":"filter","name":"friends","elem":["10.0.0.7"]}}]}"#;
-    assert!(serde_json::from_str::<serde_json::Value>(others).is_ok());
-    for text in [set("10.0.0.77"), others.to_owned()] {
-        facts.observations.nft_json = Some(text);
-        assert_eq!(severity("FW011", &answers("connect-server"), &facts), None);
-    }
 }
 
 #[test]

@@ -22,12 +22,12 @@ const LAYERS: [(&str, &[&str]); 24] = [
         "product",
         &["harmless", "port", "facts", "catalogue", "answers", "plan"],
     ),
-    (
-        "advice",
-        &["port", "facts", "catalogue", "answers", "plan", "product"],
-    ),
     ("backend", &["port", "step", "facts", "plan"]),
     ("sshd", &["port", "step", "facts", "plan"]),
+    (
+        "advice",
+        &["port", "facts", "catalogue", "answers", "plan", "product", "sshd"],
+    ),
     ("transaction", &["answers", "step", "change"]),
     (
         "change",
@@ -97,6 +97,7 @@ const LAYERS: [(&str, &[&str]); 24] = [
             "plan",
             "product",
             "advice",
+            "sshd",
             "transaction",
             "change",
         ],

@@ -15,6 +15,7 @@ use crate::backend::{Pieces, Wish};
 use crate::facts::{BackendId, Facts};
 use crate::plan::{Plan, Port22, Requirement};
 use crate::port::Protocol;
+use crate::sshd::by_hand::{by_hand, is_moved_here};
 use crate::sshd::change::{FileChange, listen_on, ours};
 use crate::sshd::logins::refused_there;
 use crate::sshd::reserve::{Reservation, reserve};
@@ -230,10 +231,25 @@ impl<'a> Wanted<'a> {
         self.obstacles
             .extend(client.and_then(|client| wrappers::refused(&self.facts.ssh, client.to_canonical())));
         if !plan.move_sshd && !self.closing.is_empty() && !self.facts.ssh.ports.contains(&door) {
-            self.obstacles.push(format!(
-                "sshd does not listen on TCP/{door} and is to be left alone: closing 22 would shut everyone out. Choose daemon = \"move\", or make sshd listen there first"
-            ));
+            self.obstacles.push(self.nobody_there(door));
         }
+    }
+
+    /// sshd is to be left alone, and does not listen on the port that is to be the only one.
+    fn nobody_there(&self, door: u16) -> String {
+        let ssh = &self.facts.ssh;
+        if is_moved_here(ssh) {
+            return format!(
+                "sshd does not listen on TCP/{door} and is to be left alone: closing 22 would shut everyone out. Choose \
+                 daemon = \"move\", or make sshd listen there first"
+            );
+        }
+        format!(
+            "{0} does not listen on TCP/{door}, and faspwall does not move it: closing 22 would shut everyone out. By hand, \
+             first:\n{1}",
+            ssh.daemon,
+            by_hand(&ssh.daemon, door).join("\n")
+        )
     }
 
     /// Files that would not survive being written anew.

@@ -88,6 +88,8 @@ fn installed(system: &dyn System, root: &Path, usual_name: &str) -> AsperaFacts 
         vlink_id: found.vlink_id,
         web_ssh_port: found.web_ssh_port,
         web_udp_port: found.web_udp_port,
+        web_http_port: found.web_http_port,
+        web_https_port: found.web_https_port,
         problems: found.problems,
         conf_text: text,
     }

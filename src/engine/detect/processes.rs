@@ -55,11 +55,26 @@ impl Process {
     pub fn is_sshd(&self) -> bool {
         is_sshd_name(&self.comm)
     }
+
+    /// Whether it is a process of dropbear, which gives itself that name also where it serves a connection.
+    pub fn is_dropbear(&self) -> bool {
+        self.comm == "dropbear"
+    }
+
+    /// Whether it is a process of either.
+    pub fn serves_ssh(&self) -> bool {
+        self.is_sshd() || self.is_dropbear()
+    }
 }
 
 /// Whether a program of OpenSSH's server is called so.
 pub fn is_sshd_name(name: &str) -> bool {
     matches!(name, "sshd" | "sshd-session" | "sshd-auth")
+}
+
+/// Whether a file of dropbear is called so: alone, or as one program with its tools.
+pub fn is_dropbear_name(name: &str) -> bool {
+    matches!(name, "dropbear" | "dropbearmulti")
 }
 
 /// Reads one `/proc/PID/stat`.
@@ -159,9 +174,20 @@ pub fn title(system: &dyn System, pid: u32) -> String {
 /// Number of the user whose rights a process has. The owner of its directory in `/proc` does not tell: a process that may
 /// not be dumped looks like root's there.
 pub fn user_of(system: &dyn System, pid: u32) -> Option<u32> {
+    users_of(system, pid)?.1
+}
+
+/// Number of the user who started a process, whatever rights its program brings (`passwd`, `su`).
+pub fn real_user_of(system: &dyn System, pid: u32) -> Option<u32> {
+    users_of(system, pid)?.0
+}
+
+/// The real user and the effective one.
+fn users_of(system: &dyn System, pid: u32) -> Option<(Option<u32>, Option<u32>)> {
     let status = system.read_text(&proc_file(pid, "status"))?;
     let line = status.lines().find_map(|line| line.strip_prefix("Uid:"))?;
-    line.split_whitespace().nth(1)?.parse().ok()
+    let mut numbers = line.split_whitespace().map(|word| word.parse().ok());
+    Some((numbers.next().flatten(), numbers.next().flatten()))
 }
 
 /// A variable of the environment that the process was started with.

@@ -70,7 +70,7 @@ impl Walk<'_> {
             if !self.seen.insert(process.pid) {
                 break;
             }
-            if process.is_sshd() || process.comm == "dropbear" {
+            if process.serves_ssh() {
                 return self
                     .ssh(process, &below, depth)
                     .or_else(|| self.by_environment(&below));
@@ -182,7 +182,7 @@ impl Walk<'_> {
                 .processes
                 .ancestors(process.pid)
                 .into_iter()
-                .find(|p| p.is_sshd());
+                .find(|p| p.serves_ssh());
             let first = sshd.map(|p| {
                 let group = connection_group(self.system, self.processes, p);
                 group.last().copied().unwrap_or(p)

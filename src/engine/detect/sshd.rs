@@ -9,7 +9,7 @@ use std::time::Duration;
 use self::service::{instance_of, started_by};
 use self::units::{SOCKETS, Unit, option_files, parse_units, reloads, socket, units};
 use super::PROBE_LIMIT;
-use super::processes::{self, Processes};
+use super::processes::{self, Process, Processes};
 use crate::facts::{Activation, Listener, SshFacts, SshdConfig};
 use crate::port::Protocol;
 use crate::sshd::command_line::{self, Given};
@@ -39,7 +39,7 @@ pub fn sshd(system: &dyn System, processes: &Processes, listeners: &[Listener], 
     facts.program = facts.program.or_else(|| system.locate(Tool::Sshd));
     if processes
         .get(facts.pid.unwrap_or(0))
-        .is_some_and(|p| p.comm == "dropbear")
+        .is_some_and(Process::is_dropbear)
     {
         // Its own options and files: the port it listens on is all that is told.
         facts.daemon = "dropbear".to_owned();
@@ -50,7 +50,9 @@ pub fn sshd(system: &dyn System, processes: &Processes, listeners: &[Listener], 
         return facts;
     }
     facts.daemon = version(system);
-    let (sshd_config, effective) = read_config(system, &facts.args, systemd);
+    // One that runs and has no directory is in need of it; one that a socket starts, or nobody, gets it with its service.
+    let started_later = facts.pid.is_none() || facts.socket.is_some();
+    let (sshd_config, effective) = read_config(system, &facts.args, systemd && started_later);
     facts.activation = activation(system, facts.pid, &units, effective.value("pidfile"));
     facts.config = sshd_config;
     facts.start = start_files(system, &facts);
@@ -122,7 +124,7 @@ fn start_files(system: &dyn System, facts: &SshFacts) -> Vec<(PathBuf, String)> 
 fn seen_without_root(processes: &Processes, listeners: &[Listener], units: &[Unit], facts: &mut SshFacts) {
     let service = units.iter().find(|unit| {
         let process = unit.main_pid.and_then(|pid| processes.get(pid));
-        process.is_some_and(|p| p.comm == "sshd" || p.comm == "dropbear")
+        process.is_some_and(Process::serves_ssh)
     });
     if let (Some(unit), None) = (service, facts.pid) {
         facts.pid = unit.main_pid;
@@ -226,14 +228,14 @@ impl config::Source for Files<'_> {
     }
 }
 
-fn read_config(system: &dyn System, args: &[String], systemd: bool) -> (SshdConfig, Effective) {
+fn read_config(system: &dyn System, args: &[String], may_ask_apart: bool) -> (SshdConfig, Effective) {
     let main = command_line::config_file(args).unwrap_or_else(|| "/etc/ssh/sshd_config".into());
     let mut found = SshdConfig {
         files: config::files(&main, &Files(system)),
         main,
         ..SshdConfig::default()
     };
-    match in_force(system, args, systemd, &[]) {
+    match in_force(system, args, may_ask_apart, &[]) {
         Ok(text) => {
             let effective = Effective::parse(&text);
             found.ports = effective.ports();
@@ -248,11 +250,12 @@ fn read_config(system: &dyn System, args: &[String], systemd: bool) -> (SshdConf
     }
 }
 
-/// What `sshd -T` says for these arguments of a daemon, and more of our own.
+/// What `sshd -T` says for these arguments of a daemon, and more of our own; with a directory of its own in `/run`, where it
+/// needs one and systemd may be asked for that.
 pub fn in_force(
     system: &dyn System,
     args: &[String],
-    systemd: bool,
+    may_ask_apart: bool,
     more: &[String],
 ) -> Result<String, String> {
     let arguments: Vec<String> = std::iter::once("-T".to_owned())
@@ -264,9 +267,9 @@ pub fn in_force(
         // With a Match block that looks at ports it answers only for a certain connection.
         Err(error) if more.is_empty() && error.contains("connection test specification") => {
             let any = "user=root,host=localhost,addr=127.0.0.1,laddr=127.0.0.1,lport=22";
-            in_force(system, args, systemd, &["-C".to_owned(), any.to_owned()])
+            in_force(system, args, may_ask_apart, &["-C".to_owned(), any.to_owned()])
         }
-        Err(error) if systemd && error.contains("privilege separation directory") => {
+        Err(error) if may_ask_apart && error.contains("privilege separation directory") => {
             ask_apart(system, arguments)
         }
         answer => answer,

@@ -7,6 +7,7 @@ use super::{Next, back_and_next, chosen_role, need, press, role_takes_ssh, slots
 use crate::answers::Daemon;
 use crate::catalogue::PortAnswer;
 use crate::port::{PortRange, Protocol, parse_port};
+use crate::sshd::by_hand::is_moved_here;
 use crate::tui::widgets::{Canvas, Field, Focus, Handled, Mark, move_in_list};
 use crate::tui::{Button, Event, Key, Nav, Page, Shared, Tone};
 
@@ -176,17 +177,20 @@ fn verdicts(text: &str, shared: &Shared) -> Vec<(Tone, String)> {
 }
 
 fn daemon_verdict(port: u16, shared: &Shared) -> (Tone, String) {
-    let listens = shared.facts.ssh.ports.contains(&port);
+    let ssh = &shared.facts.ssh;
+    let listens = ssh.ports.contains(&port);
+    let moved_here = is_moved_here(ssh);
+    let server = if moved_here { "sshd" } else { &ssh.daemon };
     match (listens, shared.detected, shared.answers.ssh.daemon) {
-        (true, _, _) => (Tone::Good, "sshd listens on it already".to_owned()),
+        (true, _, _) => (Tone::Good, format!("{server} listens on it already")),
         (_, false, _) => (Tone::Busy, "looking where sshd listens".to_owned()),
-        (false, true, Daemon::Move) => (
+        (false, true, Daemon::Move) if moved_here => (
             Tone::Good,
             "sshd does not listen on it yet, step 7 sees to that".to_owned(),
         ),
-        (false, true, Daemon::Leave) => (
+        (false, true, Daemon::Move | Daemon::Leave) => (
             Tone::Warn,
-            "sshd does not listen on it yet, and step 7 will not change that".to_owned(),
+            format!("{server} does not listen on it yet, and step 7 will not change that"),
         ),
     }
 }

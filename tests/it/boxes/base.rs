@@ -28,13 +28,21 @@ impl Suite {
 const PACKAGES: &str = "systemd,systemd-sysv,dbus,nftables,iptables,ufw,openssh-server,iproute2,procps,python3,\
                         libcap2-bin,libpam-systemd,locales,sudo,tmux,netcat-openbsd,strace,systemd-container";
 /// Installed afterwards with apt-get: their own set-up wants a whole system around them.
-const LATER: [&str; 5] = ["polkitd", "firewalld", "screen", "mosh", "fail2ban"];
-/// Only fetched: they may not be installed beside ufw. A test that needs them removes it first.
-const FETCHED: &str = "iptables-persistent netfilter-persistent";
+const LATER: [&str; 6] = [
+    "polkitd",
+    "firewalld",
+    "screen",
+    "mosh",
+    "fail2ban",
+    "dropbear-bin",
+];
+/// Only fetched. The first two may not be installed beside ufw: a test that needs them removes it first. The last one brings
+/// the service of dropbear, whose program is installed.
+const FETCHED: &str = "iptables-persistent netfilter-persistent dropbear";
 /// Where they lie in the tree.
 pub const PACKAGES_DIR: &str = "/opt/packages";
 /// Part of the directory's name: goes up with every change of the recipe, so that no old tree is used.
-const RECIPE: u32 = 3;
+const RECIPE: u32 = 4;
 
 /// Where trees, the login key and the disks of running machines are kept.
 pub fn cache() -> PathBuf {

@@ -3,7 +3,7 @@
 use std::net::TcpStream;
 
 use super::{add_joe, ask, machine, second_sshd};
-use crate::boxes::{Family, Machine, Suite, seconds, wait};
+use crate::boxes::{Family, Machine, Suite, Terminal, seconds, wait};
 
 fn logins(machine: &Machine, since_ms: u64) -> Vec<String> {
     ask(machine, &format!("logins 33001 {since_ms}"))
@@ -67,9 +67,45 @@ fn only_authenticated_logins_on_the_port_count() {
     }
 }
 
-/// Takes a connection under sshd's name and the title of an authenticated login, with a process below it.
-const FALSE_LOGIN: &str = "import ctypes, socket, subprocess, time\n\
-    ctypes.CDLL(None).prctl(15, b'sshd', 0, 0, 0)\n\
+#[test]
+fn authenticated_logins_through_dropbear_count_for_their_own_user() {
+    for suite in [Suite::Bookworm, Suite::Trixie] {
+        let machine = machine(suite);
+        add_joe(&machine);
+        machine.sh("mkdir -p /etc/dropbear; systemd-run -q --unit=bear dropbear -F -E -R -p 33001");
+        let address = machine.address(Family::V4);
+        let scanner = wait("dropbear", seconds(10), || {
+            TcpStream::connect((address.as_str(), 33001)).ok()
+        });
+        let asked = crate::detect::password_prompt(&machine, 33001, "joe");
+        asked.wait_for("assword:", seconds(10));
+        assert_eq!(logins(&machine, 0), [""; 0]);
+        let root = machine.terminal(33001, "sleep 1000");
+        wait("the login of root", seconds(10), || {
+            (logins(&machine, 0) == ["root"]).then_some(())
+        });
+        drop((root, scanner));
+        asked.text("secret");
+        asked.keys(&["Enter"]);
+        wait("the login of joe alone", seconds(10), || {
+            (logins(&machine, 0) == ["joe"]).then_some(())
+        });
+        // A program that brings root's rights: its caller stays who he is.
+        let words = machine.ssh_words(33001, Family::V4, &["-tt", "-l", "joe"], "exec su root");
+        let rights = Terminal::start(80, 24, &words);
+        wait("the program with root's rights", seconds(10), || {
+            let users = machine.sh("ps -eo euser,ruser,comm | awk '$3 == \"su\" {print $1, $2}'");
+            (users == "root joe\n").then_some(())
+        });
+        assert_eq!(logins(&machine, 0), ["joe"; 2]);
+        drop(rights);
+        assert_eq!(logins(&machine, since_boot_ms(&machine) + 1000), [""; 0]);
+    }
+}
+
+/// Takes a connection under a server's name and the title of an authenticated login, with a process below it.
+const FALSE_LOGIN: &str = "import ctypes, socket, subprocess, sys, time\n\
+    ctypes.CDLL(None).prctl(15, sys.argv[1].encode(), 0, 0, 0)\n\
     s = socket.create_server(('0.0.0.0', 33001))\nc, _ = s.accept()\ns.close()\n\
     subprocess.Popen(['sleep', '1000'])\nopen('/tmp/taken', 'w').close()\ntime.sleep(1000)\n";
 
@@ -77,9 +113,9 @@ const FALSE_LOGIN: &str = "import ctypes, socket, subprocess, time\n\
 fn a_program_that_bears_the_name_and_the_title_of_sshd_is_no_login() {
     let machine = machine(Suite::Trixie);
     machine.put("/srv/false.py", FALSE_LOGIN, 0o644);
-    for user in ["nobody", "root"] {
+    for (user, name) in [("nobody", "sshd"), ("root", "sshd"), ("root", "dropbear")] {
         let uid = format!("--uid={user}");
-        let start = "exec -a 'sshd: root@pts/0' python3 /srv/false.py";
+        let start = &format!("exec -a 'sshd: root@pts/0' python3 /srv/false.py {name}");
         machine.sh("rm -f /tmp/taken");
         machine.ok(&["systemd-run", "-q", "--unit=false", &uid, "bash", "-c", start]);
         let address = machine.address(Family::V4);
@@ -87,7 +123,7 @@ fn a_program_that_bears_the_name_and_the_title_of_sshd_is_no_login() {
             TcpStream::connect((address.as_str(), 33001)).ok()
         });
         wait("the connection", seconds(10), || machine.get("/tmp/taken"));
-        assert_eq!(logins(&machine, 0), [""; 0], "{user}");
+        assert_eq!(logins(&machine, 0), [""; 0], "{user} {name}");
         machine.ok(&["systemctl", "stop", "false"]);
         drop(held);
     }

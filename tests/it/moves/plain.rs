@@ -69,6 +69,36 @@ fn without_systemd_ssh_moves_and_everything_is_kept_and_comes_back() {
     assert_nothing_left(&machine, &before, "after the way back");
 }
 
+/// Starts sshd anew with these words of a shell, and returns when it listens.
+fn start_sshd(machine: &Machine, command: &str) {
+    machine.sh("kill $(cat /run/sshd.pid); while ss -Hltn | grep -q :22; do :; done");
+    machine.sh(&format!("{command}; until ss -Hltn | grep -q :22; do :; done"));
+}
+
+#[test]
+fn without_systemd_what_its_sshd_was_started_with_or_lacks_is_named_before_anything_changes() {
+    let machine = plain_server();
+    start_sshd(&machine, "/usr/sbin/sshd -p 22 -o UseDNS=no");
+    let before = fingerprint(&machine);
+    let ran = machine.ssh(22, Family::V4, "faspwall apply -f /root/answers.toml");
+    assert_eq!(ran.status, Some(9), "{ran:?}");
+    for words in ["sshd was started with -p 22", "Change it where sshd is started"] {
+        assert!(ran.stderr.contains(words), "{words}: {ran:?}");
+    }
+    assert_nothing_left(&machine, &before, "a port of the command line");
+
+    start_sshd(&machine, "/usr/sbin/sshd && rmdir /run/sshd");
+    assert_eq!(machine.ssh(22, Family::V4, "true").status, Some(255));
+    let ran = machine.run(&["faspwall", "apply", "-f", "/root/answers.toml"]);
+    assert_eq!(ran.status, Some(9), "{ran:?}");
+    let remedy = "run this again:   mkdir -m 0755 /run/sshd";
+    assert!(ran.stderr.contains(remedy), "{ran:?}");
+    assert_nothing_left(&machine, &before, "a directory that sshd misses");
+    machine.ok(&["mkdir", "-m", "0755", "/run/sshd"]);
+    apply(&machine, 120);
+    assert_open(&machine, &[22, 33001]);
+}
+
 /// What a cron does at a boot, and nothing else of it.
 const CRON: &str = "#!/bin/sh\nfor file in /etc/cron.d/*; do\n\t[ -f \"$file\" ] && sed -n 's/^@reboot root //p' \"$file\" \
                     | env -i PATH=/usr/bin:/bin HOME=/root SHELL=/bin/sh sh\ndone\nwhile :; do sleep 1; done\n";

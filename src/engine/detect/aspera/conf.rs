@@ -30,6 +30,10 @@ pub struct Conf {
     pub web_udp_port: Option<u16>,
     /// `SshPort` of `<WEB>`.
     pub web_ssh_port: Option<u16>,
+    /// `HttpFallbackPort` of `<WEB>`.
+    pub web_http_port: Option<u16>,
+    /// `HttpsFallbackPort` of `<WEB>`.
+    pub web_https_port: Option<u16>,
     /// `<http_server>`: HTTP port, and whether it is enabled.
     pub http: Option<(u16, bool)>,
     /// `<http_server>`: HTTPS port, and whether it is enabled.
@@ -266,6 +270,8 @@ impl Conf {
             ssh_port: tree.port(&["server", "ssh_port"]),
             web_udp_port: tree.port(&["web", "@udpport"]),
             web_ssh_port: tree.port(&["web", "@sshport"]),
+            web_http_port: tree.port(&["web", "@httpfallbackport"]),
+            web_https_port: tree.port(&["web", "@httpsfallbackport"]),
             http,
             https,
             vlink_port,

@@ -104,6 +104,18 @@ fn welcome() {
 }
 
 #[test]
+fn a_server_that_is_not_moved_is_named_beside_the_port() {
+    let mut shared = samples::shared();
+    shared.facts.ssh.daemon = "dropbear".into();
+    let picture = Desk::with(shared.clone(), Look::FULL, PageId::Ssh).picture();
+    let wanted = "dropbear does not listen on it yet, and step 7 will not change that";
+    assert!(picture.contains(wanted), "{picture}");
+    shared.facts.ssh.ports.push(33001);
+    let picture = Desk::with(shared, Look::FULL, PageId::Ssh).picture();
+    assert!(picture.contains("dropbear listens on it already"), "{picture}");
+}
+
+#[test]
 fn welcome_before_the_first_answer() {
     let shared = Shared {
         facts: Facts::default(),

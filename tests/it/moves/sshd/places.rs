@@ -1,7 +1,7 @@
 //! Where sshd listens: lines in the main file, in drop-ins, with addresses, with ports of their own.
 
 use super::super::connected::add_joe;
-use super::super::{Family, Login, Machine, Suite, document, fingerprint, server};
+use super::super::{Family, Login, Machine, Suite, assert_as_before, document, fingerprint, server};
 use super::{assert_doors, assert_moved, back, forget_bans, forth, refused, shape};
 
 #[test]
@@ -224,6 +224,27 @@ fn restrictions_that_are_tied_to_the_present_port_stop_the_move_until_they_are_a
     let seen = document(&plan(""));
     assert_eq!(seen["changed"], true, "{seen}");
     assert!(!seen.to_string().contains("FW021"), "{seen}");
+}
+
+/// Everybody is turned away by such an sshd, the one who is to confirm as well.
+#[test]
+fn a_directory_that_sshd_misses_is_named_before_anything_changes_with_what_makes_it() {
+    let machine = server(Suite::Bookworm);
+    machine.ok(&["rmdir", "/run/sshd"]);
+    assert_eq!(machine.ssh(22, Family::V4, "true").status, Some(255));
+    let before = fingerprint(&machine);
+    for command in ["plan", "apply"] {
+        let ran = machine.run(&["faspwall", command, "-f", "/root/answers.toml"]);
+        assert_eq!(ran.status, Some(9), "{command}: {ran:?}");
+        let (_, remedy) = ran
+            .stderr
+            .split_once("run this again:   ")
+            .expect("what makes it");
+        assert_eq!(remedy.trim(), "mkdir -m 0755 /run/sshd");
+        assert_as_before(&machine, &before, command);
+    }
+    machine.ok(&["mkdir", "-m", "0755", "/run/sshd"]);
+    forth(&machine, "a directory that was missing");
 }
 
 /// A unit that does not say how its sshd reads its files anew; and somebody on the port that the helper usually has.

@@ -48,6 +48,8 @@ fn ports_of_a_full_file_are_read() {
             https: Some((8443, false)),
             web_udp_port: None,
             web_ssh_port: None,
+            web_http_port: None,
+            web_https_port: None,
             vlink_port: Some(55002),
             vlink_id: Some("108".into()),
             reverse_proxy: false,
@@ -69,6 +71,10 @@ fn the_attributes_of_the_old_web_pages_are_read() {
     let conf = Conf::parse(text);
     assert_eq!((conf.web_ssh_port, conf.web_udp_port), (Some(33001), Some(33002)));
     assert_eq!((conf.http, conf.https), (Some((8080, true)), Some((8443, true))));
+    assert_eq!(
+        (conf.web_http_port, conf.web_https_port),
+        (Some(8080), Some(8443))
+    );
     let off = Conf::parse(&text.replace("\"yes\"", "\"no\""));
     assert_eq!(off.http, Some((8080, false)));
 }
