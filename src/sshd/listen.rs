@@ -50,6 +50,14 @@ pub fn place(arguments: &[String]) -> Option<Place> {
     let (value, rest) = arguments.split_first()?;
     let bare_v6 = !value.starts_with('[') && value.matches(':').count() > 1;
     let (host, port) = value.rsplit_once([':', '/']).filter(|_| !bare_v6)?;
+    // sshd does not start with `host:22/1`, and neither is that a place of its own.
+    let whole = match host.strip_prefix('[').map(|rest| rest.strip_suffix(']')) {
+        Some(inside) => inside.is_some_and(|inside| !inside.contains(['[', ']'])),
+        None => !host.contains([':', '/', ']']),
+    };
+    if !whole {
+        return None;
+    }
     let rest: String = rest.iter().map(|word| format!(" {word}")).collect();
     Some(Place {
         host: host.to_owned(),
