@@ -90,7 +90,12 @@ pub fn jail_port(dump: &str) -> Option<String> {
         let (_, rest) = line.split_once("['port', '")?;
         Some(rest.split_once('\'')?.0.to_owned())
     };
-    of_sshd.filter_map(value).next()
+    // It is written into a file of ours: anything but names, numbers and ranges is not for us to repeat.
+    let plain = |value: &String| {
+        let mut letters = value.chars();
+        letters.all(|c| c.is_ascii_alphanumeric() || ",:-_ ".contains(c))
+    };
+    of_sshd.filter_map(value).find(plain)
 }
 
 /// Whether a port is among those that a jail names.
