@@ -82,7 +82,7 @@ pub fn server(suite: Suite, variant: &str, rules_4: &str, rules_6: &str) -> Mach
     let machine = Machine::boot(suite);
     machine.install();
     machine.sh(&format!(
-        "dpkg --purge ufw 2>&1 && DEBIAN_FRONTEND=noninteractive dpkg -i {PACKAGES_DIR}/*.deb 2>&1; \
+        "dpkg --purge ufw 2>&1 && DEBIAN_FRONTEND=noninteractive dpkg -i {PACKAGES_DIR}/*-persistent_*.deb 2>&1; \
          update-alternatives --set iptables /usr/sbin/iptables-{variant}; \
          update-alternatives --set ip6tables /usr/sbin/ip6tables-{variant}"
     ));
