@@ -68,7 +68,7 @@ pub fn tuple(bytes: &[u8]) {
 pub fn live(bytes: &[u8]) {
     let [save, wanted] = super::parts(bytes);
     // A backslash may take its meaning from a quote, and an open word goes to the end of its line.
-    let closed = |line: &&str| !line.contains('\\') && line.matches('"').count() % 2 == 0;
+    let closed = |line: &&str| !line.contains('\\') && line.matches('"').count().is_multiple_of(2);
     for line in save.lines().filter(closed) {
         assert_eq!(
             canonical(line),
