@@ -133,8 +133,8 @@ fn assert_theirs(machine: &Machine, with_runtime: bool) {
     assert!(!later.contains("198.51.100.77"), "made permanent: {later}");
 }
 
-/// The machine answers to logins before its firewall is up.
-fn reboot(machine: &mut Machine) {
+/// Reboots it. The machine answers to logins before its firewall is up.
+pub fn reboot(machine: &mut Machine) {
     machine.reboot();
     super::wait("firewalld", super::seconds(30), || {
         machine.run(&["firewall-cmd", "--state"]).ok().then_some(())

@@ -75,6 +75,6 @@ fn a_zone_of_firewalld_that_takes_the_operator_at_the_next_boot_is_refused() {
         &format!("--remove-source={client}"),
     ]);
     move_over(&machine);
-    machine.reboot();
+    firewalld::reboot(&mut machine);
     assert_open(&machine, &[33001]);
 }
