@@ -212,14 +212,14 @@ impl Parts<'_> {
         };
         // Absolute paths: systemd before 242 wants them there.
         let then = |words: &str| format!("--property=ExecStopPost={words}");
-        let forgive = then(&format!("-/bin/systemctl reset-failed {unit} {service}"));
+        let forget = then(&format!("-/bin/systemctl reset-failed {unit} {service}"));
         let start = then(&format!("/bin/systemctl start {unit}"));
         let words = [
             "--quiet",
             "--wait",
             "--collect",
             "--property=Type=oneshot",
-            &forgive,
+            &forget,
             &start,
             "--",
             "systemctl",

@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use super::point::BACK;
 use super::watch::{Watch, greets};
-use crate::boxes::{Family, Machine, Ran, Suite, seconds, wait};
+use crate::boxes::{Family, Machine, Ran, Suite, seconds};
 use crate::moves;
 
 /// Where the seam reads its orders.
@@ -235,9 +235,7 @@ impl Host {
         let address = |family| self.machine.address(family).parse().expect("an address");
         self.addresses = [Family::V4, Family::V6].map(address).into();
         if self.firewall == Firewall::Firewalld {
-            wait("firewalld", seconds(30), || {
-                self.machine.run(&["firewall-cmd", "--state"]).ok().then_some(())
-            });
+            moves::firewalld::wait_for_daemon(&self.machine);
         }
     }
 

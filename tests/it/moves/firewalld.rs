@@ -136,9 +136,7 @@ fn assert_theirs(machine: &Machine, with_runtime: bool) {
 /// Reboots it. The machine answers to logins before its firewall is up.
 pub fn reboot(machine: &mut Machine) {
     machine.reboot();
-    super::wait("firewalld", super::seconds(30), || {
-        machine.run(&["firewall-cmd", "--state"]).ok().then_some(())
-    });
+    wait_for_daemon(machine);
 }
 
 fn whole_way(suite: Suite) {
@@ -281,7 +279,8 @@ fn keep(machine: &Machine) {
     assert!(again.stdout.contains("nothing to do"), "{again:?}");
 }
 
-fn wait_for_daemon(machine: &Machine) {
+/// Its service counts as started a moment before its rules are loaded.
+pub fn wait_for_daemon(machine: &Machine) {
     super::wait("firewalld", super::seconds(30), || {
         machine.run(&["firewall-cmd", "--state"]).ok().then_some(())
     });

@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use serde_json::{Value, json};
 
 use super::iptables::server as with_iptables;
-use super::{ANSWERS, Family, Machine, Suite, document, seconds, wait};
+use super::{ANSWERS, Family, Machine, Suite, document};
 
 const NATIVE: &str = "#!/usr/sbin/nft -f
 flush ruleset
@@ -57,10 +57,7 @@ fn host(firewall: &str) -> Machine {
         }
         _ => {
             machine.ok(&["systemctl", "enable", "--quiet", "--now", "firewalld"]);
-            // Its service counts as started a moment before its rules are loaded.
-            wait("firewalld has loaded its rules", seconds(30), || {
-                machine.run(&["firewall-cmd", "--state"]).ok().then_some(())
-            });
+            super::firewalld::wait_for_daemon(&machine);
         }
     }
     machine

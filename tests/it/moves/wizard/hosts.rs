@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use similar::TextDiff;
 
-use super::super::{Family, Machine, Protocol, Suite, firewalld, iptables, seconds, server, ufw, wait};
+use super::super::{Family, Machine, Protocol, Suite, firewalld, iptables, seconds, server, ufw};
 
 /// A host of the table.
 pub struct Host {
@@ -102,9 +102,7 @@ pub const FIREWALLD: Host = Host {
 /// Waits for a firewall that comes up after the logins, and lets others do again what they do at run time.
 pub fn settled(machine: &Machine, host: &Host) {
     if machine.run(&["systemctl", "is-enabled", "firewalld"]).ok() {
-        wait("firewalld", seconds(30), || {
-            machine.run(&["firewall-cmd", "--state"]).ok().then_some(())
-        });
+        firewalld::wait_for_daemon(machine);
     }
     machine.sh(host.at_run_time);
 }
